@@ -1,0 +1,134 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+// Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
+// named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure.
+
+const PROJECT = join(__dirname, "..");
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Step {
+  readonly name: string;
+  /** Why this machine cannot run it, or undefined when it can. */
+  readonly missing: () => string | undefined;
+  readonly run: () => Counts;
+}
+
+const has = (program: string) =>
+  spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
+
+const nothing = () => undefined;
+
+function command(name: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
+  return {
+    name,
+    missing,
+    run: () => {
+      const [program = "", ...rest] = args;
+      const passed = spawnSync(program, rest, { cwd: PROJECT, stdio: "inherit" }).status === 0;
+      return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0 };
+    },
+  };
+}
+
+/** Runs one of jest's projects and reads the numbers it leaves in a file. */
+function jest(project: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
+  return {
+    name: `tests: ${project}`,
+    missing,
+    run: () => {
+      const directory = mkdtempSync(join(tmpdir(), "tests-"));
+      const results = join(directory, "results.json");
+      const flags = ["--json", `--outputFile=${results}`, "--testLocationInResults=false"];
+      spawnSync("npx", ["jest", "--selectProjects", project, "--verbose", ...flags, ...args], {
+        cwd: PROJECT,
+        // The numbers go to the file; what a person reads comes on standard error.
+        stdio: ["ignore", "ignore", "inherit"],
+      });
+      if (!existsSync(results)) {
+        return { passed: 0, failed: 1, skipped: 0 };
+      }
+      const found = JSON.parse(readFileSync(results, "utf8"));
+      rmSync(directory, { recursive: true });
+      return {
+        passed: found.numPassedTests,
+        failed: found.numFailedTests + found.numRuntimeErrorTestSuites,
+        skipped: found.numPendingTests,
+      };
+    },
+  };
+}
+
+function scripts(): string[] {
+  const folders = readdirSync(join(PROJECT, "scripts"));
+  const found = folders.flatMap((folder) =>
+    readdirSync(join(PROJECT, "scripts", folder)).map((name) => `scripts/${folder}/${name}`),
+  );
+  return [...found.filter((path) => path.endsWith(".sh")), ".ci/run"];
+}
+
+const STEPS: readonly Step[] = [
+  command("types", ["npx", "tsc", "--noEmit"]),
+  command("lint", ["npx", "biome", "check", "."]),
+  command("dead code", ["npx", "knip"]),
+  command("ShellCheck", ["shellcheck", "--external-sources", ...scripts()], () =>
+    has("shellcheck") ? undefined : "the program shellcheck is not installed",
+  ),
+  jest("unit", ["--ci"]),
+  jest("local", ["--runInBand"], localMissing),
+  // Tells by itself what it lacks, and counts as skipped then.
+  jest("aws", ["--runInBand"]),
+];
+
+function localMissing(): string | undefined {
+  if (process.platform !== "linux") {
+    return "local hosts are Linux containers, and this is not Linux";
+  }
+  if (process.getuid?.() !== 0) {
+    return "local hosts need root";
+  }
+  if (!has("terraform")) {
+    return "the program terraform is not installed";
+  }
+  const setup = spawnSync("npm", ["run", "--silent", "setup"], { cwd: PROJECT, stdio: "inherit" });
+  return setup.status === 0 ? undefined : "what local hosts need could not be installed";
+}
+
+function main(): void {
+  const requireAll = process.env.REQUIRE_ALL === "1";
+  const sum: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const notes: string[] = [];
+  for (const step of STEPS) {
+    const reason = step.missing();
+    console.log(`\n=== ${step.name}`);
+    if (reason !== undefined) {
+      sum[requireAll ? "failed" : "skipped"]++;
+      notes.push(`${requireAll ? "FAILED" : "skipped"}: ${step.name}: ${reason}`);
+      continue;
+    }
+    const counts = step.run();
+    sum.passed += counts.passed;
+    sum.failed += counts.failed + (requireAll ? counts.skipped : 0);
+    sum.skipped += requireAll ? 0 : counts.skipped;
+    if (counts.failed > 0) {
+      notes.push(`FAILED: ${step.name}: ${counts.failed}`);
+    }
+    if (counts.skipped > 0) {
+      notes.push(`${requireAll ? "FAILED" : "skipped"}: ${step.name}: ${counts.skipped} tests`);
+    }
+  }
+  console.log(`\n${notes.join("\n")}`);
+  console.log(
+    `${sum.passed} passed, ${sum.failed} failed${sum.skipped > 0 ? `, ${sum.skipped} skipped` : ""}`,
+  );
+  process.exit(sum.failed > 0 ? 1 : 0);
+}
+
+main();

@@ -1,0 +1,44 @@
+import { ReadinessProbe } from "../../app/readiness";
+
+beforeEach(() => jest.useFakeTimers());
+afterEach(() => jest.useRealTimers());
+
+test("many questions at once are one check, and its answer holds for half a second", async () => {
+  const check = jest.fn(async () => undefined);
+  const probe = new ReadinessProbe(check);
+  await Promise.all(Array.from({ length: 20 }, () => probe.ask()));
+  jest.advanceTimersByTime(499);
+  expect(await probe.ask()).toEqual({ ready: true });
+  expect(check).toHaveBeenCalledTimes(1);
+  jest.advanceTimersByTime(1);
+  await probe.ask();
+  expect(check).toHaveBeenCalledTimes(2);
+});
+
+test("a failed check is a no with its reason, and a later one may be a yes", async () => {
+  let failing = true;
+  const probe = new ReadinessProbe(async () => {
+    if (failing) throw new Error("No database answers reads at the moment.");
+  });
+  expect(await probe.ask()).toEqual({
+    ready: false,
+    reason: "No database answers reads at the moment.",
+  });
+  failing = false;
+  jest.advanceTimersByTime(500);
+  expect(await probe.ask()).toEqual({ ready: true });
+});
+
+test("a check that hangs is a no after a second", async () => {
+  const probe = new ReadinessProbe(() => new Promise(() => undefined));
+  const answer = probe.ask();
+  await jest.advanceTimersByTimeAsync(1_000);
+  expect(await answer).toEqual({ ready: false, reason: "No answer within 1000 ms." });
+});
+
+test("a process that is stopping is not ready, whatever was remembered", async () => {
+  const probe = new ReadinessProbe(async () => undefined);
+  await probe.ask();
+  probe.drain();
+  expect(await probe.ask()).toMatchObject({ ready: false });
+});

@@ -1,0 +1,135 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { embed, generatedFiles } from "../../docs/generate";
+import { monthlyCost, sumOf } from "../../docs/generate/cost";
+import { FRANKFURT } from "../../docs/generate/prices";
+import { settingsPage } from "../../docs/generate/settings-page";
+import { topologyPicture } from "../../docs/generate/topology-picture";
+import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
+import { clusterSchema } from "../../topology/settings-schema";
+import { buildTopology, type Topology } from "../../topology/topology";
+
+const PROJECT = join(__dirname, "..", "..");
+const read = (path: string) => readFileSync(join(PROJECT, path), "utf8");
+
+function topologyOf(settings: Partial<ClusterSettingsInput> = {}): Topology {
+  const [parsed] = parseClusters([{ name: "demo", ...settings }]);
+  if (parsed === undefined) {
+    throw new Error("no cluster");
+  }
+  return buildTopology(parsed);
+}
+
+describe("what is generated is up to date; npm run docs writes it", () => {
+  test.each(generatedFiles(read("README.md")).map(({ path, content }) => [path, content]))(
+    "%s",
+    (path, content) => {
+      expect(read(path)).toBe(content);
+    },
+  );
+});
+
+describe("the picture", () => {
+  test("shows every host with its address, every subnet, and every flow with its port", () => {
+    const topology = topologyOf();
+    const picture = topologyPicture(topology);
+    for (const host of topology.hosts) {
+      expect(picture).toContain(`>${host.name}</text>`);
+      expect(picture).toContain(`>${host.address}</text>`);
+    }
+    for (const subnet of topology.network.subnets) {
+      expect(picture).toContain(`>${subnet.cidr}</text>`);
+    }
+    for (const { name, from, to, protocol, port } of topology.flows) {
+      const shown = to === "internet" ? name.replace(`${from}-`, "") : name;
+      expect(picture).toMatch(
+        new RegExp(`>${shown}( of every host)? <tspan class="faint mono">${protocol} ${port}<`),
+      );
+    }
+  });
+
+  test("has an arrow for each pair of hosts that talk", () => {
+    const arrows = (settings: Partial<ClusterSettingsInput>) =>
+      topologyPicture(topologyOf(settings)).match(/marker-end/g)?.length;
+    // Visitors, out, 2 requests, 4 queries, 1 replication.
+    expect(arrows({})).toBe(9);
+    expect(arrows({ database: { replicas: 0 } })).toBe(6);
+  });
+
+  test.each([
+    { webServers: { count: 5 }, database: { replicas: 3 } },
+    {
+      availabilityZones: ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
+      webServers: { count: 1 },
+    },
+  ])("can be drawn of another cluster: %j", (settings) => {
+    const topology = topologyOf(settings);
+    for (const { name } of topology.hosts) {
+      expect(topologyPicture(topology)).toContain(`>${name}</text>`);
+    }
+  });
+
+  test("needs nothing from elsewhere", () => {
+    const picture = topologyPicture(topologyOf());
+    expect(picture.replace("http://www.w3.org/2000/svg", "")).not.toMatch(/https?:|@import|@font/);
+    expect(topologyPicture(topologyOf())).toBe(picture);
+  });
+});
+
+describe("the cost", () => {
+  test("of the default cluster is the sum of its lines", () => {
+    const lines = monthlyCost(topologyOf(), FRANKFURT);
+    // 3 t3.micro, 2 t3.small, 60 + 40 GB, one NAT gateway, two addresses.
+    const expected =
+      730 * (3 * 0.012 + 2 * 0.024 + 0.052 + 2 * 0.005) + Number((100 * 0.0952).toFixed(2));
+    expect(sumOf(lines)).toBe(`$${expected.toFixed(2)}`);
+  });
+
+  test("follows the settings", () => {
+    const lines = monthlyCost(
+      topologyOf({
+        natGateways: "per-zone",
+        webServers: { count: 3 },
+        database: { replicas: 0, dataVolumeSize: 100 },
+      }),
+      FRANKFURT,
+    );
+    expect(lines.map(({ item, amount }) => [item, amount])).toEqual([
+      ["EC2 t3.micro: load-balancer-1, web-1, web-2, web-3", "4 × 730 h"],
+      ["EC2 t3.small: database-1", "1 × 730 h"],
+      ["EBS gp3: 5 root volumes", "60 GB"],
+      ["EBS gp3: 1 data volumes", "100 GB"],
+      ["NAT gateway", "2 × 730 h"],
+      ["Public IPv4: visitors, NAT gateway", "3 × 730 h"],
+    ]);
+  });
+
+  test("is not made up where there is no price", () => {
+    expect(() =>
+      monthlyCost(topologyOf({ webServers: { instanceType: "x9.huge" } }), FRANKFURT),
+    ).toThrow("x9.huge");
+    const elsewhere = topologyOf({
+      region: "eu-west-1",
+      availabilityZones: ["eu-west-1a", "eu-west-1b"],
+    });
+    expect(() => monthlyCost(elsewhere, FRANKFURT)).toThrow("eu-west-1");
+  });
+});
+
+test("the page of settings has every setting", () => {
+  const page = settingsPage();
+  const { name: _name, ...defaults } = clusterSchema.parse({ name: "demo" });
+  const paths = Object.entries(defaults).flatMap(([key, value]) =>
+    typeof value === "object" && !Array.isArray(value) && key !== "tags" && key !== "backend"
+      ? Object.keys(value).map((inner) => `${key}.${inner}`)
+      : [key],
+  );
+  for (const path of ["name", "app.bundle", "app.staticDirectory", "backend.bucket", ...paths]) {
+    expect(page).toContain(`| \`${path}\` `);
+  }
+});
+
+test("text is embedded between its markers alone", () => {
+  expect(embed("a <!-- x -->old<!-- /x --> b", "x", "new")).toBe("a <!-- x -->new<!-- /x --> b");
+  expect(() => embed("a", "x", "new")).toThrow("<!-- x -->");
+});

@@ -1,0 +1,59 @@
+import { fileOf, hostOf, topologyOf } from "./rendered";
+
+/** The rules of one chain that came from a flow, by its name. */
+function flowsIn(host: string, chain: string): string[] {
+  const text = fileOf(hostOf(host), "/etc/nftables.conf");
+  const body = (text.split(`chain ${chain} {`)[1] ?? "").split("\n  }")[0] ?? "";
+  return [...body.matchAll(/comment "([^"]+)"/g)].map((match) => match[1] as string);
+}
+
+const NAMES = topologyOf().hosts.map((host) => host.name);
+
+test.each(NAMES)("%s denies what it does not name, in both directions", (name) => {
+  const text = fileOf(hostOf(name), "/etc/nftables.conf");
+  expect(text.match(/hook (input|forward|output) priority filter; policy drop;/g)).toHaveLength(3);
+});
+
+test.each(topologyOf().hosts.map((host) => [host.name, host.role]))(
+  "%s has exactly the flows that end and start at its role",
+  (name, role) => {
+    const { flows } = topologyOf();
+    expect(flowsIn(name, "input")).toEqual(
+      flows.filter((flow) => flow.to === role).map((flow) => flow.name),
+    );
+    expect(flowsIn(name, "output")).toEqual(
+      flows.filter((flow) => flow.from === role).map((flow) => flow.name),
+    );
+  },
+);
+
+test("a flow names the addresses of its other end", () => {
+  const text = fileOf(hostOf("database-1"), "/etc/nftables.conf");
+  expect(text).toContain(
+    'ip saddr { 10.90.2.12, 10.90.3.12 } tcp dport 3306 accept comment "queries"',
+  );
+  expect(text).toContain('ip saddr { 10.90.3.4 } tcp dport 3306 accept comment "replication"');
+});
+
+test("a role without a peer has no rule for one", () => {
+  const text = fileOf(hostOf("database-1", { database: { replicas: 0 } }), "/etc/nftables.conf");
+  expect(text).not.toContain('"replication"');
+});
+
+test("what leads to the host's credentials is for root alone", () => {
+  for (const name of NAMES) {
+    const text = fileOf(hostOf(name), "/etc/nftables.conf");
+    expect(text).toContain("ip daddr 169.254.169.254 tcp dport 80 meta skuid 0 accept");
+    expect(text).toContain("ip daddr 169.254.0.0/16 reject");
+  }
+});
+
+test("traffic for the internet never goes to a host of the cluster", () => {
+  for (const name of NAMES) {
+    const rules = fileOf(hostOf(name), "/etc/nftables.conf").match(/.*-(packages|apis)"/g) ?? [];
+    expect(rules).toHaveLength(2);
+    for (const rule of rules) {
+      expect(rule).toContain("ip daddr != 10.90.0.0/22 ");
+    }
+  }
+});

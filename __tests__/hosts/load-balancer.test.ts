@@ -1,0 +1,45 @@
+import type { ClusterSettingsInput } from "../../topology/settings";
+import { fileOf, hostOf } from "./rendered";
+
+const configuration = (settings: Partial<ClusterSettingsInput> = {}) =>
+  fileOf(hostOf("load-balancer-1", settings), "/etc/haproxy/haproxy.cfg");
+
+const serversOf = (text: string) => text.match(/^ {2}server .*$/gm);
+
+test.each(["roundrobin", "leastconn", "source"] as const)("%s is written out", (algorithm) => {
+  expect(configuration({ loadBalancer: { algorithm } })).toMatch(
+    new RegExp(`^ {2}balance ${algorithm}$`, "m"),
+  );
+});
+
+test("every web server takes part", () => {
+  expect(serversOf(configuration({ webServers: { count: 3 } }))).toEqual([
+    "  server web-1 10.90.2.12:80",
+    "  server web-2 10.90.3.12:80",
+    "  server web-3 10.90.2.13:80",
+  ]);
+});
+
+test("active-passive keeps the first and has the others stand by", () => {
+  expect(serversOf(configuration({ webServers: { mode: "active-passive", count: 3 } }))).toEqual([
+    "  server web-1 10.90.2.12:80",
+    "  server web-2 10.90.3.12:80 backup",
+    "  server web-3 10.90.2.13:80 backup",
+  ]);
+});
+
+test("health is asked of the app, on the path its settings name", () => {
+  const text = configuration({ app: { directory: "app", healthPath: "/up" } });
+  expect(text).toContain("http-check send meth GET uri /up ");
+});
+
+test("a write is repeated only when the client made it safe to repeat", () => {
+  expect(configuration()).toContain("http-request disable-l7-retry unless repeatable");
+});
+
+test("what visitors claim about themselves is removed before it is set", () => {
+  const text = configuration();
+  for (const header of ["X-Forwarded-For", "X-Forwarded-Proto", "X-Request-Id"]) {
+    expect(text).toContain(`http-request del-header ${header}`);
+  }
+});

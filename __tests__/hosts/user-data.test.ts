@@ -1,0 +1,116 @@
+import { createHash } from "node:crypto";
+import { gunzipSync } from "node:zlib";
+import { parse } from "yaml";
+import { envFile } from "../../hosts/env-file";
+import { oversizedUserData, renderHosts } from "../../hosts/render";
+import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "../../hosts/user-data";
+import { fileOf, hostOf, RELEASE, topologyOf } from "./rendered";
+
+const both = (settings: Parameters<typeof topologyOf>[0] = {}) => {
+  const topology = topologyOf(settings);
+  return {
+    aws: renderHosts(topology, { platform: "aws", release: RELEASE }),
+    local: renderHosts(topology, { platform: "local", release: RELEASE }),
+  };
+};
+
+describe("cloud-config", () => {
+  test("carries every file whole, with its permissions", () => {
+    for (const host of both().local) {
+      const document = parse(host.userData, { version: "1.1" });
+      expect(document.write_files).toEqual(
+        host.files.map(({ path, permissions, content }) => ({ path, permissions, content })),
+      );
+    }
+  });
+
+  test("keeps what YAML or Terraform would read as something else", () => {
+    const content = `yes\n\${name} %{if} $\n\ttab: 'quote' "double" \\ # end\n0755\n`;
+    const text = cloudConfig("no", [{ path: "/yes", permissions: "0644", content }]);
+    const document = parse(text, { version: "1.1" });
+    expect(document.hostname).toBe("no");
+    expect(document.write_files[0]).toEqual({ path: "/yes", permissions: "0644", content });
+  });
+
+  test("starts with the line cloud-init knows it by", () => {
+    expect(hostOf("web-1").userData.split("\n")[0]).toBe("#cloud-config");
+  });
+});
+
+describe("one text for both platforms", () => {
+  test("differs in the platform interface and its region alone", () => {
+    const { aws, local } = both();
+    aws.forEach((host, index) => {
+      const other = local[index];
+      expect(host.files.map((file) => file.path)).toEqual(other?.files.map((file) => file.path));
+      const differing = host.files.filter(
+        (file, position) => file.content !== other?.files[position]?.content,
+      );
+      expect(differing.map((file) => file.path)).toEqual([
+        "/etc/cluster/host.env",
+        "/opt/cluster/platform.sh",
+      ]);
+      const { PLATFORM_REGION, ...shared } = host.facts;
+      expect(PLATFORM_REGION).toBe("eu-central-1");
+      expect(shared).toEqual(other?.facts);
+    });
+  });
+
+  test("renders the same bytes every time", () => {
+    expect(both().aws).toEqual(both().aws);
+    const [host] = both().aws;
+    expect(compressUserData(host?.userData ?? "")).toEqual(compressUserData(host?.userData ?? ""));
+  });
+});
+
+describe("size", () => {
+  test("every host of the largest cluster fits", () => {
+    const { aws } = both({
+      name: "d".repeat(20),
+      network: { cidr: "172.16.128.0/17" },
+      availabilityZones: ["ap-southeast-1a", "ap-southeast-1b", "ap-southeast-1c"],
+      region: "ap-southeast-1",
+      webServers: { count: 100 },
+      database: { name: "d".repeat(32), replicas: 5 },
+    });
+    expect(oversizedUserData(aws)).toEqual([]);
+    for (const host of aws) {
+      const compressed = compressUserData(host.userData);
+      expect(compressed.length).toBeLessThan(USER_DATA_LIMIT);
+      expect(gunzipSync(compressed).toString()).toBe(host.userData);
+    }
+  });
+
+  test("user-data over the limit is told by host and size", () => {
+    const noise = Array.from({ length: 700 }, (_, index) =>
+      createHash("sha256").update(String(index)).digest("base64url"),
+    ).join("");
+    const { aws } = both({ app: { directory: "other", environment: { NOISE: noise } } });
+    expect(oversizedUserData(aws)).toEqual([
+      { host: "web-1", bytes: expect.any(Number) },
+      { host: "web-2", bytes: expect.any(Number) },
+    ]);
+  });
+});
+
+describe("facts", () => {
+  test("hold no secret, only plain values", () => {
+    for (const host of both().aws) {
+      expect(
+        Object.keys(host.facts).filter((name) => /PASSWORD|SECRET|SEED|KEY/.test(name)),
+      ).toEqual([]);
+    }
+  });
+
+  test("tell a web server its release", () => {
+    expect(fileOf(hostOf("web-1"), "/etc/cluster/host.env")).toContain(`APP_RELEASE='${RELEASE}'`);
+  });
+
+  test.each([["it's"], ["back\\slash"], ["two\nlines"]])("an env file refuses %j", (value) => {
+    expect(() => envFile({ NAME: value })).toThrow("NAME");
+  });
+
+  test("an env file refuses what is no name", () => {
+    expect(() => envFile({ "a b": "" })).toThrow('"a b"');
+  });
+});

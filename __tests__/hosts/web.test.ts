@@ -1,0 +1,114 @@
+import { roleCheckInterval } from "../../hosts/web";
+import { fileOf, hostOf } from "./rendered";
+
+const nginx = "/etc/nginx/nginx.conf";
+const router = "/etc/haproxy/haproxy.cfg";
+const unit = "/etc/systemd/system/app.service";
+
+describe("Nginx", () => {
+  test("believes a visitor's address from the load balancer alone", () => {
+    const text = fileOf(hostOf("web-1"), nginx);
+    expect(text.match(/set_real_ip_from .*/g)).toEqual(["set_real_ip_from 10.90.0.4;"]);
+  });
+
+  test("serves the app's static folder itself, where there is one", () => {
+    const own = { app: { directory: "other", port: 8081 } };
+    expect(fileOf(hostOf("web-1"), nginx)).toContain("alias /srv/app/current/public/;");
+    expect(fileOf(hostOf("web-1", own), nginx)).not.toContain("/static/");
+  });
+
+  test("forwards to the app's port", () => {
+    const text = fileOf(hostOf("web-1", { app: { directory: "other", port: 8081 } }), nginx);
+    expect(text).toContain("server 127.0.0.1:8081 ");
+  });
+});
+
+describe("the way to the database", () => {
+  const text = fileOf(hostOf("web-1", { database: { replicas: 2 } }), router);
+  const section = (name: string) =>
+    (text.split(new RegExp(`^listen ${name}$`, "m"))[1] ?? "").split(/^(?:listen|backend) /m)[0];
+
+  const asked = (name: string) =>
+    [...(section(name) ?? "").matchAll(/^ {2}server (\w+):.*$/gm)].map((match) => match[1]);
+
+  test("a server is asked for the role its name begins with", () => {
+    expect(text).toContain('uri-lf "/%[srv_name,field(1,:)]"');
+  });
+
+  test("writes go to nobody but a primary", () => {
+    expect(asked("writes")).toEqual(Array(3).fill("primary"));
+  });
+
+  test("writes go nowhere while two hosts claim to be primary", () => {
+    expect(section("writes")).toContain("reject unless { nbsrv(writes) eq 1 }");
+  });
+
+  test("reads go to fresh replicas, then to the primary, then to whatever can be read", () => {
+    expect(asked("reads")).toEqual([
+      ...Array(3).fill("replica"),
+      ...Array(3).fill("primary"),
+      ...Array(3).fill("readable"),
+    ]);
+    const servers = section("reads")?.match(/^ {2}server .*$/gm) ?? [];
+    expect(servers.map((line) => line.endsWith(" backup"))).toEqual([
+      ...Array(3).fill(false),
+      ...Array(6).fill(true),
+    ]);
+  });
+
+  test("no host counts as up before it has said so", () => {
+    expect(text).toMatch(/default-server check init-state down/);
+    expect(text).not.toContain("track ");
+  });
+
+  test("both addresses are for this host alone", () => {
+    expect(text.match(/bind .*/g)).toEqual(["bind 127.0.0.1:3306", "bind 127.0.0.1:3307"]);
+  });
+
+  test.each([
+    [2, 1000],
+    [12, 1000],
+    [50, 4000],
+  ])("%d web servers ask every %d ms", (count, expected) => {
+    expect(roleCheckInterval(count)).toBe(expected);
+  });
+});
+
+describe("the app", () => {
+  test("is told where everything is, and of its password only the place", () => {
+    const host = hostOf("web-2", { app: { directory: "other", environment: { COLOUR: "a b" } } });
+    expect(fileOf(host, "/etc/cluster/app.env").trim().split("\n")).toEqual([
+      "HOST='127.0.0.1'",
+      "PORT='3000'",
+      "HOST_NAME='web-2'",
+      "DATABASE_WRITE_ADDRESS='127.0.0.1:3306'",
+      "DATABASE_READ_ADDRESS='127.0.0.1:3307'",
+      "DATABASE_NAME='app'",
+      "DATABASE_USER='app'",
+      "DATABASE_CA_FILE='/etc/cluster/certificate-authority.pem'",
+      "NODE_ENV='production'",
+      "COLOUR='a b'",
+    ]);
+    expect(fileOf(host, unit)).toContain("LoadCredential=database-password:/run/");
+  });
+
+  test("cannot be given another value for what the host tells it", () => {
+    const names = fileOf(hostOf("web-1"), "/etc/cluster/app.env").match(/^\w+(?==)/gm) ?? [];
+    const own = [...names, "DATABASE_PASSWORD_FILE"].filter((name) => name !== "NODE_ENV");
+    for (const name of own) {
+      expect(() =>
+        hostOf("web-1", { app: { directory: "x", environment: { [name]: "1" } } }),
+      ).toThrow(`app.environment.${name}`);
+    }
+  });
+
+  test("is started by the command of the settings, without rights", () => {
+    const text = fileOf(
+      hostOf("web-1", { app: { directory: "other", command: "/usr/bin/python3 main.py" } }),
+      unit,
+    );
+    expect(text).toContain("\nExecStart=/usr/bin/python3 main.py\n");
+    expect(text).toContain("\nDynamicUser=yes\n");
+    expect(text).toContain("\nCapabilityBoundingSet=\n");
+  });
+});

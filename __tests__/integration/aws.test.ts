@@ -1,0 +1,320 @@
+import { execFile, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { renderHosts } from "../../hosts/render";
+import { parseClusters } from "../../topology/settings";
+import { buildTopology } from "../../topology/topology";
+import { EmulatedCluster } from "./emulator/cluster";
+import { LIMITS } from "./emulator/limits";
+import { MetadataService } from "./emulator/metadata";
+import { Emulator, IMAGES, REGION, valuesOf } from "./emulator/server";
+import { PROJECT } from "./workspace";
+
+// Stack `aws`, by real Terraform and the real provider, against an emulator of AWS's API.
+
+const OPEN = { terminationProtection: false, preventDestroy: false };
+const SETTINGS = { name: "emulated", database: OPEN };
+
+const cluster = new EmulatedCluster(SETTINGS);
+const emulator = new Emulator();
+const topology = buildTopology(parseClusters([SETTINGS])[0] as never);
+
+const has = (program: string) =>
+  spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
+
+function missing(): string | undefined {
+  const programs = ["terraform", "moto_server", "curl", "jq"].filter((program) => !has(program));
+  return programs.length > 0 ? `not installed: ${programs.join(", ")}` : cluster.initialize();
+}
+
+const reason = missing();
+if (reason !== undefined) {
+  console.warn(`stack aws against the emulator is skipped: ${reason}`);
+  // jest runs no afterAll where every test is skipped.
+  cluster.workspace.remove();
+}
+const describeIf = reason === undefined ? describe : describe.skip;
+
+const update = (name: string) => ({ address: name, actions: ["update"] });
+const create = (name: string) => ({ address: name, actions: ["create"] });
+
+/** Runs a host's platform script as a host of the cluster, with a role's credentials. */
+async function onHost(name: string, role: string, args: readonly string[]): Promise<string> {
+  await emulator.authorize(false);
+  const roleName = `${SETTINGS.name}-${role}`;
+  const metadata = new MetadataService(roleName, await emulator.credentials(roleName));
+  await metadata.start();
+  const facts = join(cluster.workspace.directory, "host.env");
+  writeFileSync(
+    facts,
+    `CLUSTER_NAME='${SETTINGS.name}'\nHOST_NAME='${name}'\nPLATFORM_REGION='${REGION}'\n`,
+  );
+  await emulator.authorize(true);
+  try {
+    const { stdout } = await promisify(execFile)(
+      "bash",
+      [join(PROJECT, "scripts", "platform", "aws.sh"), ...args],
+      {
+        encoding: "utf8",
+        timeout: 60_000,
+        env: {
+          PATH: process.env.PATH,
+          AWS_ENDPOINT_URL: emulator.endpoint,
+          AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.endpoint,
+          CLUSTER_FACTS: facts,
+        },
+      },
+    );
+    return stdout;
+  } finally {
+    await metadata.stop();
+    await emulator.authorize(false);
+  }
+}
+
+jest.setTimeout(180_000);
+
+afterAll(() => {
+  emulator.stop();
+  cluster.workspace.remove();
+});
+
+describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
+  let secrets: string[] = [];
+
+  beforeAll(async () => {
+    await emulator.start();
+    cluster.env = emulator.env;
+  });
+
+  test("terraform finds the whole stack valid", () => {
+    cluster.synthesize({}, { whole: true });
+    expect(JSON.parse(cluster.terraform(["validate", "-json"]))).toMatchObject({
+      valid: true,
+      diagnostics: [],
+    });
+  });
+
+  test(`what the emulator cannot do is planned as it is: ${Object.keys(LIMITS).join("; ")}`, () => {
+    cluster.synthesize({ database: {} }, { whole: true });
+    const planned = cluster.plan();
+    expect(planned.every(({ actions }) => actions[0] === "create")).toBe(true);
+    expect(planned).toContainEqual(create("aws_s3_bucket_policy.releases-policy"));
+    expect(planned).toContainEqual(create("aws_instance.database-1"));
+  });
+
+  test("apply", async () => {
+    cluster.synthesize();
+    cluster.terraform(["apply", "-auto-approve", "-input=false", "-no-color"], 400);
+    secrets = await Promise.all(
+      topology.secrets.map(({ name }) => emulator.parameter(`/${SETTINGS.name}/secrets/${name}`)),
+    );
+  }, 420_000);
+
+  test("a second plan is empty", () => {
+    // With -detailed-exitcode a plan that changes something exits with 2.
+    cluster.terraform(["plan", "-detailed-exitcode", "-no-color"]);
+  });
+
+  test("secrets are long, differ, and are nowhere but in their parameters", () => {
+    expect(new Set(secrets).size).toBe(topology.secrets.length);
+    expect(secrets.every((secret) => /^[A-Za-z0-9]{48}$/.test(secret))).toBe(true);
+
+    cluster.plan();
+    const directory = cluster.workspace.directory;
+    const planned = cluster.terraform(["show", "-json", join(directory, "plan")]);
+    const states = readdirSync(directory).filter((name) => name.includes("tfstate"));
+    expect(states).toContain("terraform.aws.tfstate");
+    const texts = [
+      planned,
+      cluster.text,
+      cluster.terraform(["show", "-json"]),
+      cluster.terraform(["output", "-json"]),
+      ...states.map((name) => readFileSync(join(directory, name), "utf8")),
+    ];
+    for (const secret of secrets) {
+      expect(texts.some((text) => text.includes(secret))).toBe(false);
+    }
+  });
+
+  describe("a host, with its role's credentials and signatures that are checked", () => {
+    const file = () => join(cluster.workspace.directory, "fetched");
+
+    beforeAll(async () => {
+      for (const role of ["load-balancer", "web", "database"]) {
+        await emulator.query("iam", {
+          Action: "PutRolePolicy",
+          RoleName: `${SETTINGS.name}-${role}`,
+          PolicyName: "emulator",
+          PolicyDocument: JSON.stringify({
+            Version: "2012-10-17",
+            Statement: [{ Effect: "Allow", Action: "ssm:GetParameter", Resource: "*" }],
+          }),
+        });
+      }
+    });
+
+    afterAll(async () => {
+      for (const role of ["load-balancer", "web", "database"]) {
+        await emulator.query("iam", {
+          Action: "DeleteRolePolicy",
+          RoleName: `${SETTINGS.name}-${role}`,
+          PolicyName: "emulator",
+        });
+      }
+    });
+
+    test("reads a secret", async () => {
+      const [{ name = "" } = {}] = topology.secrets;
+      expect(await onHost("web-1", "web", ["secret", name])).toBe(secrets[0]);
+    });
+
+    test("fetches the release", async () => {
+      await onHost("web-1", "web", ["release", cluster.release, file()]);
+      const sha256 = createHash("sha256").update(readFileSync(file())).digest("hex");
+      expect(sha256).toBe(cluster.release);
+    });
+
+    test("fetches its own user-data, the very text that was rendered", async () => {
+      const hosts = renderHosts(topology, { platform: "aws", release: cluster.release });
+      for (const { name, role, userData } of hosts) {
+        await onHost(name, role, ["user-data", file()]);
+        expect(readFileSync(file(), "utf8") === userData).toBe(true);
+      }
+    });
+
+    test.each([
+      ["the release", "load-balancer-1", "load-balancer", ["release", "RELEASE"]],
+      ["the release", "database-1", "database", ["release", "RELEASE"]],
+      ["user-data of another role", "database-1", "web", ["user-data"]],
+    ])("is refused %s (as %s, role %s)", async (_, name, role, words) => {
+      const target = join(cluster.workspace.directory, "refused");
+      const args = words.map((word) => (word === "RELEASE" ? cluster.release : word));
+      await expect(onHost(name, role, [...args, target])).rejects.toThrow(/AccessDenied/);
+      expect(existsSync(target)).toBe(false);
+      expect(existsSync(`${target}.part`)).toBe(false);
+    });
+
+    test("takes no release but the one asked for", async () => {
+      const wrong = "0".repeat(64);
+      await expect(onHost("web-1", "web", ["release", wrong, file()])).rejects.toThrow(
+        /S3 did not give releases\/0+/,
+      );
+    });
+
+    test("says which parameter it was refused", async () => {
+      await expect(onHost("web-1", "web", ["secret", "none"])).rejects.toThrow(
+        /SSM did not give the parameter \/emulated\/secrets\/none: .*ParameterNotFound/s,
+      );
+    });
+  });
+
+  describe("a change of settings", () => {
+    test("another balance algorithm updates one object in place", () => {
+      cluster.synthesize({ loadBalancer: { algorithm: "leastconn" } });
+      expect(cluster.plan()).toEqual([update("aws_s3_object.load-balancer-1-user-data")]);
+    });
+
+    test("another web server adds it, and tells the others", () => {
+      cluster.synthesize({ webServers: { count: 3 } });
+      const planned = cluster.plan();
+      expect(planned.filter(({ actions }) => actions[0] === "create")).toEqual([
+        create("aws_instance.web-3"),
+        create("aws_network_interface.web-3-interface"),
+        create("aws_s3_object.web-3-user-data"),
+      ]);
+      const others = planned.filter(({ actions }) => actions[0] !== "create");
+      expect(others).toContainEqual(update("aws_s3_object.load-balancer-1-user-data"));
+      for (const { address, actions } of others) {
+        expect(address).toMatch(/^aws_s3_object\..*-user-data$/);
+        expect(actions).toEqual(["update"]);
+      }
+    });
+
+    test("another app uploads its release before it takes the old one away", () => {
+      cluster.synthesize({ app: { directory: "__tests__/fixtures/other-app" } });
+      const planned = cluster.plan();
+      expect(planned).toContainEqual({
+        address: "aws_s3_object.release",
+        actions: ["create", "delete"],
+      });
+      for (const { address, actions } of planned) {
+        expect(address).toMatch(/^aws_s3_object\./);
+        expect(actions).not.toEqual(["delete", "create"]);
+      }
+    });
+
+    test("larger databases are changed where they stand", () => {
+      cluster.synthesize({
+        database: { ...OPEN, instanceType: "t3.medium", rootVolumeSize: 20, dataVolumeSize: 40 },
+      });
+      const planned = cluster.plan();
+      expect(planned).toContainEqual(update("aws_instance.database-1"));
+      expect(planned).toContainEqual(update("aws_ebs_volume.database-1-data"));
+      expect(planned.every(({ actions }) => actions.join() === "update")).toBe(true);
+    });
+
+    test("egress in every zone adds a gateway and turns a route", () => {
+      cluster.synthesize({ natGateways: "per-zone" });
+      expect(cluster.plan()).toEqual([
+        create("aws_eip.nat-b-address"),
+        create("aws_nat_gateway.nat-b"),
+        update("aws_route.private-b-to-internet"),
+      ]);
+    });
+
+    test("a newer image changes nothing", () => {
+      const filter = [{ name: "name", values: [IMAGES[1]?.name] }];
+      const state = JSON.parse(cluster.terraform(["show", "-json"]));
+      const used = JSON.stringify(state).match(/ami-[12]{17}/)?.[0];
+      filter[0] = {
+        name: "name",
+        values: [IMAGES.find(({ ami_id }) => ami_id !== used)?.name],
+      };
+      cluster.synthesize({}, { override: { data: { aws_ami: { ubuntu: { filter } } } } });
+      expect(cluster.plan()).toEqual([]);
+    });
+
+    test("moving databases to other zones is refused, and so is destroying them", () => {
+      cluster.synthesize({ database: {}, availabilityZones: ["eu-central-1b", "eu-central-1a"] });
+      expect(cluster.refused()).toEqual(
+        expect.arrayContaining([
+          "aws_ebs_volume.database-1-data",
+          "aws_network_interface.database-1-interface",
+        ]),
+      );
+
+      // Here Terraform stops at the hosts, before it comes to what lies under them.
+      cluster.synthesize({ database: {} });
+      expect(cluster.refused(["-destroy"])).toEqual([
+        "aws_instance.database-1",
+        "aws_instance.database-2",
+      ]);
+    });
+  });
+
+  test("destroy leaves nothing", async () => {
+    cluster.synthesize();
+    const destroy = () =>
+      cluster.attemptTerraform(["destroy", "-auto-approve", "-input=false", "-no-color"], 300);
+    const first = destroy();
+    for (const error of first.printed.match(/^Error: .*/gm) ?? []) {
+      // What the emulator cannot do: "interfaces of terminated instances".
+      expect(error).toMatch(/detaching EC2 Network Interface .* cannot be detached/);
+    }
+    const interfaces = valuesOf(
+      await emulator.query("ec2", { Action: "DescribeNetworkInterfaces" }),
+      "networkInterfaceId",
+    );
+    for (const id of interfaces) {
+      await emulator.query("ec2", { Action: "DeleteNetworkInterface", NetworkInterfaceId: id });
+    }
+    const second = destroy();
+    expect(`${second.status} ${second.status === 0 ? "" : second.printed}`.trim()).toBe("0");
+
+    const left = Object.entries(await emulator.inventory()).filter(([, names]) => names.length > 0);
+    expect(left).toEqual([]);
+  }, 400_000);
+});

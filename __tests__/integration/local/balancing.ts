@@ -1,0 +1,156 @@
+import { spawn } from "node:child_process";
+import { connect, type Socket } from "node:net";
+import { eventually, run } from "../workspace";
+import { ask, type LocalCluster, tally } from "./cluster";
+
+/** Opens a request whose body never comes: it occupies a web server until it is closed. */
+function occupy(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.write(
+        "POST /api/entries HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+      );
+      // Time for the load balancer to have passed it on.
+      setTimeout(() => resolve(socket), 300);
+    });
+    socket.on("error", reject);
+  });
+}
+
+/** Follows the load balancer's process, to tell a reload from a restart. */
+const processOf = (cluster: LocalCluster) =>
+  cluster.on("load-balancer-1", "systemctl show --value --property=MainPID haproxy.service").trim();
+
+/** Changes of the load balancer's settings, on a cluster that serves. */
+export function balancing(cluster: LocalCluster): void {
+  const address = () => cluster.address("load-balancer-1");
+
+  test("a change of the algorithm touches the load balancer alone, and nobody is dropped", async () => {
+    const before = processOf(cluster);
+    let deploying = true;
+    const deployed = cluster
+      .deployInBackground({ loadBalancer: { algorithm: "leastconn" } })
+      .finally(() => {
+        deploying = false;
+      });
+    const seen = new Set<string>();
+    while (deploying) {
+      for (const name of Object.keys(await tally(`${cluster.url}/api/whoami`, 10))) {
+        seen.add(name);
+      }
+    }
+    const printed = await deployed;
+    expect(printed.match(/\S+: Creation complete/g)).toEqual([
+      expect.stringContaining("load-balancer-1"),
+    ]);
+    expect(processOf(cluster)).toBe(before);
+    expect([...seen].sort()).toEqual(["web-1", "web-2"]);
+  }, 300_000);
+
+  test("leastconn sends requests where fewer are under way", async () => {
+    await cluster.serving();
+    const occupied = await occupy(cluster.topology.settings.localPort);
+    try {
+      const counts = await tally(`${cluster.url}/api/whoami`, 20);
+      expect(Object.values(counts)).toEqual([20]);
+    } finally {
+      occupied.destroy();
+    }
+  });
+
+  test("source keeps a client with its web server, and clients apart", async () => {
+    cluster.deploy({ loadBalancer: { algorithm: "source" } });
+    await eventually("one web server answers this machine", async () => {
+      const answered = Object.keys(await tally(`${cluster.url}/api/whoami`, 10));
+      return answered.length === 1 && answered[0]?.startsWith("web-") ? true : undefined;
+    });
+    const bridge = run(["ip", "-o", "route", "get", address()]).match(/dev (\S+)/)?.[1] as string;
+    const clients = Array.from({ length: 16 }, (_, index) =>
+      cluster.topology.network.gateway.replace(/\d+$/, String(200 + index)),
+    );
+    const used = new Set<string>();
+    try {
+      for (const client of clients) {
+        run(["ip", "address", "add", `${client}/32`, "dev", bridge]);
+        const counts = await tally(`http://${address()}/api/whoami`, 5, client);
+        expect([client, Object.values(counts)]).toEqual([client, [5]]);
+        used.add(Object.keys(counts)[0] as string);
+      }
+    } finally {
+      for (const client of clients) {
+        spawn("ip", ["address", "del", `${client}/32`, "dev", bridge]);
+      }
+    }
+    expect(used).toEqual(new Set(["web-1", "web-2"]));
+  }, 300_000);
+
+  test("active-passive has one web server serve, and another when it is gone", async () => {
+    cluster.deploy({ webServers: { mode: "active-passive" } });
+    await cluster.serving();
+    expect(await tally(`${cluster.url}/api/whoami`, 40)).toEqual({ "web-1": 40 });
+    cluster.on("web-1", "systemctl stop nginx.service");
+    try {
+      const answered = await eventually(
+        "the one standing by answers",
+        async () => {
+          const counts = await tally(`${cluster.url}/api/whoami`, 10);
+          return counts["web-2"] === 10 ? counts : undefined;
+        },
+        20,
+      );
+      expect(answered).toEqual({ "web-2": 10 });
+    } finally {
+      cluster.on("web-1", "systemctl start nginx.service");
+    }
+    await eventually(
+      "the first one serves again",
+      async () => (await tally(`${cluster.url}/api/whoami`, 10))["web-1"] === 10 || undefined,
+      30,
+    );
+  }, 300_000);
+
+  test("a web server is added and removed, and no other host is touched", async () => {
+    const started = (host: string) =>
+      cluster.on(host, "systemctl show --value --property=UserspaceTimestamp").trim();
+    const hosts = cluster.topology.hosts.map(({ name }) => name);
+    const before = hosts.map(started);
+    cluster.deploy({ webServers: { count: 3 } });
+    await cluster.serving();
+    expect(hosts.map(started)).toEqual(before);
+    cluster.deploy();
+    await cluster.serving();
+    expect(hosts.map(started)).toEqual(before);
+    expect(
+      cluster.incus(["list", "--format", "csv", "--columns", "n"]).trim().split("\n").sort(),
+    ).toEqual([...hosts].sort());
+  }, 600_000);
+
+  test("another app takes the place of the guestbook, and gives it back", async () => {
+    cluster.deploy({
+      app: {
+        directory: "__tests__/fixtures/other-app",
+        command: "/usr/bin/node main.js",
+        port: 8081,
+        healthPath: "/up",
+      },
+    });
+    await eventually(
+      "the other app answers from both web servers",
+      async () => {
+        const bodies = new Set<string>();
+        for (let index = 0; index < 6; index++) {
+          bodies.add((await ask(`${cluster.url}/`)).body.trim());
+        }
+        return bodies.has("other app on web-1") &&
+          bodies.has("other app on web-2") &&
+          bodies.size === 2
+          ? true
+          : undefined;
+      },
+      60,
+    );
+    cluster.deploy();
+    await cluster.serving();
+    expect((await ask(`${cluster.url}/api/entries`)).status).toBe(200);
+  }, 600_000);
+}

@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BrowserContext, chromium } from "playwright-core";
+import { attempt } from "../workspace";
+import type { LocalCluster } from "./cluster";
+
+const CHROMIUM = attempt([
+  "sh",
+  "-c",
+  "command -v chromium || command -v chromium-browser",
+]).stdout.trim();
+
+/** Where there is no browser its tests are counted as skipped. */
+const inBrowser = CHROMIUM === "" ? test.skip : test;
+
+/** The site in a real browser. */
+export function browser(cluster: LocalCluster): void {
+  const profile = mkdtempSync(join(tmpdir(), "browser-"));
+  let context: BrowserContext | undefined;
+
+  beforeAll(async () => {
+    if (CHROMIUM === "") {
+      return;
+    }
+    context = await chromium.launchPersistentContext(profile, {
+      executablePath: CHROMIUM,
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+  });
+
+  afterAll(async () => {
+    await context?.close();
+    rmSync(profile, { recursive: true, force: true });
+  });
+
+  async function open() {
+    const page = await (context as BrowserContext).newPage();
+    const complaints: string[] = [];
+    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+    page.on("pageerror", (error) => complaints.push(error.message));
+    await page.goto(cluster.url);
+    return { page, complaints };
+  }
+
+  inBrowser(
+    "a visitor signs the guestbook and sees his entry, and which hosts took part",
+    async () => {
+      const { page, complaints } = await open();
+      const message = `signed in a browser ${Date.now()}`;
+      await page.getByLabel("Name").fill("A visitor");
+      await page.getByLabel("Message").fill(message);
+      await page.getByRole("button", { name: "Sign the guestbook" }).click();
+      const entry = page.getByRole("article").filter({ hasText: message });
+      await entry.waitFor();
+      const primary = await cluster.inSync();
+      expect(await entry.textContent()).toMatch(
+        new RegExp(`taken by\\s+web-[12]\\s+written to\\s+${primary}`),
+      );
+      expect(complaints).toEqual([]);
+      await page.close();
+    },
+  );
+
+  inBrowser("a visitor watches round robin at work", async () => {
+    await cluster.inTurn();
+    const { page, complaints } = await open();
+    await page.getByRole("button", { name: "Send twelve requests" }).click();
+    await page.getByText("All 12 answered.").waitFor();
+    const tally = await page.getByLabel("Web server").last().textContent();
+    expect(tally?.replaceAll(/\s+/g, "")).toBe("web-16web-26");
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+}

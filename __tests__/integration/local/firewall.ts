@@ -1,0 +1,110 @@
+import { connect } from "node:net";
+import type { Role } from "../../../topology/topology";
+import type { LocalCluster } from "./cluster";
+
+/** Ports on which something listens, so that a refusal is the firewall's doing. */
+const LISTENING: Record<Role, readonly number[]> = {
+  "load-balancer": [80],
+  web: [80],
+  database: [3306, 8008],
+};
+
+function attempts(cluster: LocalCluster) {
+  const { hosts, flows } = cluster.topology;
+  return hosts.flatMap((source) =>
+    hosts
+      .filter((target) => target.name !== source.name)
+      .flatMap((target) =>
+        LISTENING[target.role].map((port) => ({
+          source: source.name,
+          target: target.name,
+          address: target.address,
+          port,
+          // Visitors come from anywhere, so what the internet may reach, a host's input lets in.
+          allowedIn: flows.some(
+            (flow) =>
+              flow.to === target.role &&
+              flow.port === port &&
+              (flow.from === source.role || flow.from === "internet"),
+          ),
+          allowedOut: flows.some(
+            (flow) => flow.from === source.role && flow.to === target.role && flow.port === port,
+          ),
+        })),
+      ),
+  );
+}
+
+/** One line for each target that answers. */
+function reached(cluster: LocalCluster, source: string): Set<string> {
+  const tries = attempts(cluster)
+    .filter((one) => one.source === source)
+    .map(
+      ({ target, address, port }) =>
+        `timeout 3 bash -c 'exec 3<>/dev/tcp/${address}/${port}' 2>/dev/null && echo ${target}:${port} &`,
+    );
+  return new Set(
+    cluster
+      .on(source, `${tries.join("\n")}\nwait`)
+      .trim()
+      .split("\n")
+      .filter(Boolean),
+  );
+}
+
+/** Every allowed flow passes and every other is refused, at both ends. */
+export function firewall(cluster: LocalCluster): void {
+  const sources = ["load-balancer-1", "web-1", "web-2", "database-1", "database-2"];
+
+  test.each(sources)("%s reaches what the flows allow and nothing else", (source) => {
+    const expected = attempts(cluster).filter((one) => one.source === source && one.allowedOut);
+    expect(reached(cluster, source)).toEqual(
+      new Set(expected.map(({ target, port }) => `${target}:${port}`)),
+    );
+  });
+
+  test.each(sources)(
+    "were %s taken over, the other hosts' own firewalls would still refuse",
+    (source) => {
+      const expected = attempts(cluster).filter((one) => one.source === source && one.allowedIn);
+      cluster.on(
+        source,
+        "nft add chain inet cluster output '{ policy accept; }' && nft flush chain inet cluster output",
+      );
+      try {
+        expect(reached(cluster, source)).toEqual(
+          new Set(expected.map(({ target, port }) => `${target}:${port}`)),
+        );
+      } finally {
+        cluster.on(source, "nft --file /etc/nftables.conf");
+      }
+    },
+  );
+
+  test("what listens on a host's loopback cannot be reached from the machine", async () => {
+    for (const [host, port] of [
+      ["web-1", 3000],
+      ["web-1", 3306],
+      ["database-1", 3306],
+      ["database-1", 8008],
+      ["load-balancer-1", 8404],
+    ] as const) {
+      const reached = await new Promise<boolean>((resolve) => {
+        const socket = connect({ host: cluster.address(host), port, timeout: 1500 });
+        socket.on("connect", () => resolve(true));
+        socket.on("error", () => resolve(false));
+        socket.on("timeout", () => resolve(false));
+        socket.on("close", () => socket.destroy());
+      });
+      expect([host, port, reached]).toEqual([host, port, false]);
+    }
+  });
+
+  test("nobody but root reaches the way to the host's credentials: the firewall refuses at once", () => {
+    const asNobody =
+      "setpriv --reuid=nobody --regid=nogroup --clear-groups timeout 5 bash -c 'exec 3<>/dev/tcp/169.254.169.254/80'";
+    const { status } = cluster.attemptOn("web-1", asNobody);
+    // 124 would be timeout's own word: nobody answered, and nobody refused.
+    expect([0, 124, 127]).not.toContain(status);
+  });
+}

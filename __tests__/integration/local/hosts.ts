@@ -1,0 +1,105 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../workspace";
+import type { LocalCluster } from "./cluster";
+
+function everyFile(directory: string): string[] {
+  return readdirSync(directory).flatMap((name) => {
+    const path = join(directory, name);
+    return statSync(path).isDirectory() ? everyFile(path) : [path];
+  });
+}
+
+/** What the hosts carry, judged by the programs that read it and by what must not be found. */
+export function hosts(cluster: LocalCluster): void {
+  const names = () => cluster.topology.hosts.map(({ name }) => name);
+
+  test.each(["load-balancer-1", "web-1", "web-2"])(
+    "%s: HAProxy finds its configuration sound",
+    (host) => {
+      expect(cluster.on(host, "haproxy -c -f /etc/haproxy/haproxy.cfg 2>&1")).not.toMatch(
+        /WARNING|ALERT/,
+      );
+    },
+  );
+
+  test.each(["web-1", "web-2"])("%s: Nginx finds its configuration sound", (host) => {
+    expect(cluster.on(host, "nginx -t 2>&1")).not.toMatch(/warn|emerg/);
+  });
+
+  test.each(["database-1", "database-2"])("%s: MySQL finds its configuration sound", (host) => {
+    const { status, stderr } = cluster.attemptOn(
+      host,
+      "mysqld --defaults-file=/etc/mysql/cluster/mysqld.cnf --validate-config",
+    );
+    expect([status, stderr]).toEqual([0, ""]);
+  });
+
+  test("every firewall and every cloud-config is sound to the program that reads it", () => {
+    for (const host of names()) {
+      cluster.on(host, "nft --check --file /etc/nftables.conf");
+      cluster.on(host, "cloud-init schema --config-file /var/lib/cluster/user-data");
+    }
+  });
+
+  test("nothing failed on any host, and cloud-init finished without a word of complaint", () => {
+    for (const host of names()) {
+      const failed = cluster.on(host, "systemctl list-units --failed --plain --no-legend");
+      expect([host, failed]).toEqual([host, ""]);
+      const status = JSON.parse(cluster.on(host, "cloud-init status --format json"));
+      expect([host, status.extended_status, status.errors]).toEqual([host, "done", []]);
+    }
+  });
+
+  /** Where a text is found on a host; it goes in on standard input, so as not to find itself. */
+  const found = (host: string, value: string) =>
+    run(["incus", "--project", cluster.incusProject, "exec", host, "--", "bash", "-c", SEARCH], {
+      input: value,
+      seconds: 120,
+    });
+
+  test("no secret is in the state, in what was synthesized, in a process list, a log or a file on disk", () => {
+    const { secrets } = cluster.topology;
+    const written = everyFile(cluster.workspace.directory)
+      .filter((path) => !path.endsWith(".tar.gz"))
+      .map((path) => [path, readFileSync(path, "utf8")] as const);
+    // The search finds what is there to be found.
+    expect(found("web-1", "CLUSTER_NAME=")).toContain("/etc/cluster/host.env");
+    for (const { name, readers } of secrets) {
+      const [reader = ""] = cluster.topology.hosts
+        .filter(({ role }) => readers.includes(role))
+        .map((host) => host.name);
+      const value = cluster.on(reader, `/opt/cluster/platform.sh secret ${name}`).trim();
+      expect(value).toMatch(/^[A-Za-z0-9]{40,}$/);
+      for (const [path, content] of written) {
+        expect([path, content.includes(value)]).toEqual([path, false]);
+      }
+      for (const host of names()) {
+        expect([host, name, found(host, value)]).toEqual([host, name, ""]);
+      }
+    }
+  });
+
+  test("a host cannot read a secret that is not for its role", () => {
+    for (const { name, readers } of cluster.topology.secrets) {
+      for (const host of cluster.topology.hosts.filter(({ role }) => !readers.includes(role))) {
+        const { status, stdout } = cluster.attemptOn(
+          host.name,
+          `/opt/cluster/platform.sh secret ${name}`,
+        );
+        expect([host.name, name, status === 0, stdout]).toEqual([host.name, name, false, ""]);
+      }
+    }
+  });
+}
+
+const SEARCH = `
+set -o pipefail
+pattern=$(mktemp /dev/shm/pattern.XXXXXX)
+cat >"$pattern"
+cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep --quiet --fixed-strings --file "$pattern" && echo "a process list"
+journalctl --no-pager --quiet | grep --quiet --fixed-strings --file "$pattern" && echo "the journal"
+grep --recursive --files-with-matches --fixed-strings --file "$pattern" --devices=skip /etc /opt /root /home /srv /tmp /var 2>/dev/null
+rm --force "$pattern"
+exit 0
+`;

@@ -1,0 +1,107 @@
+import { readdirSync } from "node:fs";
+import { attempt, eventually, run } from "../workspace";
+import { ask, LocalCluster } from "./cluster";
+
+const incusNames = (kind: string, column: string): string[] =>
+  run(["incus", kind, "list", "--format", "csv", "--columns", column])
+    .trim()
+    .split("\n")
+    .map((name) => name.replace(/ \(current\)$/, ""));
+
+/** What the engine holds of a cluster that is gone. */
+function left(cluster: LocalCluster): string[] {
+  const projects = incusNames("project", "n").filter((name) => name === cluster.incusProject);
+  const networks = attempt(["ip", "-o", "-4", "address"]).stdout.includes(
+    ` ${cluster.topology.network.gateway}/`,
+  );
+  return [...projects, ...(networks ? ["the network"] : [])];
+}
+
+/** Deploys that are cut short, clusters side by side, and leaving nothing. */
+export function lifecycle(cluster: LocalCluster, other: LocalCluster): void {
+  afterAll(() => {
+    other.workspace.attemptCdktf(["destroy", other.stack, "--auto-approve"]);
+    other.workspace.remove();
+  });
+
+  test("wrong settings: every problem at once, exit code 1, nothing written", () => {
+    const broken = new LocalCluster(other.base);
+    broken.workspace.set([{ name: "Wrong", webServers: { count: 0 }, colour: "red" } as never]);
+    for (const verb of ["synth", "deploy"]) {
+      const args = verb === "deploy" ? [verb, "local", "--auto-approve"] : [verb];
+      const { status, stdout, stderr } = broken.workspace.attemptCdktf(args);
+      expect(status).toBe(1);
+      for (const path of ["name", "webServers.count", "colour"]) {
+        expect(stdout + stderr).toContain(`clusters[0].${path}: got`);
+      }
+      const written = readdirSync(broken.workspace.directory, { recursive: true });
+      expect(written.filter((name) => /\.tf|manifest|tfstate/.test(String(name)))).toEqual([]);
+    }
+    broken.workspace.remove();
+  }, 60_000);
+
+  test("a deploy that was killed half-way is finished by running it again, beside another cluster", async () => {
+    await other.workspace.interruptCdktf(
+      ["deploy", other.stack, "--auto-approve"],
+      /database-1: started/,
+    );
+    other.deploy();
+    await other.inSync();
+    await other.serving();
+    expect((await ask(`${cluster.url}/healthz`)).status).toBe(200);
+    expect((await ask(`${other.url}/healthz`)).status).toBe(200);
+    other.workspace.terraform(other.stack, ["plan", "-detailed-exitcode", "-no-color"]);
+  }, 600_000);
+
+  test("a cluster grows from no replica to three, and writes wait for a replica's receipt again", async () => {
+    const primary = await other.inSync();
+    other.deploy({ database: { replicas: 3 } });
+    expect(await other.inSync(180)).toBe(primary);
+    await eventually(
+      "semi-synchronous replication",
+      () =>
+        other.query(primary, "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_status'")[0] ===
+          "Rpl_semi_sync_source_status\tON" || undefined,
+      30,
+    );
+  }, 600_000);
+
+  test("a host that cannot be brought to its state is named, with what failed, and a later deploy goes on", () => {
+    const environment = {
+      app: { directory: "app", bundle: "server.ts", environment: { NOTE: "1" } },
+    };
+    other.on("web-1", "mv /usr/sbin/nginx /usr/sbin/nginx.away");
+    other.set(environment);
+    const { status, stdout, stderr } = other.workspace.attemptCdktf([
+      "deploy",
+      other.stack,
+      "--auto-approve",
+    ]);
+    expect(status).not.toBe(0);
+    expect(stdout + stderr).toMatch(/error: host web-1: its update failed/);
+    expect(stdout + stderr).toMatch(/nginx/);
+    other.on("web-1", "mv /usr/sbin/nginx.away /usr/sbin/nginx");
+    other.deploy(environment);
+    expect(other.on("web-1", "cat /etc/cluster/app.env")).toContain("NOTE='1'");
+  }, 600_000);
+
+  test("destroy leaves nothing of the cluster, and the other one as it was", async () => {
+    other.destroy();
+    expect(left(other)).toEqual([]);
+    expect((await ask(`${cluster.url}/healthz`)).status).toBe(200);
+  }, 300_000);
+
+  test("destroy leaves nothing after a deploy that was killed half-way", async () => {
+    await other.workspace.interruptCdktf(
+      ["deploy", other.stack, "--auto-approve"],
+      /database-1: started/,
+    );
+    other.destroy();
+    expect(left(other)).toEqual([]);
+  }, 600_000);
+
+  test("the cluster of these tests leaves nothing either", () => {
+    cluster.destroy();
+    expect(left(cluster)).toEqual([]);
+  }, 300_000);
+}

@@ -1,0 +1,198 @@
+import { eventually } from "../workspace";
+import { ask, type LocalCluster } from "./cluster";
+
+const rows = (cluster: LocalCluster, host: string) =>
+  cluster.query(host, "SELECT COUNT(*) FROM app.guestbook_entries")[0];
+
+async function write(cluster: LocalCluster, message: string): Promise<void> {
+  await eventually(
+    `the write of ${message}`,
+    async () => {
+      const { status } = await ask(`${cluster.url}/api/entries`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "idempotency-key": message },
+        body: JSON.stringify({ name: "integration", message }),
+      });
+      return status < 300 ? true : undefined;
+    },
+    30,
+  );
+}
+
+/** Waits until the replica has as many entries as the primary. */
+async function sameRows(cluster: LocalCluster): Promise<void> {
+  const primary = await cluster.inSync();
+  for (const host of cluster.databases) {
+    await eventually(
+      `${host} has every entry`,
+      () => rows(cluster, host) === rows(cluster, primary) || undefined,
+      30,
+    );
+  }
+}
+
+const serverId = (cluster: LocalCluster, host: string) =>
+  cluster.query(host, "SELECT @@server_uuid")[0];
+
+/** Replaces resources by Terraform, as `terraform apply -replace` does. */
+function replace(cluster: LocalCluster, resources: readonly string[]): void {
+  const flags = resources.map((resource) => `-replace=terraform_data.${resource}`);
+  cluster.workspace.terraform(
+    cluster.stack,
+    ["apply", "-auto-approve", "-no-color", ...flags],
+    300,
+  );
+}
+
+/** The database over replacements, losses and boots in any order. */
+export function replication(cluster: LocalCluster): void {
+  const hosts = async () => {
+    const primary = await cluster.inSync();
+    return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
+  };
+
+  test("replication runs over verified TLS with auto-position, semi-synchronously", async () => {
+    const { primary, replica } = await hosts();
+    const configured = cluster.query(
+      replica,
+      "SELECT SSL_ALLOWED, SSL_VERIFY_SERVER_CERTIFICATE, AUTO_POSITION FROM performance_schema.replication_connection_configuration",
+    );
+    expect(configured).toEqual(["YES\tYES\t1"]);
+    expect(cluster.query(primary, "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_status'")).toEqual(
+      ["Rpl_semi_sync_source_status\tON"],
+    );
+    const durable = cluster.query(
+      primary,
+      "SELECT @@gtid_mode, @@binlog_format, @@sync_binlog, @@innodb_flush_log_at_trx_commit, @@require_secure_transport",
+    );
+    expect(durable).toEqual(["ON\tROW\t1\t1\t1"]);
+  });
+
+  test("the replica refuses writes, also of its own root", async () => {
+    const { replica } = await hosts();
+    expect(() => cluster.query(replica, "DELETE FROM app.guestbook_entries")).toThrow(
+      /super-read-only|ERROR 1290/,
+    );
+  });
+
+  test("the app's account needs TLS and reaches the app's database alone", async () => {
+    const { primary } = await hosts();
+    expect(
+      cluster.query(
+        primary,
+        "SELECT user, ssl_type FROM mysql.user WHERE user IN ('app', 'replication') ORDER BY user",
+      ),
+    ).toEqual(["app\tANY", "replication\tANY"]);
+    const [account = ""] = cluster.query(
+      primary,
+      "SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user WHERE user = 'app'",
+    );
+    const grants = cluster.query(primary, `SHOW GRANTS FOR ${account}`);
+    expect(grants.filter((grant) => !grant.startsWith("GRANT USAGE ON *.*"))).toEqual([
+      expect.stringMatching(/^GRANT .* ON `app`\.\* TO `app`@/),
+    ]);
+  });
+
+  test("the replica's host is replaced and its volume kept", async () => {
+    await write(cluster, `before-replacement-${Date.now()}`);
+    const { replica } = await hosts();
+    const before = serverId(cluster, replica);
+    replace(cluster, [`host["${replica}"]`]);
+    await write(cluster, `after-replacement-${Date.now()}`);
+    await sameRows(cluster);
+    expect(serverId(cluster, replica)).toBe(before);
+  }, 300_000);
+
+  test("the replica's host is replaced and its volume lost", async () => {
+    const { replica } = await hosts();
+    const before = serverId(cluster, replica);
+    replace(cluster, [`volume["${replica}"]`, `host["${replica}"]`]);
+    await write(cluster, `after-loss-${Date.now()}`);
+    await sameRows(cluster);
+    expect(serverId(cluster, replica)).not.toBe(before);
+  }, 300_000);
+
+  test("the primary's host is replaced, its volume kept, and it is primary again", async () => {
+    const { primary } = await hosts();
+    replace(cluster, [`host["${primary}"]`]);
+    expect(await cluster.inSync()).toBe(primary);
+    await write(cluster, `after-primary-${Date.now()}`);
+    await sameRows(cluster);
+  }, 300_000);
+
+  test("reads go on from the primary while there is no replica", async () => {
+    const { primary, replica } = await hosts();
+    cluster.incus(["stop", "--force", replica]);
+    const read = await eventually(
+      "the primary serves reads",
+      async () => {
+        const { status, body } = await ask(`${cluster.url}/api/whoami`);
+        return status === 200 && JSON.parse(body).database.read === primary ? primary : undefined;
+      },
+      20,
+    );
+    expect(read).toBe(primary);
+    await write(cluster, `alone-${Date.now()}`);
+    cluster.incus(["start", replica]);
+    await sameRows(cluster);
+  }, 300_000);
+
+  test.each([
+    ["the replica first", ["replica", "primary"]],
+    ["the primary first", ["primary", "replica"]],
+  ])(
+    "all hosts stopped, started again with %s",
+    async (_, order) => {
+      const roles = await hosts();
+      const others = cluster.topology.hosts
+        .map(({ name }) => name)
+        .filter((name) => !cluster.databases.includes(name));
+      cluster.incus(["stop", "--force", ...others, ...cluster.databases]);
+      for (const role of order) {
+        cluster.incus(["start", roles[role as keyof typeof roles]]);
+        await new Promise((resolve) => setTimeout(resolve, 8_000));
+      }
+      cluster.incus(["start", ...others]);
+      expect(await cluster.inSync()).toBe(roles.primary);
+      await cluster.serving();
+      await write(cluster, `after-start-${Date.now()}`);
+      await sameRows(cluster);
+    },
+    300_000,
+  );
+
+  test("an acknowledged write survives the loss of the primary, and a promotion", async () => {
+    const { primary, replica } = await hosts();
+    const message = `acknowledged-${Date.now()}`;
+    await write(cluster, message);
+    cluster.incus(["stop", "--force", primary]);
+    // Nobody vouches for the primary, which may only be cut off.
+    expect(cluster.attemptOn(replica, "/opt/cluster/database/promote.sh").status).not.toBe(0);
+    cluster.on(replica, `/opt/cluster/database/promote.sh --lost ${primary}`);
+    expect(
+      cluster.query(
+        replica,
+        `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`,
+      ),
+    ).toEqual(["1"]);
+    await write(cluster, `after-promotion-${Date.now()}`);
+    cluster.incus(["start", primary]);
+    expect(await cluster.inSync()).toBe(replica);
+    await sameRows(cluster);
+  }, 300_000);
+
+  test("a primary that lost its data waits instead of starting afresh", async () => {
+    const { primary, replica } = await hosts();
+    const before = rows(cluster, replica);
+    cluster.incus(["stop", "--force", replica]);
+    replace(cluster, [`volume["${primary}"]`, `host["${primary}"]`]);
+    await new Promise((resolve) => setTimeout(resolve, 15_000));
+    expect(cluster.roles()[primary]).toBe("closed");
+    cluster.incus(["start", replica]);
+    await new Promise((resolve) => setTimeout(resolve, 15_000));
+    expect(Object.values(cluster.roles())).not.toContain("primary");
+    expect(rows(cluster, replica)).toBe(before);
+    // What is left can still be read.
+    await cluster.serving();
+  }, 300_000);
+}

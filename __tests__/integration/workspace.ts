@@ -1,0 +1,179 @@
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ClusterSettingsInput } from "../../topology/settings";
+
+export const PROJECT = join(__dirname, "..", "..");
+
+const TS_NODE = join(PROJECT, "node_modules", "ts-node", "register");
+const CDKTF = join(PROJECT, "node_modules", ".bin", "cdktf");
+
+/** The last lines a program printed, for the message of a failed expectation. */
+function lastLines({ stdout, stderr }: SpawnSyncReturns<string>): string {
+  return `${stdout}\n${stderr}`.trim().split("\n").slice(-40).join("\n");
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @returns what it printed on standard output
+ * @throws Error with its last lines when it does not exit with 0
+ */
+export function run(
+  command: readonly string[],
+  options: { directory?: string; seconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
+): string {
+  const result = attempt(command, options);
+  if (result.status !== 0) {
+    throw new Error(
+      `${command.join(" ")} exited with ${result.status ?? result.signal}:\n${lastLines(result)}`,
+    );
+  }
+  return result.stdout;
+}
+
+/** Runs a program to its end, whatever it exits with. */
+export function attempt(
+  command: readonly string[],
+  options: { directory?: string; seconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
+): SpawnSyncReturns<string> {
+  const [program = "", ...args] = command;
+  return spawnSync(program, args, {
+    cwd: options.directory,
+    encoding: "utf8",
+    env: { ...process.env, ...options.env },
+    input: options.input,
+    maxBuffer: 2 ** 26,
+    timeout: (options.seconds ?? 60) * 1000,
+  });
+}
+
+/** A project of its own outside the repository: cdktf runs in it, the state stays in it. */
+export class Workspace {
+  readonly directory = mkdtempSync(join(tmpdir(), "clusters-"));
+
+  constructor(settings: readonly ClusterSettingsInput[]) {
+    writeFileSync(
+      join(this.directory, "cdktf.json"),
+      JSON.stringify({
+        language: "typescript",
+        app: `node -r ${TS_NODE} ${join(__dirname, "main.ts")}`,
+        projectId: "00000000-0000-0000-0000-000000000000",
+        sendCrashReports: "false",
+      }),
+    );
+    this.set(settings);
+  }
+
+  /** Changes the settings; what is deployed stays as it is until the next deploy. */
+  set(settings: readonly ClusterSettingsInput[]): void {
+    writeFileSync(join(this.directory, "clusters.json"), JSON.stringify(settings));
+  }
+
+  private get env(): NodeJS.ProcessEnv {
+    return {
+      CHECKPOINT_DISABLE: "1",
+      CI: "1",
+      CLUSTERS: join(this.directory, "clusters.json"),
+      TS_NODE_PROJECT: join(PROJECT, "tsconfig.json"),
+    };
+  }
+
+  /** `cdktf ARGUMENTS...`, as a user would type it. */
+  cdktf(args: readonly string[], seconds = 300): string {
+    return run([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
+  }
+
+  attemptCdktf(args: readonly string[], seconds = 300): SpawnSyncReturns<string> {
+    return attempt([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
+  }
+
+  /** The same without waiting for it; what it printed comes with the promise. */
+  async cdktfInBackground(args: readonly string[]): Promise<string> {
+    const child = spawn(CDKTF, args, {
+      cwd: this.directory,
+      env: { ...process.env, ...this.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let printed = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (data: Buffer) => {
+        printed += data.toString();
+      });
+    }
+    const status = await new Promise((resolve) => child.on("close", resolve));
+    if (status !== 0) {
+      throw new Error(`cdktf ${args.join(" ")} exited with ${status}:\n${printed.slice(-4000)}`);
+    }
+    return printed;
+  }
+
+  /**
+   * Starts `cdktf ARGUMENTS...` and kills it, with everything it started, as soon as it has
+   * printed something that matches. Resolves when all of it is gone.
+   */
+  async interruptCdktf(args: readonly string[], when: RegExp, seconds = 300): Promise<void> {
+    const child = spawn(CDKTF, args, {
+      cwd: this.directory,
+      // A process group of its own, so that it can be ended as a whole by its id.
+      detached: true,
+      env: { ...process.env, ...this.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let printed = "";
+    await new Promise<void>((resolve, reject) => {
+      const deadline = setTimeout(() => end(), seconds * 1000);
+      const end = () => process.kill(-(child.pid as number), "SIGKILL");
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on("data", (data: Buffer) => {
+          printed += data.toString();
+          if (when.test(printed)) {
+            end();
+          }
+        });
+      }
+      child.on("close", () => {
+        clearTimeout(deadline);
+        when.test(printed)
+          ? resolve()
+          : reject(new Error(`cdktf ended without printing ${when}:\n${printed.slice(-2000)}`));
+      });
+    });
+  }
+
+  /** Plain terraform, in the folder of one stack as cdktf wrote it. */
+  terraform(stack: string, args: readonly string[], seconds = 300): string {
+    return run(["terraform", `-chdir=cdktf.out/stacks/${stack}`, ...args], {
+      directory: this.directory,
+      env: this.env,
+      seconds,
+    });
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Asks again until the answer is given, for so many seconds at most. */
+export async function eventually<T>(
+  what: string,
+  ask: () => T | undefined | Promise<T | undefined>,
+  seconds = 60,
+): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  let last: unknown;
+  while (Date.now() < deadline) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false) {
+        return answer;
+      }
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  throw new Error(`${what}: not within ${seconds} s${last ? `; last: ${last}` : ""}`);
+}

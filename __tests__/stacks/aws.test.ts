@@ -1,0 +1,440 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { App } from "cdktf";
+import { renderHosts } from "../../hosts/render";
+import { AwsStack } from "../../stacks/aws";
+import { literal } from "../../stacks/aws/literal";
+import type { ClusterSettingsInput } from "../../topology/settings";
+import { ROLES, type Role } from "../../topology/topology";
+import { RELEASE, topologyOf } from "../hosts/rendered";
+
+const workspace = mkdtempSync(join(tmpdir(), "aws-"));
+const archive = join(workspace, "release.tar.gz");
+writeFileSync(archive, "release");
+
+afterAll(() => rmSync(workspace, { recursive: true }));
+
+// biome-ignore lint/suspicious/noExplicitAny: Terraform's JSON has no types.
+type Json = any;
+
+let synthesized = 0;
+
+/** The Terraform of the stack, as text and parsed. */
+function synthesize(settings: Partial<ClusterSettingsInput> = {}): { text: string; json: Json } {
+  const outdir = join(workspace, String(synthesized++));
+  const app = new App({ outdir });
+  new AwsStack(app, "aws", {
+    topology: topologyOf(settings),
+    release: { sha256: RELEASE, file: archive },
+  });
+  app.synth();
+  const text = readFileSync(join(outdir, "stacks", "aws", "cdk.tf.json"), "utf8");
+  return { text, json: JSON.parse(text) };
+}
+
+const { text, json } = synthesize();
+const resources = (type: string, from: Json = json): Array<[name: string, config: Json]> =>
+  Object.entries(from.resource[type] ?? {});
+const group = (role: string) => `\${aws_security_group.${role}.id}`;
+
+describe("security groups", () => {
+  const ANYWHERE = "0.0.0.0/0";
+
+  /** Every rule of the stack, in the words of the flows. */
+  const rules = (direction: "ingress" | "egress") =>
+    resources(`aws_vpc_security_group_${direction}_rule`).map(([, rule]) => {
+      const far = rule.cidr_ipv4 ?? rule.referenced_security_group_id;
+      const [from, to] =
+        direction === "ingress" ? [far, rule.security_group_id] : [rule.security_group_id, far];
+      expect(rule.from_port).toBe(rule.to_port);
+      return `${from} > ${to} ${rule.ip_protocol} ${rule.from_port}`;
+    });
+
+  const flows = topologyOf().flows.map(({ from, to, protocol, port }) => {
+    const end = (name: string) => (name === "internet" ? ANYWHERE : group(name));
+    return { from, to, rule: `${end(from)} > ${end(to)} ${protocol} ${port}` };
+  });
+
+  test("let in exactly the flows that end at a host", () => {
+    const expected = flows.filter(({ to }) => to !== "internet").map(({ rule }) => rule);
+    expect(rules("ingress").sort()).toEqual(expected.sort());
+  });
+
+  test("let out exactly the flows that begin at a host", () => {
+    const expected = flows.filter(({ from }) => from !== "internet").map(({ rule }) => rule);
+    expect(rules("egress").sort()).toEqual(expected.sort());
+  });
+
+  test("let nobody in from everywhere but visitors", () => {
+    const open = resources("aws_vpc_security_group_ingress_rule").filter(
+      ([, rule]) => rule.cidr_ipv4 !== undefined,
+    );
+    expect(open.map(([name]) => name)).toEqual(["visitors-in"]);
+  });
+
+  test("have no rules of their own, and the network's default group has none", () => {
+    for (const [, config] of [
+      ...resources("aws_security_group"),
+      ...resources("aws_default_security_group"),
+    ]) {
+      expect(config).not.toHaveProperty("ingress");
+      expect(config).not.toHaveProperty("egress");
+    }
+    expect(resources("aws_default_security_group")).toHaveLength(1);
+  });
+});
+
+describe("network", () => {
+  test("hosts stand at their addresses, load balancers in public subnets, the rest in private", () => {
+    for (const host of topologyOf().hosts) {
+      const networkInterface = json.resource.aws_network_interface[`${host.name}-interface`];
+      expect(networkInterface.private_ips).toEqual([host.address]);
+      expect(networkInterface.subnet_id).toBe(`\${aws_subnet.${host.subnet}.id}`);
+      expect(networkInterface.security_groups).toEqual([group(host.role)]);
+    }
+  });
+
+  test("no subnet gives public addresses, and no private one leads to the internet gateway", () => {
+    for (const [, subnet] of resources("aws_subnet")) {
+      expect(subnet.map_public_ip_on_launch).toBe(false);
+    }
+    const toInternet = resources("aws_route").filter(([, route]) => route.gateway_id);
+    expect(toInternet.map(([, route]) => route.route_table_id)).toEqual([
+      `\${aws_route_table.public-route-table.id}`,
+    ]);
+  });
+
+  test.each([
+    ["one", 1],
+    ["per-zone", 2],
+  ] as const)("NAT gateways: %s", (natGateways, count) => {
+    const stack = synthesize({ natGateways }).json;
+    expect(resources("aws_nat_gateway", stack)).toHaveLength(count);
+    const used = resources("aws_route", stack).flatMap(([, route]) => route.nat_gateway_id ?? []);
+    expect(used).toHaveLength(2);
+    expect(new Set(used).size).toBe(count);
+  });
+
+  test("the public address belongs to the load balancer's interface", () => {
+    expect(resources("aws_eip_association").map(([, config]) => config)).toEqual([
+      expect.objectContaining({
+        allocation_id: `\${aws_eip.visitor-address.id}`,
+        network_interface_id: `\${aws_network_interface.load-balancer-1-interface.id}`,
+      }),
+    ]);
+  });
+
+  test("releases are fetched without NAT", () => {
+    const [[, endpoint] = []] = resources("aws_vpc_endpoint");
+    expect(endpoint.vpc_endpoint_type).toBe("Gateway");
+    expect(endpoint.route_table_ids).toHaveLength(resources("aws_route_table").length);
+  });
+});
+
+describe("hosts", () => {
+  test.each(resources("aws_instance"))("%s is closed and encrypted", (_, instance) => {
+    expect(instance.metadata_options).toEqual({
+      http_endpoint: "enabled",
+      http_tokens: "required",
+      http_put_response_hop_limit: 1,
+    });
+    expect(instance.root_block_device).toMatchObject({ encrypted: true, volume_type: "gp3" });
+    expect(instance.root_block_device.volume_size).toBeGreaterThanOrEqual(8);
+    expect(instance).not.toHaveProperty("key_name");
+    expect(instance.iam_instance_profile).toMatch(/^\$\{aws_iam_instance_profile\./);
+  });
+
+  test.each(resources("aws_instance"))(
+    "%s is not replaced for its image or user-data",
+    (_, host) => {
+      expect(host.lifecycle.ignore_changes).toEqual(["ami", "user_data_base64"]);
+      expect(host).not.toHaveProperty("user_data_replace_on_change");
+    },
+  );
+
+  test("boot from the rendered user-data, and find it in the bucket", () => {
+    for (const { name, userData } of renderHosts(topologyOf(), {
+      platform: "aws",
+      release: RELEASE,
+    })) {
+      const instance = json.resource.aws_instance[name];
+      const packed = Buffer.from(instance.user_data_base64, "base64");
+      expect(gunzipSync(packed).toString("utf8") === userData).toBe(true);
+      expect(packed.length).toBeLessThanOrEqual(16384);
+      const object = json.resource.aws_s3_object[`${name}-user-data`];
+      expect(object.key).toBe(`hosts/${name}/user-data`);
+      expect(object.content === literal(userData)).toBe(true);
+    }
+  });
+
+  test("text for Terraform has its template marks doubled", () => {
+    expect(literal(`\${a} %{b} $c %d $$ 100% {}`)).toBe(`$\${a} %%{b} $c %d $$ 100% {}`);
+  });
+
+  test("the image is the newest Ubuntu 26.04 LTS of Canonical", () => {
+    expect(json.data.aws_ami.ubuntu).toMatchObject({
+      most_recent: true,
+      owners: ["099720109477"],
+      filter: expect.arrayContaining([
+        {
+          name: "name",
+          values: ["ubuntu/images/hvm-ssd-gp3/ubuntu-*-26.04-amd64-server-*"],
+        },
+      ]),
+    });
+  });
+
+  test("machines are as large as their settings say", () => {
+    const stack = synthesize({
+      loadBalancer: { instanceType: "c7i.large", rootVolumeSize: 9 },
+      webServers: { instanceType: "m7i.large", rootVolumeSize: 10 },
+      database: { instanceType: "r7i.large", rootVolumeSize: 11, dataVolumeSize: 100 },
+    }).json;
+    const sizeOf = (name: string) => {
+      const { instance_type, root_block_device } = stack.resource.aws_instance[name];
+      return [instance_type, root_block_device.volume_size];
+    };
+    expect(sizeOf("load-balancer-1")).toEqual(["c7i.large", 9]);
+    expect(sizeOf("web-2")).toEqual(["m7i.large", 10]);
+    expect(sizeOf("database-2")).toEqual(["r7i.large", 11]);
+    expect(stack.resource.aws_ebs_volume["database-1-data"].size).toBe(100);
+  });
+
+  test("fifty web servers are fifty", () => {
+    const stack = synthesize({ webServers: { count: 50 } }).json;
+    expect(resources("aws_instance", stack)).toHaveLength(53);
+  });
+});
+
+describe("databases", () => {
+  const kept = (stack: Json) => ({
+    terminate: stack.resource.aws_instance["database-1"].disable_api_termination,
+    host: stack.resource.aws_instance["database-1"].lifecycle.prevent_destroy,
+    address: stack.resource.aws_network_interface["database-1-interface"].lifecycle.prevent_destroy,
+    data: stack.resource.aws_ebs_volume["database-1-data"].lifecycle.prevent_destroy,
+    snapshot: stack.resource.aws_ebs_volume["database-1-data"].final_snapshot,
+  });
+
+  test("are protected as they come", () => {
+    expect(kept(json)).toEqual({
+      terminate: true,
+      host: true,
+      address: true,
+      data: true,
+      snapshot: true,
+    });
+  });
+
+  test("are not where the settings say so, each on its own", () => {
+    expect(kept(synthesize({ database: { terminationProtection: false } }).json)).toMatchObject({
+      terminate: false,
+      host: false,
+      address: false,
+      data: true,
+    });
+    expect(kept(synthesize({ database: { preventDestroy: false } }).json)).toMatchObject({
+      terminate: true,
+      host: true,
+      data: false,
+      snapshot: false,
+    });
+  });
+
+  test("have an encrypted volume each, in their zone, that is never taken from a running host", () => {
+    const databases = topologyOf().hosts.filter(({ role }) => role === "database");
+    expect(resources("aws_ebs_volume")).toHaveLength(databases.length);
+    for (const { name, availabilityZone } of databases) {
+      expect(json.resource.aws_ebs_volume[`${name}-data`]).toMatchObject({
+        availability_zone: availabilityZone,
+        encrypted: true,
+        type: "gp3",
+      });
+      expect(json.resource.aws_volume_attachment[`${name}-data-attachment`].skip_destroy).toBe(
+        true,
+      );
+      expect(json.resource.aws_instance[name].depends_on).toContain(`aws_ebs_volume.${name}-data`);
+    }
+  });
+});
+
+describe("access", () => {
+  const policyOf = (role: Role) =>
+    JSON.parse(json.resource.aws_iam_role_policy[`${role}-policy`].policy);
+  const list = (value: string | string[]) => [value].flat();
+
+  /** The resources on which a role may do something; `*` is any. */
+  const allowed = (role: Role, action: string): string[] =>
+    policyOf(role)
+      .Statement.filter(
+        ({ Effect, Action }: Json) =>
+          Effect === "Allow" &&
+          list(Action).some((pattern) =>
+            new RegExp(`^${pattern.replaceAll("*", ".*")}$`).test(action),
+          ),
+      )
+      .flatMap(({ Resource }: Json) => list(Resource));
+
+  test.each(ROLES)("role %s reads its own secrets and no other's", (role) => {
+    const own = topologyOf().secrets.filter(({ readers }) => readers.includes(role));
+    expect(allowed(role, "ssm:GetParameter").sort()).toEqual(
+      ["releases-bucket", ...own.map(({ name }) => name)]
+        .map((name) => `\${aws_ssm_parameter.${name}.arn}`)
+        .sort(),
+    );
+    for (const action of ["ssm:GetParameters", "ssm:GetParametersByPath", "ssm:PutParameter"]) {
+      expect(allowed(role, action)).toEqual([]);
+    }
+  });
+
+  test.each(ROLES)(
+    "role %s reads its own user-data, and releases only where the app runs",
+    (role) => {
+      const bucket = `\${aws_s3_bucket.releases.arn}`;
+      expect(allowed(role, "s3:GetObject")).toEqual([
+        `${bucket}/hosts/${role}-*/user-data`,
+        ...(role === "web" ? [`${bucket}/releases/*`] : []),
+      ]);
+    },
+  );
+
+  test.each(ROLES)("role %s may nothing else but what the SSM agent needs", (role) => {
+    const actions: string[] = policyOf(role).Statement.flatMap(({ Action }: Json) => list(Action));
+    const others = actions.filter(
+      (action) => !/^(ssmmessages|ec2messages):[A-Za-z]+$/.test(action),
+    );
+    expect(others.sort()).toEqual([
+      "s3:GetObject",
+      "ssm:GetParameter",
+      "ssm:UpdateInstanceInformation",
+    ]);
+    expect(resources("aws_iam_role_policy_attachment")).toEqual([]);
+    expect(json.resource.aws_iam_role[`${role}-role`]).not.toHaveProperty("managed_policy_arns");
+  });
+});
+
+describe("secrets", () => {
+  test("come from an ephemeral block through a write-only argument", () => {
+    for (const { name } of topologyOf().secrets) {
+      expect(json.ephemeral.aws_secretsmanager_random_password[name]).toMatchObject({
+        password_length: 48,
+        exclude_punctuation: true,
+      });
+      const parameter = json.resource.aws_ssm_parameter[name];
+      expect(parameter).toMatchObject({
+        name: `/demo/secrets/${name}`,
+        type: "SecureString",
+        value_wo: `\${ephemeral.aws_secretsmanager_random_password.${name}.random_password}`,
+        value_wo_version: 1,
+      });
+      expect(parameter).not.toHaveProperty("value");
+      expect(parameter).not.toHaveProperty("insecure_value");
+    }
+  });
+
+  test("are referred to by their parameters and policies only", () => {
+    expect(text.match(/\$\{ephemeral\./g)).toHaveLength(topologyOf().secrets.length);
+    expect(Object.values(json.output).every((output: Json) => !output.sensitive)).toBe(true);
+  });
+});
+
+describe("releases", () => {
+  test("lie in a bucket that is private, encrypted, versioned and answers over TLS only", () => {
+    expect(resources("aws_s3_bucket_public_access_block")[0]?.[1]).toMatchObject({
+      block_public_acls: true,
+      block_public_policy: true,
+      ignore_public_acls: true,
+      restrict_public_buckets: true,
+    });
+    expect(resources("aws_s3_bucket_server_side_encryption_configuration")).toHaveLength(1);
+    expect(resources("aws_s3_bucket_versioning")[0]?.[1].versioning_configuration).toEqual({
+      status: "Enabled",
+    });
+    const [, { policy }] = resources("aws_s3_bucket_policy")[0] as [string, Json];
+    expect(JSON.parse(policy).Statement).toEqual([
+      expect.objectContaining({
+        Effect: "Deny",
+        Principal: "*",
+        Action: "s3:*",
+        Condition: { Bool: { "aws:SecureTransport": "false" } },
+      }),
+    ]);
+  });
+
+  test("are uploaded before any host is told of them, and the old one goes last", () => {
+    expect(json.resource.aws_s3_object.release).toMatchObject({
+      key: `releases/${RELEASE}.tar.gz`,
+      lifecycle: { create_before_destroy: true },
+    });
+    for (const { name } of topologyOf().hosts) {
+      expect(json.resource.aws_s3_object[`${name}-user-data`].depends_on).toEqual([
+        "aws_s3_object.release",
+      ]);
+    }
+  });
+
+  test("carry no tags: S3 takes ten on an object, the settings forty", () => {
+    for (const [, object] of resources("aws_s3_object")) {
+      expect(object.override_provider).toEqual({ default_tags: { tags: {} } });
+    }
+  });
+});
+
+describe("the stack", () => {
+  test("asks for the Terraform and the provider it needs", () => {
+    expect(json.terraform.required_version).toBe(">= 1.11.0");
+    expect(json.terraform.required_providers.aws).toEqual({ source: "aws", version: "~> 5.100" });
+  });
+
+  test("tags what it makes; a setting cannot take the cluster's own tags away", () => {
+    const stack = synthesize({ tags: { Team: "web", Cluster: "other" } }).json;
+    expect(stack.provider.aws[0].default_tags).toEqual([
+      { tags: { Team: "web", Cluster: "demo", ManagedBy: "cdktf" } },
+    ]);
+  });
+
+  test("keeps its state locally, or in S3 with S3's own lock", () => {
+    expect(Object.keys(json.terraform.backend)).toEqual(["local"]);
+    const stack = synthesize({
+      backend: { type: "s3", bucket: "states", region: "eu-west-1" },
+    }).json;
+    expect(stack.terraform.backend).toEqual({
+      s3: {
+        bucket: "states",
+        region: "eu-west-1",
+        key: "demo/aws.tfstate",
+        encrypt: true,
+        use_lockfile: true,
+      },
+    });
+  });
+
+  test("says where the cluster serves and how to get onto each host", () => {
+    expect(json.output.url.value).toBe(`http://\${aws_eip.visitor-address.public_ip}`);
+    const names = topologyOf().hosts.map(({ name }) => name);
+    expect(Object.keys(json.output.instances.value)).toEqual(names.sort());
+    expect(json.output.sessions.value["database-1"]).toBe(
+      `aws ssm start-session --region eu-central-1 --target \${aws_instance.database-1.id}`,
+    );
+  });
+
+  test("two clusters share no name", () => {
+    /** Every name that AWS wants to be unique, or that a person tells clusters apart by. */
+    const names = (stack: Json): string[] =>
+      Object.values(stack.resource).flatMap((instances: Json) =>
+        Object.values(instances).flatMap((config: Json) =>
+          [config.name, config.bucket_prefix, config.tags?.Name].filter(
+            (name) => name !== undefined && name !== "least",
+          ),
+        ),
+      );
+    const own = new Set(names(json));
+    const other = names(synthesize({ name: "other", network: { cidr: "10.91.0.0/22" } }).json);
+    expect(other.length).toBeGreaterThan(50);
+    expect(other.filter((name) => own.has(name))).toEqual([]);
+    for (const name of own) {
+      expect(name).toMatch(/^\/?demo([-/]|$)/);
+    }
+  });
+});

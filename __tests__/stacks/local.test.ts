@@ -1,0 +1,176 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { App } from "cdktf/lib/app";
+import { LocalStack } from "../../stacks/local";
+import { localNames } from "../../stacks/local/names";
+import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
+import { buildTopology } from "../../topology/topology";
+
+interface Resource {
+  for_each?: Record<string, Record<string, string>>;
+  input?: Record<string, string>;
+  triggers_replace: Record<string, string>;
+  provisioner: Array<{ "local-exec": { when: string; command: string; environment: object } }>;
+}
+
+const RELEASE = "a".repeat(64);
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "local-stack-"));
+  writeFileSync(join(folder, "release.tar.gz"), "archive");
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function synthesize(settings: Partial<ClusterSettingsInput> = {}, release = RELEASE) {
+  const [parsed] = parseClusters([{ name: "demo", ...settings }]);
+  const outdir = join(folder, "cdktf.out");
+  const app = new App({ outdir });
+  new LocalStack(app, "local", {
+    topology: buildTopology(parsed as NonNullable<typeof parsed>),
+    release: { sha256: release, file: join(folder, "release.tar.gz") },
+  });
+  app.synth();
+  const stack = join(outdir, "stacks", "local");
+  const text = readFileSync(join(stack, "cdk.tf.json"), "utf8");
+  const json = JSON.parse(text);
+  return {
+    stack,
+    text,
+    json,
+    resources: json.resource.terraform_data as Record<string, Resource>,
+  };
+}
+
+/** The hosts whose configuration differs between two sets of settings. */
+function touched(before: Partial<ClusterSettingsInput>, after: Partial<ClusterSettingsInput>) {
+  const one = synthesize(before).resources.configuration?.for_each ?? {};
+  const other = synthesize(after).resources.configuration?.for_each ?? {};
+  return Object.keys({ ...one, ...other })
+    .filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
+    .sort();
+}
+
+describe("the synthesized stack", () => {
+  test("needs no provider and names no path of this machine", () => {
+    const { json, text } = synthesize();
+    expect(json.provider).toBeUndefined();
+    expect(Object.keys(json.resource)).toEqual(["terraform_data"]);
+    expect(text).not.toContain(process.cwd());
+    expect(text).not.toContain(folder);
+  });
+
+  test("is the same whenever it is made", () => {
+    expect(synthesize().text).toBe(synthesize().text);
+  });
+
+  test("keeps its state beside the project", () => {
+    expect(synthesize().json.terraform.backend.local.path).toBe("../../../terraform.local.tfstate");
+  });
+
+  test("has every file its provisioners read beside it", () => {
+    const { stack, resources } = synthesize();
+    for (const { provisioner } of Object.values(resources)) {
+      for (const { "local-exec": exec } of provisioner) {
+        const [, script] = exec.command.split(" ");
+        expect(existsSync(join(stack, script as string))).toBe(true);
+      }
+    }
+    expect(existsSync(join(stack, "release", `${RELEASE}.tar.gz`))).toBe(true);
+    for (const name of Object.keys(resources.configuration?.for_each ?? {})) {
+      expect(readFileSync(join(stack, "user-data", name), "utf8")).toMatch(/^#cloud-config\n/);
+    }
+  });
+
+  test("does not leave files of a host or a release that is gone", () => {
+    synthesize({ webServers: { count: 3 } }, "b".repeat(64));
+    const { stack } = synthesize();
+    expect(existsSync(join(stack, "user-data", "web-3"))).toBe(false);
+    expect(existsSync(join(stack, "release", `${"b".repeat(64)}.tar.gz`))).toBe(false);
+  });
+
+  test("carries no user-data itself", () => {
+    expect(synthesize().text).not.toContain("#cloud-config");
+  });
+});
+
+describe("what is made and what is removed", () => {
+  test("are never one resource, so that a failed creation removes nothing", () => {
+    for (const { provisioner } of Object.values(synthesize().resources)) {
+      expect(new Set(provisioner.map(({ "local-exec": exec }) => exec.when)).size).toBe(1);
+    }
+  });
+
+  test("everything that makes is made again when it was killed", () => {
+    for (const { provisioner, triggers_replace } of Object.values(synthesize().resources)) {
+      if (provisioner.some(({ "local-exec": exec }) => exec.when === "create")) {
+        expect(triggers_replace.unfinished).toContain("/var/lib/dwi/unfinished/dwi-demo/");
+      }
+    }
+  });
+
+  test("removal reads nothing but the resource itself", () => {
+    for (const { provisioner } of Object.values(synthesize().resources)) {
+      for (const { "local-exec": exec } of provisioner.filter(
+        (entry) => entry["local-exec"].when === "destroy",
+      )) {
+        const expressions = JSON.stringify(exec.environment).split("${").slice(1);
+        expect(expressions.map((expression) => expression.split("}")[0])).toEqual([
+          "self.input.name",
+          "self.input.project",
+        ]);
+      }
+    }
+  });
+
+  test("only database hosts have volumes", () => {
+    const { resources } = synthesize({ database: { replicas: 2 } });
+    expect(Object.keys(resources.volume?.for_each ?? {})).toEqual([
+      "database-1",
+      "database-2",
+      "database-3",
+    ]);
+  });
+});
+
+describe("a change of settings", () => {
+  test("replaces no host unless its address or role changes", () => {
+    const hosts = (settings: Partial<ClusterSettingsInput>) =>
+      synthesize(settings).resources.host?.for_each;
+    const before = hosts({});
+    expect(hosts({ loadBalancer: { algorithm: "leastconn" } })).toEqual(before);
+    expect(hosts({ database: { memory: 2048 } })).toEqual(before);
+    expect(hosts({ webServers: { count: 3 } })).toMatchObject(before as object);
+    expect(hosts({ network: { cidr: "10.91.0.0/22" } })).not.toEqual(before);
+  });
+
+  test("of the algorithm touches the load balancer alone", () => {
+    expect(touched({}, { loadBalancer: { algorithm: "leastconn" } })).toEqual(["load-balancer-1"]);
+  });
+
+  test("of the web servers' memory touches them alone", () => {
+    expect(touched({}, { webServers: { memory: 640 } })).toEqual(["web-1", "web-2"]);
+  });
+
+  test("of the port touches the publication alone", () => {
+    expect(touched({}, { localPort: 9090 })).toEqual([]);
+    expect(synthesize({ localPort: 9090 }).resources.publication?.triggers_replace.port).toBe(
+      "9090",
+    );
+  });
+});
+
+describe("localNames", () => {
+  test("fit what the kernel and Incus take, also for the longest name", () => {
+    const { project, bridge } = localNames("a".repeat(20));
+    expect(bridge).toMatch(/^dwi-[0-9a-f]{8}$/);
+    expect(bridge.length).toBeLessThanOrEqual(15);
+    expect(project).toBe(`dwi-${"a".repeat(20)}`);
+  });
+
+  test("differ between clusters", () => {
+    expect(localNames("demo")).not.toEqual(localNames("two"));
+  });
+});

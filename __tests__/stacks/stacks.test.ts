@@ -1,0 +1,93 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { synthesize } from "../../stacks/stacks";
+import { type ClusterSettingsInput, SettingsError } from "../../topology/settings";
+
+const PROJECT = join(__dirname, "..", "..");
+const OTHER_APP = { directory: "__tests__/fixtures/other-app" };
+
+const outdir = mkdtempSync(join(tmpdir(), "stacks-"));
+afterAll(() => rmSync(outdir, { recursive: true }));
+
+function stacksOf(...clusters: ClusterSettingsInput[]) {
+  return synthesize(clusters, PROJECT, join(outdir, "out"));
+}
+
+function problemsOf(...clusters: ClusterSettingsInput[]): string[] {
+  try {
+    stacksOf(...clusters);
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      return error.problems.map(({ path, got, wanted }) =>
+        path.endsWith("]") ? `${path}: ${got}; ${wanted}` : `${path}: ${wanted}`,
+      );
+    }
+    throw error;
+  }
+  return [];
+}
+
+test("an app that is not there is a problem of its setting, by each folder that is missing", () => {
+  expect(
+    problemsOf({
+      name: "one",
+      app: { directory: "no-such-app", bundle: "main.ts", staticDirectory: "public" },
+    }),
+  ).toEqual([
+    "clusters[0].app.directory: something that is there: the project has no no-such-app",
+    "clusters[0].app.bundle: something that is there: the project has no no-such-app/main.ts",
+    "clusters[0].app.staticDirectory: something that is there: the project has no no-such-app/public",
+  ]);
+});
+
+test("a cluster that is sound is looked at further when another one is not", () => {
+  expect(
+    problemsOf(
+      { name: "Wrong", app: OTHER_APP },
+      {
+        name: "two",
+        app: { directory: "nowhere" },
+        network: { cidr: "10.91.0.0/22" },
+        localPort: 1025,
+      },
+    ).map((problem) => problem.split(":")[0]),
+  ).toEqual(["clusters[0].name", "clusters[1].app.directory"]);
+});
+
+test("user-data over 16 KB is a problem, with the host and the size, before anything is written", () => {
+  const noise = Array.from({ length: 700 }, (_, index) =>
+    createHash("sha256").update(String(index)).digest("base64url"),
+  ).join("");
+  const large = { ...OTHER_APP, environment: { NOISE: noise } };
+  const found = problemsOf(
+    { name: "one", app: large, webServers: { count: 1 } },
+    {
+      name: "two",
+      app: { directory: "nowhere" },
+      network: { cidr: "10.91.0.0/22" },
+      localPort: 1025,
+    },
+  );
+  expect(found).toEqual([
+    expect.stringMatching(
+      /^clusters\[0\]: user-data of \d+ bytes, compressed, for web-1; at most 16384/,
+    ),
+    "clusters[1].app.directory: something that is there: the project has no nowhere",
+  ]);
+  expect(existsSync(join(outdir, "out", "stacks"))).toBe(false);
+});
+
+test("the first cluster has the plain names, each further one its own", () => {
+  const app = stacksOf(
+    { name: "one", app: OTHER_APP },
+    { name: "two", app: OTHER_APP, network: { cidr: "10.91.0.0/22" }, localPort: 8081 },
+  );
+  expect(app.node.children.map(({ node }) => node.id)).toEqual([
+    "local",
+    "aws",
+    "local-two",
+    "aws-two",
+  ]);
+});

@@ -1,0 +1,207 @@
+import clusters from "../../cluster.config";
+import { type ClusterSettingsInput, parseClusters, SettingsError } from "../../topology/settings";
+
+function problemsOf(...raw: unknown[]) {
+  try {
+    parseClusters(raw as ClusterSettingsInput[]);
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      return Object.fromEntries(error.problems.map(({ path, wanted }) => [path, wanted]));
+    }
+    throw error;
+  }
+  return {};
+}
+
+describe("sound settings", () => {
+  test("the settings of the repository are sound", () => {
+    expect(parseClusters(clusters)).toHaveLength(clusters.length);
+  });
+
+  test("everything but the name has a default", () => {
+    expect(parseClusters([{ name: "demo" }])).toMatchObject([
+      {
+        loadBalancer: { algorithm: "roundrobin" },
+        webServers: { count: 2, mode: "active-active" },
+        database: { replicas: 1, durability: "available" },
+        backend: { type: "local" },
+      },
+    ]);
+  });
+
+  test.each([0, 1, 3, 5])("%d replicas are possible", (replicas) => {
+    expect(problemsOf({ name: "demo", database: { replicas } })).toEqual({});
+  });
+
+  test("several clusters live side by side when name, network and port differ", () => {
+    expect(
+      problemsOf(
+        { name: "one" },
+        { name: "two", network: { cidr: "10.91.0.0/22" }, localPort: 81e2 },
+      ),
+    ).toEqual({});
+  });
+});
+
+describe("every rule", () => {
+  test.each<[string, unknown, string]>([
+    ["name", { name: "Demo" }, "clusters[0].name"],
+    ["no name", {}, "clusters[0].name"],
+    ["a name AWS refuses", { name: "aws-demo" }, "clusters[0].name"],
+    ["a name with two hyphens in a row", { name: "de--mo" }, "clusters[0].name"],
+    ["a name of one letter", { name: "d" }, "clusters[0].name"],
+    ["a name too long", { name: "d".repeat(21) }, "clusters[0].name"],
+    ["region", { region: "Frankfurt" }, "clusters[0].region"],
+    ["one zone", { availabilityZones: ["eu-central-1a"] }, "clusters[0].availabilityZones"],
+    [
+      "a zone twice",
+      { availabilityZones: ["eu-central-1a", "eu-central-1a"] },
+      "clusters[0].availabilityZones",
+    ],
+    [
+      "a zone of another region",
+      { availabilityZones: ["eu-central-1a", "eu-west-1a"] },
+      "clusters[0].availabilityZones[1]",
+    ],
+    ["no network", { network: { cidr: "10.90.0.0" } }, "clusters[0].network.cidr"],
+    ["a public network", { network: { cidr: "8.8.0.0/16" } }, "clusters[0].network.cidr"],
+    ["a network AWS refuses", { network: { cidr: "10.0.0.0/8" } }, "clusters[0].network.cidr"],
+    [
+      "an address within a network",
+      { network: { cidr: "10.90.1.0/22" } },
+      "clusters[0].network.cidr",
+    ],
+    [
+      "a network too small for the hosts",
+      { network: { cidr: "10.90.0.0/26" }, webServers: { count: 20 } },
+      "clusters[0].network.cidr",
+    ],
+    ["algorithm", { loadBalancer: { algorithm: "random" } }, "clusters[0].loadBalancer.algorithm"],
+    ["no web server", { webServers: { count: 0 } }, "clusters[0].webServers.count"],
+    ["half a web server", { webServers: { count: 1.5 } }, "clusters[0].webServers.count"],
+    ["web mode", { webServers: { mode: "passive" } }, "clusters[0].webServers.mode"],
+    [
+      "nobody to stand by",
+      { webServers: { mode: "active-passive", count: 1 } },
+      "clusters[0].webServers.count",
+    ],
+    ["replicas", { database: { replicas: 6 } }, "clusters[0].database.replicas"],
+    [
+      "lossless without a replica",
+      { database: { durability: "lossless", replicas: 0 } },
+      "clusters[0].database.durability",
+    ],
+    ["a schema of MySQL's own", { database: { name: "mysql" } }, "clusters[0].database.name"],
+    [
+      "instance type",
+      { webServers: { instanceType: "big" } },
+      "clusters[0].webServers.instanceType",
+    ],
+    ["volume size", { database: { dataVolumeSize: 1 } }, "clusters[0].database.dataVolumeSize"],
+    ["memory", { database: { memory: "1G" } }, "clusters[0].database.memory"],
+    ["a folder outside", { app: { directory: "../app" } }, "clusters[0].app.directory"],
+    ["a port the host uses", { app: { port: 3306 } }, "clusters[0].app.port"],
+    ["a command with quotes", { app: { command: "/bin/sh -c 'x'" } }, "clusters[0].app.command"],
+    ["health path", { app: { healthPath: "healthz" } }, "clusters[0].app.healthPath"],
+    [
+      "a variable's name",
+      { app: { environment: { "a-b": "1" } } },
+      "clusters[0].app.environment.a-b",
+    ],
+    [
+      "a variable of the host",
+      { app: { environment: { PORT: "1" } } },
+      "clusters[0].app.environment.PORT",
+    ],
+    [
+      "a variable with a quote",
+      { app: { environment: { WHO: "it's" } } },
+      "clusters[0].app.environment.WHO",
+    ],
+    ["a tag AWS keeps for itself", { tags: { "aws:x": "1" } }, "clusters[0].tags.aws:x"],
+    [
+      "too many tags",
+      { tags: Object.fromEntries(Array.from({ length: 41 }, (_, index) => [`t${index}`, ""])) },
+      "clusters[0].tags",
+    ],
+    ["backend", { backend: { type: "gcs" } }, "clusters[0].backend.type"],
+    [
+      "a bucket without a region",
+      { backend: { type: "s3", bucket: "abc" } },
+      "clusters[0].backend.region",
+    ],
+    ["NAT gateways", { natGateways: "none" }, "clusters[0].natGateways"],
+    ["a port for root", { localPort: 80 }, "clusters[0].localPort"],
+    ["an unknown setting", { colour: "red" }, "clusters[0].colour"],
+    ["an unknown setting further in", { database: { engine: "x" } }, "clusters[0].database.engine"],
+  ])("%s is a problem", (_, settings, path) => {
+    const named = Object.keys(settings as object).length === 0 ? {} : { name: "demo" };
+    expect(Object.keys(problemsOf({ ...named, ...(settings as object) }))).toEqual([path]);
+  });
+
+  test.each<[string, object, string]>([
+    [
+      "name",
+      { name: "one", network: { cidr: "10.91.0.0/22" }, localPort: 8081 },
+      "clusters[1].name",
+    ],
+    [
+      "network",
+      { name: "two", network: { cidr: "10.90.0.0/16" }, localPort: 8081 },
+      "clusters[1].network.cidr",
+    ],
+    ["port", { name: "two", network: { cidr: "10.91.0.0/22" } }, "clusters[1].localPort"],
+  ])("two clusters cannot share a %s", (_, second, path) => {
+    expect(Object.keys(problemsOf({ name: "one" }, second))).toEqual([path]);
+  });
+
+  test("no cluster at all is a problem", () => {
+    expect(Object.keys(problemsOf())).toEqual(["clusters"]);
+  });
+});
+
+describe("the message", () => {
+  test("names every problem of every cluster at once, with the value got and what would be right", () => {
+    const wrong = [
+      { name: "one", webServers: { count: "two" }, colour: "red" },
+      { name: "one", network: { cidr: "nonsense" }, localPort: 8081 },
+    ] as unknown as ClusterSettingsInput[];
+    expect(() => parseClusters(wrong)).toThrow(
+      new SettingsError([
+        {
+          path: "clusters[0].webServers.count",
+          got: '"two"',
+          wanted: "a whole number from 1 to 100",
+        },
+        {
+          path: "clusters[0].colour",
+          got: '"red"',
+          wanted:
+            "no such setting; known are name, region, availabilityZones, network, loadBalancer, webServers, database, app, natGateways, localPort, tags, backend",
+        },
+        {
+          path: "clusters[1].network.cidr",
+          got: '"nonsense"',
+          wanted: "an IPv4 network in CIDR notation, for example 10.90.0.0/22",
+        },
+        {
+          path: "clusters[1].name",
+          got: '"one"',
+          wanted: "a name of its own: clusters[0] has it already",
+        },
+      ]),
+    );
+  });
+
+  test("a network too small is told how wide it must be", () => {
+    const problems = problemsOf({
+      name: "demo",
+      network: { cidr: "10.90.0.0/26" },
+      webServers: { count: 50 },
+    });
+    expect(problems["clusters[0].network.cidr"]).toContain("a network of /24 or wider");
+    expect(
+      problemsOf({ name: "demo", network: { cidr: "10.90.0.0/24" }, webServers: { count: 50 } }),
+    ).toEqual({});
+  });
+});

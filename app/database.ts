@@ -1,0 +1,291 @@
+import { readFileSync } from "node:fs";
+import {
+  createPool,
+  type ExecuteValues,
+  type Pool,
+  type PoolConnection,
+  type ResultSetHeader,
+  type RowDataPacket,
+} from "mysql2/promise";
+import type { Address, DatabaseSettings } from "./settings-from-environment";
+
+/** Connections kept to one address. */
+const CONNECTIONS = 10;
+/** Opening a connection: TCP, TLS and login. */
+const CONNECT_MILLISECONDS = 2_000;
+/** Waiting for a connection, one that has to be opened first included. */
+const WAIT_MILLISECONDS = 2_500;
+/** Waiting for the answer to one read. Short, as there is another server to ask. */
+const READ_MILLISECONDS = 2_000;
+/** Waiting for the answer to one write, which may itself wait for a replica's receipt. */
+const WRITE_MILLISECONDS = 4_000;
+/**
+ * Age at which a connection is closed instead of kept. A connection stays with the server it was
+ * opened to, so without a limit reads would never return to a replica that has come back.
+ */
+const CONNECTION_LIFETIME_MILLISECONDS = 30_000;
+
+/** What a write answers. */
+export interface Written {
+  readonly affectedRows: number;
+  /** The transaction's GTID, or undefined when the server did not tell it. */
+  readonly gtid: string | undefined;
+}
+
+/** One connection while a task holds it: every statement goes to the same server. */
+export interface Session {
+  /** Name of the database server at the other end: its `report_host`, or else its `hostname`. */
+  readonly databaseHost: string;
+  /** Runs a prepared SELECT. */
+  select<Row>(statement: string, values?: ExecuteValues): Promise<Row[]>;
+  /** Runs any other prepared statement. */
+  write(statement: string, values?: ExecuteValues): Promise<Written>;
+}
+
+/** Why a database could not do what was asked of it. */
+export type FailureKind =
+  | "access-denied"
+  | "busy"
+  | "connection"
+  | "disk-full"
+  | "no-table"
+  | "read-only"
+  | "timeout";
+
+const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
+  ER_ACCESS_DENIED_ERROR: "access-denied",
+  ER_ACCOUNT_HAS_BEEN_LOCKED: "access-denied",
+  ER_DBACCESS_DENIED_ERROR: "access-denied",
+  ER_HOST_IS_BLOCKED: "access-denied",
+  ER_HOST_NOT_PRIVILEGED: "access-denied",
+  ER_TABLEACCESS_DENIED_ERROR: "access-denied",
+  ER_CON_COUNT_ERROR: "busy",
+  ER_LOCK_DEADLOCK: "busy",
+  ER_LOCK_WAIT_TIMEOUT: "busy",
+  NO_FREE_CONNECTION: "busy",
+  ER_USER_LIMIT_REACHED: "busy",
+  ER_QUERY_TIMEOUT: "timeout",
+  PROTOCOL_SEQUENCE_TIMEOUT: "timeout",
+  ER_SERVER_SHUTDOWN: "connection",
+  ER_QUERY_INTERRUPTED: "connection",
+  ER_SECURE_TRANSPORT_REQUIRED: "connection",
+  ER_DISK_FULL: "disk-full",
+  ER_RECORD_FILE_FULL: "disk-full",
+  ER_ERROR_ON_WRITE: "disk-full",
+  ER_BAD_DB_ERROR: "no-table",
+  ER_NO_SUCH_TABLE: "no-table",
+  ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: "read-only",
+  ER_OPTION_PREVENTS_STATEMENT: "read-only",
+  ER_READ_ONLY_MODE: "read-only",
+};
+
+/**
+ * Tells what kind of failure an error of this module is, or undefined when it is none of the
+ * database's doing, such as a mistake in a statement.
+ */
+export function failureKind(error: unknown): FailureKind | undefined {
+  const { code, errno, sqlState } = error as { code?: string; errno?: number; sqlState?: string };
+  const known = code === undefined ? undefined : FAILURE_KINDS[code];
+  if (known !== undefined) return known;
+  // An error that no server numbered comes from the connection: refused, reset, closed, not
+  // verified, timed out. System errors carry negative numbers.
+  const numberedByServer = sqlState !== undefined || (errno !== undefined && errno > 0);
+  const fatal = (error as { fatal?: boolean }).fatal === true;
+  return fatal || (code !== undefined && !numberedByServer) ? "connection" : undefined;
+}
+
+/** Says whether a failure may be the connection's alone, so that another one may do better. */
+function isWorthAnotherConnection(error: unknown): boolean {
+  const kind = failureKind(error);
+  return kind === "connection" || kind === "read-only" || kind === "access-denied";
+}
+
+class NoFreeConnectionError extends Error {
+  readonly code = "NO_FREE_CONNECTION";
+}
+
+/** A pool that is replaced, with all its connections, as soon as one of them proves stale. */
+interface Generation {
+  readonly pool: Pool;
+  inUse: number;
+  retired: boolean;
+}
+
+interface Opened {
+  readonly databaseHost: string;
+  readonly at: number;
+}
+
+/**
+ * Connections to one address, behind which the server may change at any time.
+ *
+ * A connection that breaks, or that leads to a server which no longer takes writes, is a sign that
+ * the others lead there too. They are then all let go, the password and the authority are read
+ * again from their files, and the task is given one more try on a new connection. So a task may run
+ * twice, the first time with an unknown outcome, and has to be safe to repeat.
+ *
+ * Nothing is opened before it is needed: an absent database is an error of a task, never of the
+ * constructor.
+ */
+export class Database {
+  private generation: Generation | undefined;
+  private readonly opened = new WeakMap<object, Opened>();
+  private closed = false;
+
+  constructor(
+    private readonly address: Address,
+    private readonly settings: DatabaseSettings,
+  ) {}
+
+  /**
+   * Runs a task on one connection, and once more on a new one when the first fails in a way that
+   * another connection may cure. A statement that timed out is not repeated.
+   *
+   * @throws what the task or the connection threw; `failureKind` tells the kinds apart.
+   */
+  async use<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.useOnce(task);
+    } catch (error) {
+      if (this.closed || !isWorthAnotherConnection(error)) throw error;
+      return await this.useOnce(task);
+    }
+  }
+
+  /** Closes every connection. Tasks that are running may finish on theirs. */
+  async close(): Promise<void> {
+    this.closed = true;
+    if (this.generation !== undefined) await this.retire(this.generation);
+  }
+
+  private async useOnce<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
+    this.generation ??= { pool: this.openPool(), inUse: 0, retired: false };
+    const generation = this.generation;
+    generation.inUse += 1;
+    let connection: PoolConnection | undefined;
+    try {
+      connection = await this.acquire(generation.pool);
+      const opened = await this.opening(connection);
+      const result = await task(sessionOn(connection, opened.databaseHost));
+      if (generation.retired || Date.now() - opened.at > CONNECTION_LIFETIME_MILLISECONDS) {
+        connection.destroy();
+      } else {
+        connection.release();
+      }
+      return result;
+    } catch (error) {
+      // After a timeout the answer may still arrive, and would be taken for the next statement's.
+      const kind = failureKind(error);
+      if (kind === "connection" || kind === "timeout" || generation.retired) connection?.destroy();
+      else connection?.release();
+      if (isWorthAnotherConnection(error)) void this.retire(generation);
+      throw error;
+    } finally {
+      generation.inUse -= 1;
+      if (generation.retired && generation.inUse === 0) void endPool(generation.pool);
+    }
+  }
+
+  private openPool(): Pool {
+    const pool = createPool({
+      host: this.address.host,
+      port: this.address.port,
+      user: this.settings.user,
+      password: readFileSync(this.settings.passwordFile, "utf8").trim(),
+      database: this.settings.name,
+      ssl: {
+        ca: readFileSync(this.settings.authorityFile, "utf8"),
+        minVersion: "TLSv1.2",
+        // The chain is verified. The name is not: the connection goes to a local proxy, so the
+        // name dialled is never the server's. Only the cluster's database hosts hold a certificate
+        // of this authority.
+        rejectUnauthorized: true,
+        verifyIdentity: false,
+      },
+      charset: "utf8mb4",
+      timezone: "Z",
+      connectionLimit: CONNECTIONS,
+      connectTimeout: CONNECT_MILLISECONDS,
+      queueLimit: 200,
+    });
+    // A connection that breaks while idle says so here; the pool drops it by itself.
+    pool.on("connection", (connection) => connection.on("error", () => undefined));
+    return pool;
+  }
+
+  /** Takes a connection, waiting for at most `WAIT_MILLISECONDS`. */
+  private async acquire(pool: Pool): Promise<PoolConnection> {
+    const pending = pool.getConnection().catch((error: Error & { code?: string }) => {
+      // The pool's own refusals (its queue is full) carry no code.
+      throw error.code === undefined ? new NoFreeConnectionError(error.message) : error;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new NoFreeConnectionError("no connection became free in time"));
+        // Whoever asked is gone: what arrives later goes back.
+        pending.then(
+          (connection) => connection.release(),
+          () => undefined,
+        );
+      }, WAIT_MILLISECONDS);
+    });
+    try {
+      return await Promise.race([pending, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Prepares a connection at its first use, and remembers which server it leads to. */
+  private async opening(connection: PoolConnection): Promise<Opened> {
+    const key = connection.connection;
+    const known = this.opened.get(key);
+    if (known !== undefined) return known;
+    await connection.query({
+      sql: `SET SESSION session_track_gtids = OWN_GTID, innodb_lock_wait_timeout = 2,
+            max_execution_time = ${READ_MILLISECONDS}`,
+      timeout: READ_MILLISECONDS,
+    });
+    const [rows] = await connection.query<RowDataPacket[]>({
+      sql: "SELECT COALESCE(NULLIF(@@global.report_host, ''), @@global.hostname) AS name",
+      timeout: READ_MILLISECONDS,
+    });
+    const opened = { databaseHost: String(rows[0]?.name), at: Date.now() };
+    this.opened.set(key, opened);
+    return opened;
+  }
+
+  private async retire(generation: Generation): Promise<void> {
+    if (generation.retired) return;
+    generation.retired = true;
+    if (this.generation === generation) this.generation = undefined;
+    if (generation.inUse === 0) await endPool(generation.pool);
+  }
+}
+
+/** Ends a pool no task holds a connection of. That its connections may be dead is no news. */
+async function endPool(pool: Pool): Promise<void> {
+  await pool.end().catch(() => undefined);
+}
+
+function sessionOn(connection: PoolConnection, databaseHost: string): Session {
+  return {
+    databaseHost,
+    async select<Row>(statement: string, values: ExecuteValues = []) {
+      const read = { sql: statement, timeout: READ_MILLISECONDS };
+      const [rows] = await connection.execute<RowDataPacket[]>(read, values);
+      return rows as Row[];
+    },
+    async write(statement, values = []) {
+      const write = { sql: statement, timeout: WRITE_MILLISECONDS };
+      const [header] = await connection.execute<ResultSetHeader>(write, values);
+      // The driver reads the server's session tracking, but its types do not mention it.
+      const { stateChanges } = header as { stateChanges?: { gtids: string[] } };
+      return {
+        affectedRows: header.affectedRows,
+        gtid: stateChanges?.gtids.join(",") || undefined,
+      };
+    },
+  };
+}

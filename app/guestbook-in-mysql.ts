@@ -1,0 +1,284 @@
+import { Database, failureKind, type Session } from "./database";
+import {
+  type DatabasesAnswering,
+  type Draft,
+  ENTRIES_SHOWN,
+  type Entry,
+  type Guestbook,
+  KeyReusedError,
+  type Listing,
+  LONGEST_MESSAGE,
+  LONGEST_NAME,
+  type Stored,
+  UnavailableError,
+} from "./guestbook";
+import { READ_FROM_PRIMARY, type ReadAfter, readAfterWrite } from "./read-after";
+import type { DatabaseSettings } from "./settings-from-environment";
+
+/** Where the guestbook reports what its visitors are not told. */
+export interface Log {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
+/** How long, in seconds, a replica may take to catch up with the reader's own last write. */
+const CATCH_UP_SECONDS = 0.5;
+/** Readers that may wait for that at once; any more would keep the connections from the others. */
+const WAITING_AT_MOST = 5;
+/** Pauses between attempts to create the table, in milliseconds: it doubles up to the longest. */
+const PREPARE_PAUSE = { first: 500, longest: 10_000 };
+
+const TABLE = `CREATE TABLE IF NOT EXISTS guestbook_entries (
+  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  request_key VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(${LONGEST_NAME}) NOT NULL,
+  message VARCHAR(${LONGEST_MESSAGE}) NOT NULL,
+  written_at DATETIME(3) NOT NULL,
+  web_server VARCHAR(63) NOT NULL,
+  database_host VARCHAR(255) NOT NULL,
+  UNIQUE KEY request_key (request_key)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci`;
+
+const COLUMNS = "id, name, message, written_at, web_server, database_host";
+const NEWEST = `SELECT ${COLUMNS} FROM guestbook_entries ORDER BY id DESC LIMIT ${ENTRIES_SHOWN}`;
+const BY_KEY = `SELECT ${COLUMNS} FROM guestbook_entries WHERE request_key = ?`;
+const INSERT = `INSERT INTO guestbook_entries
+  (request_key, name, message, written_at, web_server, database_host)
+  VALUES (?, ?, ?, UTC_TIMESTAMP(3), ?, ?)`;
+
+interface Row {
+  id: number;
+  name: string;
+  message: string;
+  written_at: Date;
+  web_server: string;
+  database_host: string;
+}
+
+class NotCaughtUpError extends Error {
+  constructor() {
+    super("the replica has not executed the reader's last write yet");
+  }
+}
+
+/**
+ * The guestbook in a replicated MySQL, read through one address and written through another.
+ *
+ * The table is created through the write address, in the background from the start on and again
+ * whenever a write finds it missing.
+ */
+export class GuestbookInMysql implements Guestbook {
+  private readonly writing: Database;
+  private readonly reading: Database;
+  private waiting = 0;
+  private prepareTimer: NodeJS.Timeout | undefined;
+  private closed = false;
+
+  /** @param webServer name of the machine that takes the requests, stored with each entry. */
+  constructor(
+    settings: DatabaseSettings,
+    private readonly webServer: string,
+    private readonly log: Log,
+  ) {
+    this.writing = new Database(settings.writeAddress, settings);
+    this.reading = new Database(settings.readAddress, settings);
+    void this.prepare(PREPARE_PAUSE.first);
+  }
+
+  async list(after?: ReadAfter): Promise<Listing> {
+    const newest = async (session: Session) => ({
+      entries: (await session.select<Row>(NEWEST)).map(entryOf),
+      database: session.databaseHost,
+    });
+    const fromPrimary = async () => ({ ...(await this.writing.use(newest)), upToDate: true });
+    const fromReplica = async () => ({
+      ...(await this.reading.use(newest)),
+      upToDate: after === undefined,
+    });
+    const fromCaughtUpReplica = async (marker: ReadAfter) => ({
+      ...(await this.reading.use(async (session) => {
+        if (!(await this.hasCaughtUp(session, marker))) throw new NotCaughtUpError();
+        return await newest(session);
+      })),
+      upToDate: true,
+    });
+
+    if (after === undefined) return await this.firstThatWorks("read", fromReplica, fromPrimary);
+    const ways = [fromPrimary, fromReplica];
+    if (after !== READ_FROM_PRIMARY && this.waiting < WAITING_AT_MOST) {
+      ways.unshift(() => fromCaughtUpReplica(after));
+    }
+    // Last comes a replica as it is: with the primary away, a page that may lack the reader's own
+    // last entry beats no page.
+    return await this.firstThatWorks("read", ...ways);
+  }
+
+  async add(draft: Draft): Promise<Stored> {
+    const store = () => this.writing.use((session) => this.store(session, draft));
+    return await this.firstThatWorks("write", async () => {
+      try {
+        return await store();
+      } catch (error) {
+        if (failureKind(error) !== "no-table") throw error;
+        await this.createTable();
+        return await store();
+      }
+    });
+  }
+
+  async check(): Promise<void> {
+    await this.firstThatWorks("check", () =>
+      this.reading.use((session) => session.select("SELECT 1 FROM guestbook_entries LIMIT 1")),
+    );
+  }
+
+  async databases(): Promise<DatabasesAnswering> {
+    const answering = (database: Database) =>
+      database.use(async (session) => {
+        await session.select("SELECT 1");
+        return session.databaseHost;
+      });
+    const [read, write] = await Promise.allSettled([
+      answering(this.reading),
+      answering(this.writing),
+    ]);
+    return {
+      read: read.status === "fulfilled" ? read.value : null,
+      write: write.status === "fulfilled" ? write.value : null,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    clearTimeout(this.prepareTimer);
+    await Promise.all([this.reading.close(), this.writing.close()]);
+  }
+
+  /**
+   * Inserts the entry, or finds what its key stored before. Both happen on one connection, so the
+   * key is looked up on the server that refused it.
+   */
+  private async store(session: Session, draft: Draft): Promise<Stored> {
+    let gtid: string | undefined;
+    let replayed = false;
+    try {
+      const values = [draft.requestKey, draft.name, draft.message];
+      const written = await session.write(INSERT, [
+        ...values,
+        this.webServer,
+        session.databaseHost,
+      ]);
+      gtid = written.gtid;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ER_DUP_ENTRY") throw error;
+      replayed = true;
+      // Which transaction stored it is not known any more, but all that are executed include it.
+      const [row] = await session.select<{ executed: string }>(
+        "SELECT @@global.gtid_executed AS executed",
+      );
+      gtid = row?.executed;
+    }
+    const [row] = await session.select<Row>(BY_KEY, [draft.requestKey]);
+    if (row === undefined) throw new Error("the entry just written is not there");
+    if (row.name !== draft.name || row.message !== draft.message) throw new KeyReusedError();
+    return { entry: entryOf(row), replayed, readAfter: readAfterWrite(gtid) };
+  }
+
+  /** Waits for the server to have executed the marker's transactions. An error counts as no. */
+  private async hasCaughtUp(session: Session, marker: ReadAfter): Promise<boolean> {
+    this.waiting += 1;
+    try {
+      const [row] = await session.select<{ late: number }>(
+        "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late",
+        [marker, CATCH_UP_SECONDS],
+      );
+      return row?.late === 0;
+    } catch (error) {
+      if (failureKind(error) === "connection") throw error;
+      return false;
+    } finally {
+      this.waiting -= 1;
+    }
+  }
+
+  /** Tries one way after the other, and turns the last one's failure into what visitors see. */
+  private async firstThatWorks<Result>(
+    purpose: "check" | "read" | "write",
+    ...ways: (() => Promise<Result>)[]
+  ): Promise<Result> {
+    let last: unknown;
+    for (const way of ways) {
+      try {
+        return await way();
+      } catch (error) {
+        if (failureKind(error) === undefined && !(error instanceof NotCaughtUpError)) throw error;
+        this.log.warn(describe(error), `a way to ${purpose} failed`);
+        last = error;
+      }
+    }
+    throw new UnavailableError(explanation(purpose, last), { cause: last });
+  }
+
+  /** Creates the table unless it is there, and tries again later when that does not work. */
+  private async prepare(pause: number): Promise<void> {
+    try {
+      await this.createTable();
+      this.log.info({}, "the guestbook's table is there");
+    } catch (error) {
+      if (this.closed) return;
+      this.log.warn(describe(error), "the guestbook's table could not be prepared yet");
+      this.prepareTimer = setTimeout(() => {
+        void this.prepare(Math.min(pause * 2, PREPARE_PAUSE.longest));
+      }, pause);
+    }
+  }
+
+  /** Looks first: even a `CREATE TABLE IF NOT EXISTS` that does nothing is a transaction. */
+  private async createTable(): Promise<void> {
+    await this.writing.use(async (session) => {
+      try {
+        await session.select("SELECT 1 FROM guestbook_entries LIMIT 1");
+      } catch (error) {
+        if (failureKind(error) !== "no-table") throw error;
+        await session.write(TABLE);
+      }
+    });
+  }
+}
+
+function entryOf(row: Row): Entry {
+  return {
+    id: row.id,
+    name: row.name,
+    message: row.message,
+    writtenAt: row.written_at,
+    webServer: row.web_server,
+    database: row.database_host,
+  };
+}
+
+/** What the log is told of an error. Not the error itself, which carries the statement. */
+function describe(error: unknown): object {
+  const { code, errno, message } = error as { code?: string; errno?: number; message?: string };
+  return { kind: failureKind(error), code, errno, reason: message };
+}
+
+function explanation(purpose: "check" | "read" | "write", error: unknown): string {
+  const kind = failureKind(error);
+  if (purpose !== "write") {
+    return kind === "no-table"
+      ? "The guestbook has no table yet."
+      : "No database answers reads at the moment.";
+  }
+  switch (kind) {
+    case "read-only":
+      return "The database takes no writes at the moment; a new primary is being chosen.";
+    case "disk-full":
+      return "The database has no room for new entries at the moment.";
+    case "timeout":
+    case "busy":
+      return "The database did not confirm the entry in time.";
+    default:
+      return "The database cannot be reached for writing at the moment.";
+  }
+}

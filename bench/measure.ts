@@ -1,0 +1,60 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+
+/** How one whole process went. */
+export interface Run {
+  /** Wall-clock seconds. */
+  readonly seconds: number;
+  /** Largest resident set of any single process in it, MiB. */
+  readonly mebibytes: number;
+}
+
+const TIME = "/usr/bin/time";
+
+/**
+ * Runs a command once, as a whole process.
+ *
+ * @throws Error with the command's last lines when it fails
+ */
+export function run(command: readonly string[], directory: string): Run {
+  if (!existsSync(TIME)) {
+    throw new Error(`${TIME} is missing; remedy: install Debian's or Ubuntu's package "time"`);
+  }
+  const started = process.hrtime.bigint();
+  const { status, stdout, stderr } = spawnSync(TIME, ["--format", "peak-kib=%M", ...command], {
+    cwd: directory,
+    encoding: "utf8",
+    env: { ...process.env, CI: "1", CHECKPOINT_DISABLE: "1" },
+    maxBuffer: 2 ** 26,
+  });
+  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+  if (status !== 0) {
+    const lines = `${stdout}${stderr}`.trim().split("\n").slice(-20).join("\n");
+    throw new Error(`${command.join(" ")} exited with ${status}:\n${lines}`);
+  }
+  return { seconds, mebibytes: Number(/peak-kib=(\d+)/.exec(stderr)?.[1]) / 1024 };
+}
+
+/** The middle value; of an even number of values, the mean of the middle two. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const at = (index: number) => sorted[index] as number;
+  return Number.isInteger(middle) ? (at(middle - 1) + at(middle)) / 2 : at(Math.floor(middle));
+}
+
+/** One row of a bench's table, and whether its bound held. */
+export interface Bound {
+  readonly what: string;
+  readonly measured: string;
+  readonly bound: string;
+  readonly holds: boolean;
+}
+
+/** Prints the bounds; the exit code says whether all of them held. */
+export function report(bounds: readonly Bound[]): never {
+  for (const { what, measured, bound, holds } of bounds) {
+    console.log(`${holds ? "holds " : "BROKEN"}  ${what}: ${measured} (bound: ${bound})`);
+  }
+  process.exit(bounds.every(({ holds }) => holds) ? 0 : 1);
+}

@@ -1,0 +1,132 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { LocalCluster } from "../__tests__/integration/local/cluster";
+import { eventually, run } from "../__tests__/integration/workspace";
+import { renderHosts } from "../hosts/render";
+import { packagesOf } from "../stacks/local/hosts";
+import { localNames } from "../stacks/local/names";
+import { median, report } from "./measure";
+
+// Times a warm `cdktf deploy local`, until the cluster serves and its replica is in sync, against
+// launching as many empty hosts from the same image until cloud-init is done in all of them. The
+// two alternate, so that both see the same machine.
+
+const ROUNDS = 3;
+const SCRIPTS = join(__dirname, "..", "scripts", "local");
+
+const cluster = new LocalCluster({
+  name: "bench",
+  network: { cidr: "10.95.0.0/22" },
+  localPort: 18099,
+});
+
+const floor = {
+  ...localNames("bench-floor"),
+  gateway: "10.95.4.1",
+  hosts: cluster.topology.hosts.map((_, index) => ({
+    name: `empty-${index + 1}`,
+    address: `10.95.4.${10 + index}/24`,
+  })),
+};
+
+/** A script of scripts/local, with its facts. */
+function script(name: string, args: string[], facts: Record<string, string>): void {
+  run(["bash", join(SCRIPTS, `${name}.sh`), ...args], {
+    env: { DWI_PROJECT: floor.project, ...facts },
+  });
+}
+
+function imageAlias(): string {
+  const hosts = renderHosts(cluster.topology, { platform: "local", release: "" });
+  return run(["bash", "-c", `source ${SCRIPTS}/lib.sh; image_alias`], {
+    env: { DWI_PACKAGES: packagesOf(hosts) },
+  }).trim();
+}
+
+const incus = (...args: string[]) => ["incus", "--project", floor.project, ...args];
+
+/** Seconds until cloud-init is done in as many empty hosts as the cluster has. */
+async function timeEmptyHosts(image: string): Promise<number> {
+  script("foundation", [], {
+    DWI_BRIDGE: floor.bridge,
+    DWI_GATEWAY: `${floor.gateway}/24`,
+    DWI_ROLES: "web",
+    DWI_SECRETS: "",
+  });
+  const started = process.hrtime.bigint();
+  const launches = floor.hosts.map(({ name, address }) => {
+    const settings = {
+      "user.address": address,
+      "user.gateway": floor.gateway,
+      "cloud-init.user-data": "#cloud-config\n",
+    };
+    const flags = Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
+    return incus("launch", "--quiet", "--profile", "web", ...flags, image, name)
+      .map((word) => `'${word}'`)
+      .join(" ");
+  });
+  run(["bash", "-c", `${launches.map((launch) => `${launch} &`).join("\n")}\nwait`]);
+  await eventually("cloud-init is done in every empty host", () => {
+    const done = floor.hosts.every(
+      ({ name }) =>
+        spawnSync(
+          "incus",
+          incus("exec", name, "--", "test", "-e", "/run/cloud-init/result.json").slice(1),
+        ).status === 0,
+    );
+    return done ? true : undefined;
+  });
+  return Number(process.hrtime.bigint() - started) / 1e9;
+}
+
+function removeEmptyHosts(): void {
+  for (const { name } of floor.hosts) {
+    script("remove", ["host"], { DWI_NAME: name });
+  }
+  script("remove", ["network"], { DWI_NAME: floor.bridge });
+  script("remove", ["project"], {});
+}
+
+/** Seconds until the cluster serves and its replica is in sync, synthesis included. */
+async function timeDeploy(): Promise<number> {
+  const started = process.hrtime.bigint();
+  cluster.deploy();
+  await cluster.inSync();
+  await cluster.serving();
+  return Number(process.hrtime.bigint() - started) / 1e9;
+}
+
+async function main(): Promise<void> {
+  const floors: number[] = [];
+  const deploys: number[] = [];
+  try {
+    // Builds the image, where it is not there, and warms what is read from disk.
+    await timeDeploy();
+    cluster.destroy();
+    const image = imageAlias();
+    for (let round = 1; round <= ROUNDS; round++) {
+      floors.push(await timeEmptyHosts(image));
+      removeEmptyHosts();
+      deploys.push(await timeDeploy());
+      cluster.destroy();
+      console.log(
+        `round ${round}: ${floor.hosts.length} empty hosts ${floors.at(-1)?.toFixed(1)} s, the cluster ${deploys.at(-1)?.toFixed(1)} s`,
+      );
+    }
+  } finally {
+    removeEmptyHosts();
+    cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
+    cluster.workspace.remove();
+  }
+  const [empty, whole] = [median(floors), median(deploys)];
+  report([
+    {
+      what: "a warm deploy until it serves in sync, against as many empty hosts",
+      measured: `${whole.toFixed(1)} s / ${empty.toFixed(1)} s = ${(whole / empty).toFixed(2)}`,
+      bound: "at most 3",
+      holds: whole <= 3 * empty,
+    },
+  ]);
+}
+
+void main();

@@ -1,0 +1,65 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseClusters } from "../topology/settings";
+import { buildTopology } from "../topology/topology";
+import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
+import { FRANKFURT } from "./generate/prices";
+import { settingsPage } from "./generate/settings-page";
+import { topologyPicture } from "./generate/topology-picture";
+
+/** A file that is derived from the sources. */
+interface GeneratedFile {
+  /** Relative to the project. */
+  readonly path: string;
+  readonly content: string;
+}
+
+/**
+ * Replaces what stands between `<!-- name -->` and `<!-- /name -->`.
+ *
+ * @throws Error when the text lacks the markers
+ */
+export function embed(text: string, name: string, content: string): string {
+  const [start, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [from, to] = [text.indexOf(start), text.indexOf(end)];
+  if (from < 0 || to < from) {
+    throw new Error(`${start} and ${end} are not there, in this order`);
+  }
+  return `${text.slice(0, from + start.length)}${content}${text.slice(to)}`;
+}
+
+/**
+ * Everything in the documentation that is derived: from the schema of the settings, and from the
+ * topology of a cluster with default settings.
+ *
+ * @param readme the README as it is; the cost is embedded in it
+ */
+export function generatedFiles(readme: string): GeneratedFile[] {
+  const [settings] = parseClusters([{ name: "demo" }]);
+  if (settings === undefined) {
+    throw new Error("the default settings make no cluster");
+  }
+  const topology = buildTopology(settings);
+  const lines = monthlyCost(topology, FRANKFURT);
+  const withSum = embed(readme, "cost-sum", sumOf(lines));
+  return [
+    { path: "docs/topology.svg", content: topologyPicture(topology) },
+    { path: "docs/settings.md", content: settingsPage() },
+    { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
+    { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
+  ];
+}
+
+/** Writes what is derived. */
+function main(): void {
+  const project = join(__dirname, "..");
+  const readme = readFileSync(join(project, "README.md"), "utf8");
+  for (const { path, content } of generatedFiles(readme)) {
+    writeFileSync(join(project, path), content);
+    console.log(path);
+  }
+}
+
+if (require.main === module) {
+  main();
+}

@@ -1,0 +1,187 @@
+import { parseClusters, SettingsError } from "../../topology/settings";
+import { clusterSchema, settingsJsonSchema } from "../../topology/settings-schema";
+import { GENERATED, table } from "./markdown";
+
+/** The parts of JSON Schema that the settings use. */
+interface Schema {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly oneOf?: readonly Schema[];
+}
+
+interface Setting {
+  readonly path: readonly string[];
+  readonly schema: Schema;
+  readonly required: boolean;
+}
+
+/** A value that no setting takes. */
+const NOT_A_SETTING = null;
+
+/** An object that holds a value at a path and nothing else, besides what a union needs. */
+function holding(path: readonly string[], value: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) {
+    return value;
+  }
+  const inner = holding(rest, value);
+  return key === "backend" && rest.length > 0
+    ? { backend: { type: "s3", ...(inner as object) } }
+    : { [key]: inner };
+}
+
+/** What a setting accepts, in the words in which a wrong value is refused. */
+function accepted(path: readonly string[]): string {
+  const result = clusterSchema.safeParse(holding(path, NOT_A_SETTING));
+  const issue = result.error?.issues.find((one) => one.path.join(".") === path.join("."));
+  if (issue === undefined) {
+    throw new Error(`${path.join(".")} accepts ${NOT_A_SETTING}`);
+  }
+  return issue.message;
+}
+
+function settingsIn(schema: Schema, path: readonly string[] = []): Setting[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, inner]): Setting[] => {
+    const here = [...path, key];
+    if (inner.const !== undefined) {
+      return [];
+    }
+    if (inner.properties !== undefined) {
+      return settingsIn(inner, here);
+    }
+    const setting = {
+      path: here,
+      schema: inner,
+      required: schema.required?.includes(key) === true,
+    };
+    const variants = (inner.oneOf ?? []).flatMap((variant) => settingsIn(variant, here));
+    return [setting, ...variants];
+  });
+}
+
+function row({ path, schema, required }: Setting): string[] {
+  const fallback =
+    schema.default === undefined
+      ? required
+        ? "required"
+        : "none"
+      : `\`${JSON.stringify(schema.default)}\``;
+  return [`\`${path.join(".")}\``, schema.description ?? "", accepted(path), fallback];
+}
+
+/** Settings with about one of each mistake, to show what is said of them. */
+const WRONG: readonly unknown[] = [
+  {
+    name: "aws-shop",
+    region: "eu-central-1",
+    availabilityZones: ["eu-central-1a", "eu-west-1a"],
+    network: { cidr: "10.90.0.0/26" },
+    loadBalancer: { algorithm: "random" },
+    webServers: { count: 40, mode: "active-pasive" },
+    database: { replicas: 0, durability: "lossless" },
+    app: { port: 3306, environment: { PORT: "80" } },
+    replicas: 2,
+  },
+  { name: "shop", network: { cidr: "10.90.0.0/24" }, localPort: 80 },
+];
+
+function wrongMessage(): string {
+  try {
+    parseClusters(WRONG as Parameters<typeof parseClusters>[0]);
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      return error.message;
+    }
+    throw error;
+  }
+  throw new Error("the wrong settings are accepted");
+}
+
+function asTypeScript(value: unknown): string {
+  return JSON.stringify(value)
+    .replace(/"(\w+)":/g, "$1: ")
+    .replace(/,(?=\S)/g, ", ")
+    .replace(/\{(?=\S)/g, "{ ")
+    .replace(/(?<=\S)\}/g, " }")
+    .replace(/\{ +\}/g, "{}");
+}
+
+function wrongSource(): string {
+  return WRONG.map((cluster) => {
+    const entries = Object.entries(cluster as object).map(
+      ([key, value]) => `    ${key}: ${asTypeScript(value)},`,
+    );
+    return `  {\n${entries.join("\n")}\n  },`;
+  }).join("\n");
+}
+
+/** What stands for an object that is left out as a whole, where that differs from an empty one. */
+function wholeDefault(schema: Schema | undefined): string[] {
+  const whole = schema?.properties === undefined ? {} : (schema.default ?? {});
+  return Object.keys(whole).length === 0
+    ? []
+    : [
+        `Left out as a whole, it is \`${asTypeScript(whole)}\`. An object of your own starts without.`,
+      ];
+}
+
+/** The whole of docs/settings.md, from the schema that checks the settings. */
+export function settingsPage(): string {
+  const schema = settingsJsonSchema() as Schema;
+  const settings = settingsIn(schema);
+  const sections = new Map<string, Setting[]>();
+  for (const setting of settings) {
+    const section = setting.path.length > 1 ? (setting.path[0] as string) : "cluster";
+    sections.set(section, [...(sections.get(section) ?? []), setting]);
+  }
+  // A union's own row belongs with its variants.
+  const backend = sections.get("backend");
+  if (backend !== undefined) {
+    const cluster = (sections.get("cluster") ?? []).filter(({ path }) => path[0] !== "backend");
+    const own = settings.filter(({ path }) => path.length === 1 && path[0] === "backend");
+    sections.set("cluster", cluster);
+    sections.set("backend", [...own, ...backend]);
+  }
+  const tables = [...sections].map(([section, of]) =>
+    [
+      `## ${section}`,
+      table(["Setting", "Meaning", "Accepted", "Default"], of.map(row)),
+      ...wholeDefault(schema.properties?.[section]),
+    ].join("\n\n"),
+  );
+  return `${GENERATED}
+# Settings
+
+Settings stand in \`cluster.config.ts\`: a list of clusters, each an object with the settings below.
+Everything but \`name\` has a default. The file is typed, so an editor completes and checks it; what
+types cannot say is checked before anything is written or deployed.
+
+The first cluster of the list is deployed as the stacks \`local\` and \`aws\`, each further one as
+\`local-<name>\` and \`aws-<name>\`. Clusters side by side need names, networks and local ports of their
+own.
+
+${tables.join("\n\n")}
+
+## When settings are wrong
+
+Every problem is told at once, each with its path, the value found there and what would be right. The
+exit code is 1, and nothing is written or deployed. These settings:
+
+\`\`\`ts
+const clusters = [
+${wrongSource()}
+];
+\`\`\`
+
+are answered by:
+
+\`\`\`text
+${wrongMessage()}
+\`\`\`
+`;
+}

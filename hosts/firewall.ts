@@ -1,0 +1,101 @@
+import type { Flow } from "../topology/flows";
+import { hostsOf, type Role, type Topology, type TopologyHost } from "../topology/topology";
+import { type HostFile, textFile } from "./host";
+
+function addressesOf(topology: Topology, role: Role, except: TopologyHost): string[] {
+  return hostsOf(topology, role)
+    .filter((host) => host.name !== except.name)
+    .map((host) => host.address);
+}
+
+/** The other end of a flow as an nftables match, or undefined when there is no such host. */
+function peerMatch(
+  topology: Topology,
+  host: TopologyHost,
+  direction: "saddr" | "daddr",
+  peer: Flow["from"],
+): string | undefined {
+  if (peer === "internet") {
+    // Visitors may come from anywhere; what leaves for the internet must not go to a peer.
+    return direction === "saddr" ? "" : `ip daddr != ${topology.network.cidr} `;
+  }
+  const addresses = addressesOf(topology, peer, host);
+  return addresses.length === 0 ? undefined : `ip ${direction} { ${addresses.join(", ")} } `;
+}
+
+function rules(
+  topology: Topology,
+  host: TopologyHost,
+  flows: readonly Flow[],
+  direction: "saddr" | "daddr",
+): string[] {
+  return flows.flatMap((flow) => {
+    const peer = direction === "saddr" ? flow.from : flow.to;
+    const match = peerMatch(topology, host, direction, peer);
+    return match === undefined
+      ? []
+      : [`${match}${flow.protocol} dport ${flow.port} accept comment "${flow.name}"`];
+  });
+}
+
+/**
+ * The host's own firewall: default deny in both directions, one rule for each flow of the
+ * topology that starts or ends at the host.
+ *
+ * Inside the cluster a denied packet is rejected, so that a mistake shows at once; from anywhere
+ * else it is dropped.
+ */
+export function firewall(topology: Topology, host: TopologyHost): HostFile {
+  const { cidr } = topology.network;
+  const input = rules(
+    topology,
+    host,
+    topology.flows.filter((flow) => flow.to === host.role),
+    "saddr",
+  );
+  const output = rules(
+    topology,
+    host,
+    topology.flows.filter((flow) => flow.from === host.role),
+    "daddr",
+  );
+  return textFile(
+    "/etc/nftables.conf",
+    `# Declared and deleted first, so that loading the file again replaces the table in one transaction.
+table inet cluster
+delete table inet cluster
+
+table inet cluster {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    ct state invalid drop
+    iif "lo" accept
+    # Path MTU discovery (RFC 1191) and reachability.
+    icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept
+    ${input.join("\n    ")}
+    ip saddr ${cidr} reject with icmpx admin-prohibited
+  }
+
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+  }
+
+  chain output {
+    type filter hook output priority filter; policy drop;
+    ct state established,related accept
+    oif "lo" accept
+    icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept
+    # The platform: address, names, time; what leads to the host's credentials is for root alone.
+    udp sport 68 udp dport 67 accept
+    udp dport { 53, 123 } accept
+    tcp dport 53 accept
+    ip daddr 169.254.169.254 tcp dport 80 meta skuid 0 accept
+    ip daddr 169.254.0.0/16 reject with icmpx admin-prohibited
+    ${output.join("\n    ")}
+    reject with icmpx admin-prohibited
+  }
+}
+`,
+  );
+}

@@ -1,0 +1,40 @@
+import type { TopologyHost } from "../topology/topology";
+
+/** A file that cloud-init writes onto a host. */
+export interface HostFile {
+  /** Absolute path on the host. */
+  readonly path: string;
+  /** The whole content, as text. */
+  readonly content: string;
+  /** Octal permissions, four digits, for example `0644`. */
+  readonly permissions: string;
+}
+
+/** Facts reach the scripts through one env file; values are plain words and lists of words. */
+export type Facts = Readonly<Record<string, string>>;
+
+/** What one role adds to a host. */
+export interface RoleContent {
+  /** Debian and Ubuntu package names. */
+  readonly packages: readonly string[];
+  readonly files: readonly HostFile[];
+  readonly facts: Facts;
+}
+
+/** A host with everything it carries, ready to be placed by a stack. */
+export interface Host extends TopologyHost {
+  readonly files: readonly HostFile[];
+  readonly facts: Facts;
+  /** The cloud-config document that boots it, starting with `#cloud-config`. */
+  readonly userData: string;
+}
+
+/** Where the env file of facts lies on every host. */
+export const FACTS_PATH = "/etc/cluster/host.env";
+
+/** Where the scripts lie on every host. */
+export const SCRIPTS_PATH = "/opt/cluster";
+
+export function textFile(path: string, content: string): HostFile {
+  return { path, content, permissions: "0644" };
+}

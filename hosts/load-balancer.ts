@@ -1,0 +1,92 @@
+import { PORTS } from "../topology/flows";
+import { hostsOf, type Topology } from "../topology/topology";
+import { type RoleContent, textFile } from "./host";
+
+/** The load balancer's own health, on the port of the site: 200 while a web server can serve. */
+const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";
+
+function haproxyConfiguration(topology: Topology): string {
+  const { loadBalancer, webServers, app } = topology.settings;
+  const servers = hostsOf(topology, "web").map((host, index) => {
+    const standsBy = webServers.mode === "active-passive" && index > 0;
+    return `  server ${host.name} ${host.address}:${PORTS.http}${standsBy ? " backup" : ""}`;
+  });
+  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): one site, spread over the web servers.
+global
+  log stdout format raw daemon info
+  user haproxy
+  group haproxy
+  # For operators on this host: "show servers state", "set server web/web-1 state drain", ...
+  stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners
+  stats timeout 30s
+  # As many connections as this many files allow, or fewer where the host allows fewer.
+  fd-hard-limit 40000
+  # A reload hands the listeners over; the old process may finish its requests this long.
+  hard-stop-after 60s
+
+defaults
+  mode http
+  log global
+  option dontlognull
+  timeout connect 2s
+  timeout client 30s
+  timeout server 30s
+  timeout http-request 10s
+  timeout http-keep-alive 60s
+  timeout queue 10s
+  timeout check 2s
+
+frontend site
+  bind :${PORTS.http}
+  option httplog
+  monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
+  monitor fail if { nbsrv(web) lt 1 }
+  # What a visitor claims about itself does not reach the app.
+  http-request del-header X-Forwarded-For
+  http-request del-header X-Forwarded-Proto
+  http-request del-header X-Request-Id
+  option forwardfor
+  http-request set-header X-Forwarded-Proto http
+  unique-id-format %[uuid()]
+  unique-id-header X-Request-Id
+  default_backend web
+
+backend web
+  # Written out: the default changed to random in 3.3.
+  balance ${loadBalancer.algorithm}${
+    loadBalancer.algorithm === "source"
+      ? "\n  # One server more or less moves only its own share of the clients.\n  hash-type consistent"
+      : ""
+  }
+  option httpchk
+  http-check send meth GET uri ${app.healthPath} ver HTTP/1.1 hdr Host load-balancer hdr Connection close
+  http-check expect status 200
+  option redispatch 1
+  retries 3
+  # 502 is Nginx's word for an app that is not there.
+  retry-on conn-failure empty-response response-timeout 502
+  # A write may be repeated only when the client has made it safe to repeat.
+  acl repeatable method GET HEAD OPTIONS
+  acl repeatable req.hdr(Idempotency-Key) -m found
+  http-request disable-l7-retry unless repeatable
+  # A server that comes back takes its share slowly.
+  default-server check inter 2s fastinter 500ms downinter 500ms fall 2 rise 2 slowstart 10s maxconn 2000
+${servers.join("\n")}
+
+frontend metrics
+  bind 127.0.0.1:8404
+  no log
+  http-request use-service prometheus-exporter if { path /metrics }
+  stats enable
+  stats uri /
+`;
+}
+
+/** HAProxy in front of the web servers, with the chosen algorithm written out. */
+export function loadBalancerContent(topology: Topology): RoleContent {
+  return {
+    packages: ["haproxy"],
+    files: [textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology))],
+    facts: {},
+  };
+}

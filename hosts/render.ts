@@ -1,0 +1,89 @@
+import type { Topology, TopologyHost } from "../topology/topology";
+import { baseContent } from "./base";
+import { databaseContent } from "./database";
+import { envFile } from "./env-file";
+import {
+  FACTS_PATH,
+  type Facts,
+  type Host,
+  type HostFile,
+  type RoleContent,
+  textFile,
+} from "./host";
+import { loadBalancerContent } from "./load-balancer";
+import { platformScript, scriptsOf } from "./scripts";
+import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "./user-data";
+import { webContent } from "./web";
+
+/** Where hosts can be placed. What differs between the two is one script, scripts/platform/<name>.sh. */
+export type Platform = "aws" | "local";
+
+/** What is rendered into hosts besides the topology. */
+export interface Placement {
+  readonly platform: Platform;
+  /** SHA-256 of the app's release archive, hexadecimal. */
+  readonly release: string;
+}
+
+function roleContent(topology: Topology, host: TopologyHost, release: string): RoleContent {
+  switch (host.role) {
+    case "load-balancer":
+      return loadBalancerContent(topology);
+    case "web":
+      return webContent(topology, host, release);
+    case "database":
+      return databaseContent(topology, host);
+  }
+}
+
+function platformFacts(topology: Topology, platform: Platform): Facts {
+  return platform === "aws" ? { PLATFORM_REGION: topology.settings.region } : {};
+}
+
+/**
+ * A file without its whole-line comments: EC2 takes 16 KB of user-data, and what explains is for
+ * readers of the repository. Lines keep their order; nothing else is touched.
+ */
+function withoutComments(file: HostFile): HostFile {
+  return { ...file, content: file.content.replaceAll(/^[ \t]*#(?!!).*\n/gm, "") };
+}
+
+function renderHost(topology: Topology, host: TopologyHost, placement: Placement): Host {
+  const base = baseContent(topology, host);
+  const role = roleContent(topology, host, placement.release);
+  const packages = [...new Set([...base.packages, ...role.packages])].sort();
+  const facts = {
+    ...base.facts,
+    ...role.facts,
+    ...platformFacts(topology, placement.platform),
+    PACKAGES: packages.join(" "),
+  };
+  const files = [
+    textFile(FACTS_PATH, envFile(facts)),
+    platformScript(placement.platform),
+    ...scriptsOf("host"),
+    ...scriptsOf(host.role),
+    ...base.files,
+    ...role.files,
+  ].map(withoutComments);
+  return { ...host, files, facts, userData: cloudConfig(host.name, files) };
+}
+
+/** Renders every host of a cluster: the files it carries and the user-data that boots it. */
+export function renderHosts(topology: Topology, placement: Placement): Host[] {
+  return topology.hosts.map((host) => renderHost(topology, host, placement));
+}
+
+/** A host whose user-data EC2 would refuse. */
+export interface OversizedUserData {
+  readonly host: string;
+  /** What it comes to, compressed. */
+  readonly bytes: number;
+}
+
+/** The hosts whose user-data is over {@link USER_DATA_LIMIT} when compressed. */
+export function oversizedUserData(hosts: readonly Host[]): OversizedUserData[] {
+  return hosts
+    .map(({ name, userData }) => ({ host: name, bytes: compressUserData(userData).length }))
+    .filter(({ bytes }) => bytes > USER_DATA_LIMIT);
+}

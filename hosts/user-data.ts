@@ -1,0 +1,33 @@
+import { gzipSync } from "node:zlib";
+import { stringify } from "yaml";
+import type { HostFile } from "./host";
+
+/**
+ * The most user-data that EC2 takes, in bytes, before base64.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
+ */
+export const USER_DATA_LIMIT = 16 * 1024;
+
+/**
+ * The cloud-config document that boots a host: it writes the files and converges the host once;
+ * the unit it enables does so again at every later boot.
+ *
+ * YAML 1.1, because cloud-init reads with PyYAML, to which `yes` is a boolean.
+ */
+export function cloudConfig(hostName: string, files: readonly HostFile[]): string {
+  const document = {
+    hostname: hostName,
+    preserve_hostname: false,
+    // No account is made: sessions come in through the platform, as root or through SSM.
+    users: [],
+    ssh_pwauth: false,
+    write_files: files.map(({ path, content, permissions }) => ({ path, permissions, content })),
+    runcmd: [["systemctl", "enable", "--now", "cluster-converge.service", "cluster-update.timer"]],
+  };
+  return `#cloud-config\n${stringify(document, { version: "1.1", lineWidth: 0, blockQuote: "literal" })}`;
+}
+
+/** User-data as EC2 takes it: compressed, the same bytes for the same text. cloud-init unpacks it. */
+export function compressUserData(userData: string): Buffer {
+  return gzipSync(userData, { level: 9 });
+}

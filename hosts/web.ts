@@ -1,0 +1,258 @@
+import { PORTS } from "../topology/flows";
+import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
+import { envFile } from "./env-file";
+import { type RoleContent, textFile } from "./host";
+
+/** Local ports of a web server behind which HAProxy follows the database's roles. */
+const WRITE_PORT = 3306;
+const READ_PORT = 3307;
+
+/** The unpacked release that serves; a link that changes in one step. */
+const CURRENT_RELEASE = "/srv/app/current";
+
+/** The account of the app, on every database host. */
+const DATABASE_USER = "app";
+
+/**
+ * How often a web server asks each database host for its role, in milliseconds. Each asks four
+ * times, so it grows with the number of web servers: a database host answers at most some
+ * sixty questions a second.
+ */
+export function roleCheckInterval(webServers: number): number {
+  return Math.max(1000, webServers * 80);
+}
+
+function databaseRouter(topology: Topology): string {
+  const databases = hostsOf(topology, "database");
+  const interval = roleCheckInterval(topology.settings.webServers.count);
+  // The part of a server's name before the colon is what its health check asks for.
+  const servers = (path: string, options = "") =>
+    databases
+      .map((host) => `  server ${path}:${host.name} ${host.address}:${PORTS.mysql}${options}`)
+      .join("\n");
+  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): follows who is primary and which
+# replicas are fresh, as each database host answers over HTTP, and gives the app two fixed addresses.
+global
+  log stdout format raw daemon info
+  user haproxy
+  group haproxy
+  stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners
+  # As many connections as this many files allow, or fewer where the host allows fewer.
+  fd-hard-limit 8000
+  hard-stop-after 10s
+
+defaults
+  mode tcp
+  log global
+  option dontlog-normal
+  option clitcpka
+  option srvtcpka
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+  timeout check 1500ms
+
+  option httpchk
+  http-check send meth GET uri-lf "/%[srv_name,field(1,:)]"
+  http-check expect status 200
+  # No server counts as up before it has said so.
+  default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 500ms downinter ${interval}ms fall 2 rise 1 on-marked-down shutdown-sessions
+
+listen writes
+  bind 127.0.0.1:${WRITE_PORT}
+  # Should ever two hosts claim to be primary, neither is written to until one has given way.
+  tcp-request connection reject unless { nbsrv(writes) eq 1 }
+${servers("primary")}
+
+listen reads
+  bind 127.0.0.1:${READ_PORT}
+  balance leastconn
+${servers("replica")}
+  # With no fresh replica the primary serves reads; with no primary, whatever can be read at all.
+  # Of the backup servers only the first that is up is used.
+${servers("primary", " backup")}
+${servers("readable", " backup")}
+`;
+}
+
+function nginxConfiguration(topology: Topology): string {
+  const { app } = topology.settings;
+  const loadBalancers = hostsOf(topology, "load-balancer");
+  const staticFiles =
+    app.staticDirectory === undefined
+      ? ""
+      : `
+    location /static/ {
+      alias ${CURRENT_RELEASE}/${app.staticDirectory.replace(/\/+$/, "")}/;
+      expires 1h;
+      add_header X-Content-Type-Options nosniff always;
+      add_header X-Served-By $hostname always;
+    }
+`;
+  return `# Nginx in front of the app (https://nginx.org/en/docs/).
+user www-data;
+worker_processes auto;
+worker_rlimit_nofile 16384;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log warn;
+
+events {
+  worker_connections 4096;
+}
+
+http {
+  include /etc/nginx/mime.types;
+  default_type application/octet-stream;
+  charset utf-8;
+  server_tokens off;
+  sendfile on;
+  tcp_nopush on;
+
+  # The visitor's address, as the load balancer and nobody else tells it.
+${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
+  real_ip_header X-Forwarded-For;
+
+  log_format site '$remote_addr [$time_iso8601] "$request" $status $body_bytes_sent '
+                  '$request_time $upstream_response_time $http_x_request_id "$http_user_agent"';
+  access_log /var/log/nginx/access.log site buffer=16k flush=1s;
+
+  # Longer than the load balancer keeps an idle connection, so that it is the one to close it.
+  keepalive_timeout 75s;
+  client_header_timeout 10s;
+  client_body_timeout 10s;
+  send_timeout 30s;
+  client_max_body_size 1m;
+  large_client_header_buffers 4 8k;
+  reset_timedout_connection on;
+
+  gzip on;
+  gzip_vary on;
+  gzip_proxied any;
+  gzip_min_length 1024;
+  gzip_types text/css text/plain text/javascript application/javascript application/json image/svg+xml;
+
+  upstream app {
+    # One server: to set it aside after a failure would answer 502 while it is already back.
+    server 127.0.0.1:${app.port} max_fails=0;
+    keepalive 32;
+    keepalive_timeout 60s;
+  }
+
+  server {
+    listen ${PORTS.http} default_server;
+    server_name _;
+${staticFiles}
+    location / {
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;
+      proxy_set_header X-Request-Id $http_x_request_id;
+      proxy_connect_timeout 2s;
+      proxy_read_timeout 25s;
+      proxy_send_timeout 25s;
+      # Repeating a request is the load balancer's decision; it has other servers to ask.
+      proxy_next_upstream off;
+    }
+  }
+}
+`;
+}
+
+function appUnit(topology: Topology): string {
+  const { app } = topology.settings;
+  return `[Unit]
+Description=The app
+After=network.target haproxy.service
+# Restarted for as long as it takes.
+StartLimitIntervalSec=0
+
+[Service]
+EnvironmentFile=/etc/cluster/app.env
+Environment=DATABASE_PASSWORD_FILE=%d/database-password
+LoadCredential=database-password:/run/cluster/secrets/mysql-app-password
+WorkingDirectory=${CURRENT_RELEASE}
+ExecStart=${app.command}
+Restart=always
+RestartSec=500ms
+TimeoutStopSec=15s
+DynamicUser=yes
+UMask=0077
+LimitNOFILE=16384
+TasksMax=256
+# The rest of the memory is for Nginx, HAProxy and the system.
+MemoryMax=70%
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+LockPersonality=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+/** Nginx in front of the app, and the way from the app to the database. */
+export function webContent(topology: Topology, host: TopologyHost, release: string): RoleContent {
+  const { app, database } = topology.settings;
+  return {
+    packages: ["haproxy", "nginx", "nodejs"],
+    files: [
+      textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
+      textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),
+      textFile("/etc/systemd/system/app.service", appUnit(topology)),
+      textFile(
+        "/etc/cluster/app.env",
+        envFile({
+          HOST: "127.0.0.1",
+          PORT: String(app.port),
+          HOST_NAME: host.name,
+          DATABASE_WRITE_ADDRESS: `127.0.0.1:${WRITE_PORT}`,
+          DATABASE_READ_ADDRESS: `127.0.0.1:${READ_PORT}`,
+          DATABASE_NAME: database.name,
+          DATABASE_USER,
+          DATABASE_CA_FILE: "/etc/cluster/certificate-authority.pem",
+          NODE_ENV: "production",
+          ...app.environment,
+        }),
+      ),
+      textFile(
+        "/etc/systemd/system/cluster-app-setup.service",
+        `[Unit]
+Description=Fetch what the app needs and start it
+After=network-online.target
+Wants=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart=/opt/cluster/web/set-up-app.sh
+Restart=on-failure
+RestartSec=1
+`,
+      ),
+    ],
+    facts: {
+      APP_RELEASE: release,
+      DATABASE_HOSTS: hostsOf(topology, "database")
+        .map((database) => database.address)
+        .join(" "),
+    },
+  };
+}

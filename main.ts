@@ -1,0 +1,4 @@
+import clusters from "./cluster.config";
+import { main } from "./stacks/stacks";
+
+main(clusters, __dirname);

@@ -1,0 +1,90 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+
+/** The project's folder. */
+export const PROJECT = join(__dirname, "..");
+
+/** What a script needs to know; all names start with `DWI_`. */
+export type ScriptFacts = Readonly<Record<`DWI_${string}`, string>>;
+
+/** A command that ended with another code than 0. Its output says why. */
+export class CommandFailed extends Error {
+  constructor(
+    readonly command: string,
+    readonly exitCode: number,
+  ) {
+    super(`${command} ended with exit code ${exitCode}`);
+    this.name = "CommandFailed";
+  }
+}
+
+interface RunOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Whether the output is wanted as the result instead of on the terminal. */
+  readonly capture?: boolean;
+}
+
+let interrupted = false;
+
+/**
+ * Lets a running command end by itself when the operator interrupts: it gets the signal as well,
+ * and Terraform then still writes its state.
+ */
+export function surviveInterrupts(): void {
+  process.on("SIGINT", () => {
+    interrupted = true;
+  });
+}
+
+/** Whether the operator has interrupted. */
+export function wasInterrupted(): boolean {
+  return interrupted;
+}
+
+/** Runs a command in the project's folder and returns what it printed, if that was asked for. */
+function run(
+  command: string,
+  args: readonly string[],
+  { environment = {}, capture = false }: RunOptions = {},
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: PROJECT,
+      env: { ...process.env, ...environment },
+      stdio: ["ignore", capture ? "pipe" : "inherit", "inherit"],
+    });
+    let output = "";
+    child.stdout?.on("data", (chunk) => {
+      output += chunk;
+    });
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) {
+        resolve(output);
+      } else {
+        reject(new CommandFailed([command, ...args].join(" "), code ?? 1));
+      }
+    });
+  });
+}
+
+/** Runs a script of scripts/local; it makes itself root where it has to. */
+export function runScript(
+  name: string,
+  args: readonly string[],
+  facts: ScriptFacts,
+  options: Pick<RunOptions, "capture"> = {},
+): Promise<string> {
+  const script = join("scripts", "local", `${name}.sh`);
+  return run("bash", [script, ...args], { ...options, environment: facts });
+}
+
+/**
+ * Runs the cdktf command line of the project, with plain lines instead of a moving display and
+ * without asking its maker's server for news.
+ */
+export async function runCdktf(...args: string[]): Promise<void> {
+  await run(join("node_modules", ".bin", "cdktf"), args, {
+    environment: { CI: "1", CHECKPOINT_DISABLE: "1" },
+  });
+}

@@ -1,0 +1,82 @@
+import { renderHosts } from "../hosts/render";
+import { memoryOf, packagesOf } from "../stacks/local/hosts";
+import { type LocalCluster, localCluster, OperatorError } from "./clusters";
+import { installMissing } from "./install";
+import { hasInterface, lookAtMachine } from "./machine";
+import { main } from "./main";
+import { type Demand, problemsOf } from "./preflight";
+import { runCdktf, runScript } from "./run";
+import { missingToServe, type Observation, waitUntilServing } from "./serving";
+
+/** Long enough for databases to be initialised and cloned on a slow machine. */
+const SERVING_SECONDS = 300;
+
+const say = console.log;
+
+function demandOf({ names, settings, topology }: LocalCluster): Demand {
+  return {
+    cidr: topology.network.cidr,
+    bridge: names.bridge,
+    localPort: settings.localPort,
+    memoryMiB: topology.hosts.reduce((sum, { role }) => sum + memoryOf(settings, role), 0),
+    isDeployed: hasInterface(names.bridge),
+  };
+}
+
+/** Packages of the hosts; the release has no part in them. */
+function hostPackages({ topology }: LocalCluster): string {
+  return packagesOf(renderHosts(topology, { platform: "local", release: "" }));
+}
+
+async function prepareMachine(cluster: LocalCluster): Promise<void> {
+  const machine = await lookAtMachine(cluster.settings.localPort);
+  const problems = problemsOf(machine, demandOf(cluster));
+  if (problems.length > 0) {
+    throw new OperatorError(
+      ["This machine cannot run the cluster yet:", ...problems.map((line) => `  ${line}`)].join(
+        "\n",
+      ),
+    );
+  }
+  await installMissing(machine.programs);
+}
+
+function report({ stack, names, settings, topology }: LocalCluster, seen: Observation): void {
+  say(`\nThe cluster serves: http://127.0.0.1:${settings.localPort}/\n`);
+  for (const { name, role, address } of topology.hosts) {
+    say(`  ${name.padEnd(16)} ${(seen.databases.get(name) ?? role).padEnd(14)} ${address}`);
+  }
+  const option = stack === "local" ? "" : ` -- ${stack}`;
+  say(`\n  open a shell on a host   sudo incus exec --project ${names.project} web-1 -- bash`);
+  say(`  after a change           npm run up${option}`);
+  say(`  remove the cluster       npm run down${option}`);
+}
+
+async function up(stack = "local"): Promise<void> {
+  const started = Date.now();
+  const cluster = localCluster(stack);
+  await prepareMachine(cluster);
+  const project = { DWI_PROJECT: cluster.names.project } as const;
+  await runScript("resume", [], {
+    ...project,
+    DWI_HOSTS: cluster.topology.hosts.map(({ name }) => name).join(" "),
+  });
+  await runScript("image", [], { ...project, DWI_PACKAGES: hostPackages(cluster) });
+  await runCdktf("deploy", stack, "--auto-approve");
+
+  say("waiting until the cluster serves");
+  const seen = await waitUntilServing(cluster, SERVING_SECONDS, say);
+  const missing = missingToServe(seen);
+  if (missing.length > 0) {
+    throw new OperatorError(
+      [
+        `The cluster was deployed but does not serve: ${missing.join("; ")}.`,
+        `  Look at a host: sudo incus exec --project ${cluster.names.project} database-1 -- journalctl --boot`,
+      ].join("\n"),
+    );
+  }
+  report(cluster, seen);
+  say(`\n${Math.round((Date.now() - started) / 1000)} s`);
+}
+
+void main("up", () => up(process.argv[2]));

@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# Changes what a database host is. Every step may be interrupted and repeated. The functions are
+# called where `set -e` is void, after `if`, so each passes a failure on by itself.
+
+# act_found: makes the first accounts and tables. Nothing of it is in the binary log: every other
+# host gets it by cloning, and a server interrupted before its first term still has executed
+# no transaction, which is how it is known to be as good as empty.
+# Only super_read_only is lifted: the app's account still cannot write.
+act_found() {
+  local app replication
+  app=$(password mysql-app-password) || return
+  replication=$(replication_password) || return
+  printf '%s\n' "
+    SET SESSION sql_log_bin = OFF;
+    SET GLOBAL super_read_only = OFF;
+    CREATE DATABASE IF NOT EXISTS cluster;
+    CREATE TABLE IF NOT EXISTS cluster.primary_term (
+      term BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+      host VARCHAR(64) NOT NULL,
+      server_uuid CHAR(36) NOT NULL,
+      since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) COMMENT 'Every promotion; the newest names the primary';
+    CREATE DATABASE IF NOT EXISTS \`$DATABASE_NAME\`;
+    CREATE USER IF NOT EXISTS '$APP_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$app' REQUIRE SSL;
+    ALTER USER '$APP_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$app' REQUIRE SSL;
+    GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES,
+      CREATE VIEW, SHOW VIEW, LOCK TABLES, CREATE TEMPORARY TABLES
+      ON \`${DATABASE_NAME//_/\\_}\`.* TO '$APP_USER'@'$CLUSTER_NETWORK';
+    CREATE USER IF NOT EXISTS '$REPLICATION_USER'@'$CLUSTER_NETWORK'
+      IDENTIFIED BY '$replication' REQUIRE SSL;
+    ALTER USER '$REPLICATION_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$replication' REQUIRE SSL;
+    GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';
+  " | sql 30 2>&1 | without_secrets >&2 && act_promote
+}
+
+# act_promote: writes the next term and opens, in this order. While it writes, semi-synchronous
+# replication is off: a term must not wait for a replica, and is void until the server is open.
+# In lossless durability the supervisor opens the server, once a replica acknowledges.
+act_promote() {
+  printf '%s\n' "
+    STOP REPLICA;
+    RESET REPLICA ALL;
+    SET GLOBAL rpl_semi_sync_source_enabled = OFF;
+    SET GLOBAL super_read_only = OFF;
+    INSERT INTO cluster.primary_term (term, host, server_uuid)
+      SELECT COALESCE(MAX(term), 0) + 1, '$HOST_NAME', @@server_uuid FROM cluster.primary_term;
+  " | sql 30 || return
+  if [[ $DATABASE_DURABILITY == lossless ]]; then
+    act_ready
+  else
+    act_reopen
+  fi
+}
+
+# semi_sync_source: the statement that has a primary wait for acknowledgements, where there is
+# another host that could acknowledge anything.
+semi_sync_source() {
+  local state=OFF
+  if [[ -n ${DATABASE_PEERS:-} ]]; then state=ON; fi
+  printf '%s\n' "SET GLOBAL rpl_semi_sync_source_enabled = $state;"
+}
+
+# opening DOOR: the statements that bring a primary into that state.
+opening() {
+  printf '%s\n' "
+    STOP REPLICA;
+    RESET REPLICA ALL;
+    $(semi_sync_source)
+    SET GLOBAL $1 = OFF;"
+}
+
+# act_serve: the cluster may have got its first replica, or lost its last, since it was opened.
+act_serve() {
+  semi_sync_source | sql 10
+}
+
+# act_ready: may be cloned and replicated from; the app's writes are still refused.
+act_ready() {
+  opening super_read_only | sql 30 && rm --force "$HELD"
+}
+
+# act_reopen: opens a server whose own term is the newest. read_only takes super_read_only along.
+act_reopen() {
+  opening read_only | sql 30 && rm --force "$HELD"
+}
+
+# act_close: refuses writes at once. SET waits for commits in progress, and in lossless durability
+# those may wait for a replica that never comes: then the server is killed, because it starts
+# closed and has acknowledged none of them.
+act_close() {
+  if ! printf '%s\n' "
+    SET SESSION lock_wait_timeout = 2;
+    SET GLOBAL super_read_only = ON;
+  " | sql 3; then
+    log "the server does not close: killing it, it starts closed"
+    systemctl kill --signal=SIGKILL mysql.service
+  fi
+}
+
+# act_clone ADDRESS: replaces all data by the primary's. The server restarts by itself at the end,
+# so a lost connection is no failure: whether it worked shows in what the server then holds.
+# What the host held is dropped first, which super_read_only would forbid; read_only stays.
+# With clone_ssl_ca set, the donor's certificate is verified
+# (https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-remote.html).
+act_clone() {
+  local replication attempt result
+  replication=$(replication_password) || return
+  result=$(printf '%s\n' "
+    STOP REPLICA;
+    RESET REPLICA ALL;
+    SET GLOBAL super_read_only = OFF;
+    SET GLOBAL clone_valid_donor_list = '$1:$MYSQL_PORT';
+    CLONE INSTANCE FROM '$REPLICATION_USER'@'$1':$MYSQL_PORT IDENTIFIED BY '$replication'
+      REQUIRE SSL;
+  " | sql infinity 2>&1 | without_secrets) || true
+  for ((attempt = 0; attempt < 100; attempt++)); do
+    if result+=" $(printf '%s\n' "
+      SELECT CONCAT('clone: ', state, ' ', error_no, ' ', error_message)
+      FROM performance_schema.clone_status;" | sql 2 2>/dev/null)"; then
+      break
+    fi
+    sleep 0.2
+  done
+  # A donor serves one clone at a time: with several replicas, all but one hear so again and again.
+  if [[ $result != "${last_clone:-}" ]]; then
+    log "$result"
+    last_clone=$result
+  fi
+}
+
+# act_join ADDRESS: replicates from the primary. The password is given to START REPLICA, which
+# keeps it in memory; CHANGE REPLICATION SOURCE would store it in a table
+# (https://dev.mysql.com/doc/refman/8.4/en/start-replica.html).
+# A source that is silent is retried every second, for ever.
+act_join() {
+  local replication
+  replication=$(replication_password) || return
+  printf '%s\n' "
+    STOP REPLICA;
+    SET GLOBAL super_read_only = ON;
+    CHANGE REPLICATION SOURCE TO
+      SOURCE_HOST = '$1', SOURCE_PORT = $MYSQL_PORT, SOURCE_AUTO_POSITION = 1,
+      SOURCE_SSL = 1, SOURCE_SSL_CA = '$CONFIGURATION/certificate-authority.pem',
+      SOURCE_SSL_VERIFY_SERVER_CERT = 1, SOURCE_TLS_VERSION = 'TLSv1.3',
+      SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 0, SOURCE_HEARTBEAT_PERIOD = 1;
+    START REPLICA USER = '$REPLICATION_USER' PASSWORD = '$replication';
+  " | sql 30 2>&1 | without_secrets >&2 && rm --force "$HELD"
+}
+
+# act_stop_replica: holds transactions the primary lacks; nothing may be added to them.
+act_stop_replica() {
+  printf '%s\n' "STOP REPLICA;" | sql 10
+}
+
+# An error message quotes the statement near its mistake.
+without_secrets() {
+  sed --regexp-extended "s/(IDENTIFIED BY|PASSWORD *=) *'[^']*'?/\1 (secret)/g"
+}

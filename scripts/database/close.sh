@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Closes this host to writes and keeps it from reopening by itself, until it is promoted, follows
+# another primary, or is released with `close.sh --release`. The first half of a switchover.
+# shellcheck source=common.sh
+source /opt/cluster/database/common.sh
+# shellcheck source=gather.sh
+source "$HERE/gather.sh"
+# shellcheck source=act.sh
+source "$HERE/act.sh"
+# shellcheck source=observe.sh
+source "$HERE/observe.sh"
+
+if [[ ${1:-} == --release ]]; then
+  rm --force "$HELD"
+  exit 0
+fi
+exec {lock}>"$RUN/lock"
+flock --timeout 10 "$lock" || fail "this host is in the middle of something, a clone perhaps"
+touch "$HELD"
+act_close
+observe
+log "$HOST_NAME is closed"

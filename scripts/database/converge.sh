@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Brings a database host to its declared state. It waits for nothing: what has to wait, for a
+# volume, for the server or for a peer, is a unit that tries again.
+# shellcheck source=common.sh
+source /opt/cluster/database/common.sh
+
+DROP_IN=/etc/systemd/system/mysql.service.d/cluster.conf
+LOOPS=(cluster-database-observer.service cluster-database-join.service
+  cluster-database-health.service)
+SCRIPTS=("$HERE"/*.sh /opt/cluster/host/lib.sh /etc/cluster/host.env
+  /etc/systemd/system/cluster-database-*)
+SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
+
+# The drop-in is put in its place only now, after the package: a package that starts the server
+# while it is being installed must find it as its maintainers made it.
+install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
+systemctl daemon-reload
+
+# A server on another directory is the one which the package started, on the root volume.
+if [[ ! $DATADIR -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
+  systemctl stop mysql.service
+fi
+
+if changed database-server "${SERVER_FILES[@]}"; then
+  systemctl --no-block restart mysql.service
+  mark database-server "${SERVER_FILES[@]}"
+else
+  systemctl --no-block start mysql.service
+  # Facts of the certificate may have changed.
+  if systemctl --quiet is-active mysql.service; then "$HERE/certificates.sh"; fi
+fi
+systemctl --quiet enable mysql.service "${LOOPS[@]}" \
+  cluster-database-certificates.timer
+if changed database-scripts "${SCRIPTS[@]}"; then
+  systemctl --no-block restart "${LOOPS[@]}"
+  mark database-scripts "${SCRIPTS[@]}"
+fi
+systemctl --no-block start "${LOOPS[@]}" \
+  cluster-database-certificates.timer

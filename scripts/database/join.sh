@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Supervises this host's part in the cluster: gather, decide, act, again and again. A loop rather
+# than a unit that ends when the host has joined, because a primary must go on looking for a newer
+# one, and a replica for a new source.
+# shellcheck source=common.sh
+source /opt/cluster/database/common.sh
+# shellcheck source=gather.sh
+source "$HERE/gather.sh"
+# shellcheck source=decide.sh
+source "$HERE/decide.sh"
+# shellcheck source=act.sh
+source "$HERE/act.sh"
+# shellcheck source=observe.sh
+source "$HERE/observe.sh"
+
+PEERS=()
+last=""
+
+# explain: what was seen, for the journal and for whoever wonders what it waits for.
+explain() {
+  local seen peer name state door
+  seen="this host: $own_state, $own_door, term $own_term of $own_primary"
+  for peer in "${PEERS[@]}"; do
+    IFS=, read -r name _ state door _ <<<"$peer"
+    seen+="; $name: $state"
+    if [[ $state != unknown ]]; then seen+=", $door"; fi
+  done
+  printf '%s' "$seen"
+}
+
+note() {
+  if [[ $1 == "$last" ]]; then return; fi
+  last=$1
+  log "$1 ($(explain))"
+  printf '%s %s\n' "$1" "$EPOCHSECONDS" >"$DECISION.new"
+  mv "$DECISION.new" "$DECISION"
+}
+
+leader_address() {
+  local name
+  read -r name _ <<<"$(leader "${PEERS[@]}")"
+  address_of "$name"
+}
+
+act() {
+  case $1 in
+    found) act_found ;;
+    clone) act_clone "$(leader_address)" ;;
+    join) act_join "$(leader_address)" ;;
+    ready) act_ready ;;
+    reopen) act_reopen ;;
+    close | retreat) act_close ;;
+    errant | behind) act_stop_replica ;;
+    # Once is enough: this loop starts anew when the cluster's hosts change.
+    serve) [[ $1 == "$before" ]] || act_serve ;;
+    *) return 0 ;;
+  esac
+}
+
+# step: one round. A person's promotion takes the same lock, so nothing is decided on what it is
+# about to change.
+step() {
+  local word before=$last
+  gather
+  word=$(decide "$HOST_NUMBER" "$(own_line)" "${PEERS[@]}")
+  note "$word"
+  if ! act "$word"; then
+    log "$word failed, trying again"
+    last="$word failed"
+  fi
+  case $word in
+    serve | follow) pause=2 ;;
+    found | clone | join | ready | reopen | close | retreat)
+      observe
+      pause=0.1
+      # What did not help at once is not repeated in haste.
+      if [[ $word == "$before" ]]; then pause=2; fi
+      ;;
+    *) pause=0.2 ;;
+  esac
+}
+
+while true; do
+  pause=1
+  exec {lock}>"$RUN/lock"
+  flock "$lock"
+  step
+  exec {lock}>&-
+  sleep "$pause"
+done

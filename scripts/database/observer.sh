@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Keeps the answers of the health port up to date, every second, whatever else is going on.
+# shellcheck source=common.sh
+source /opt/cluster/database/common.sh
+# shellcheck source=gather.sh
+source "$HERE/gather.sh"
+# shellcheck source=observe.sh
+source "$HERE/observe.sh"
+
+while true; do
+  observe
+  sleep 0.9
+done

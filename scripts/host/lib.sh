@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# What every script on a host starts with: strict mode, the facts, and a few words.
+set -euo pipefail
+
+# Facts are upper case and come from this file alone.
+# shellcheck source=/dev/null disable=SC2153
+source /etc/cluster/host.env
+
+log() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+fail() {
+  log "$*"
+  exit 1
+}
+
+# secret NAME: prints a secret. It is kept in memory-backed files only, for root.
+secret() {
+  local file="/run/cluster/secrets/$1" value
+  if [[ ! -s $file ]]; then
+    value=$(/opt/cluster/platform.sh secret "$1")
+    [[ -n $value ]] || fail "the platform has no secret named $1"
+    install --directory --mode=0700 /run/cluster/secrets
+    (
+      umask 0377
+      printf '%s' "$value" >"$file.$$"
+    )
+    mv --force "$file.$$" "$file"
+  fi
+  cat "$file"
+}
+
+checksum() {
+  cat -- "$@" 2>/dev/null | sha256sum
+}
+
+# changed STAMP FILE...: whether the files differ from what `mark STAMP FILE...` last saw.
+changed() {
+  local stamp="/var/lib/cluster/stamps/$1"
+  shift
+  [[ ! -f $stamp ]] || [[ $(checksum "$@") != "$(<"$stamp")" ]]
+}
+
+mark() {
+  local stamp="/var/lib/cluster/stamps/$1"
+  shift
+  mkdir --parents /var/lib/cluster/stamps
+  checksum "$@" >"$stamp"
+}
+
+# from_hex HEX: the bytes.
+from_hex() {
+  local hex=$1 escaped=""
+  while [[ -n $hex ]]; do
+    escaped+="\\x${hex:0:2}"
+    hex=${hex:2}
+  done
+  printf '%b' "$escaped"
+}
+
+# sha256: of standard input, hexadecimal.
+sha256() {
+  local sum
+  sum=$(sha256sum)
+  printf '%s' "${sum%% *}"
+}
+
+# hmac_sha256 KEY: of standard input, after RFC 2104. Openssl takes the key as an argument, where
+# every process could read it; printf is part of the shell.
+hmac_sha256() {
+  local key=$1 inner="" outer="" index byte code
+  ((${#key} <= 64)) || fail "a key of HMAC is longer here than a block of SHA-256"
+  for ((index = 0; index < 64; index++)); do
+    code=0
+    if ((index < ${#key})); then printf -v code '%d' "'${key:index:1}"; fi
+    printf -v byte '\\x%02x' $((code ^ 0x36))
+    inner+=$byte
+    printf -v byte '\\x%02x' $((code ^ 0x5c))
+    outer+=$byte
+  done
+  {
+    printf '%b' "$outer"
+    from_hex "$(
+      {
+        printf '%b' "$inner"
+        cat
+      } | sha256
+    )"
+  } | sha256
+}

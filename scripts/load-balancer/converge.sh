@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# HAProxy with its declared configuration. A configuration it would refuse is never loaded: the
+# process that serves goes on with the one it has.
+# shellcheck source=../host/lib.sh
+source /opt/cluster/host/lib.sh
+
+haproxy -c -q -f /etc/haproxy/haproxy.cfg
+systemctl enable --quiet haproxy.service
+if changed haproxy /etc/haproxy/haproxy.cfg || ! systemctl --quiet is-active haproxy.service; then
+  systemctl reload-or-restart haproxy.service
+  mark haproxy /etc/haproxy/haproxy.cfg
+fi

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Brings one host to its declared state: makes it if it is not there, starts it if it does not run,
+# and gives it new user-data and a new release if it has others.
+#
+# Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in
+# MiB; DWI_PACKAGES, which name the image; DWI_USER_DATA, a file. For hosts that carry the app
+# DWI_RELEASE, its SHA-256, and DWI_RELEASE_FILE. For hosts that keep data DWI_VOLUME, the name of
+# the volume to have at /srv/data.
+
+# shellcheck source=scripts/local/lib.sh
+source "$(dirname -- "$0")/lib.sh"
+become_root "$@"
+use_project "$DWI_PROJECT"
+
+# Long enough for a machine under load: five hosts need some 15 s on two idle cores.
+BOOT_SECONDS=300
+
+# What the host must carry, as one word. Its last successful boot or update notes it.
+wanted() { { cat "$DWI_USER_DATA" && printf '%s' "${DWI_RELEASE:-}"; } | sha256sum | head -c 16; }
+
+setting() { incus config get "$DWI_HOST" "$1"; }
+on_host() { incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null; }
+
+make_volume() {
+  [[ -n ${DWI_VOLUME:-} ]] || return 0
+  exists incus storage volume show "$POOL" "$DWI_VOLUME" ||
+    incus storage volume create --quiet "$POOL" "$DWI_VOLUME"
+}
+
+# Everything a host is made of goes in with its creation, so that one that exists is whole.
+make_host() {
+  {
+    printf 'config:\n'
+    printf '  limits.memory: %sMiB\n' "$DWI_MEMORY"
+    printf '  user.address: %s\n  user.gateway: %s\n' "$DWI_ADDRESS" "$DWI_GATEWAY"
+    printf '  user.nameserver: %s\n' "$(machine_nameserver)"
+    printf '  user.carries-at-boot: "%s"\n' "$1"
+    printf '  cloud-init.user-data: |\n'
+    sed 's/^/    /' "$DWI_USER_DATA"
+    printf 'devices:\n  root: { type: disk, path: /, pool: %s }\n' "$POOL"
+    if [[ -n ${DWI_VOLUME:-} ]]; then
+      printf '  data: { type: disk, pool: %s, source: %s, path: /srv/data }\n' "$POOL" "$DWI_VOLUME"
+    fi
+  } | incus create --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
+}
+
+push_release() {
+  [[ -n ${DWI_RELEASE:-} ]] || return 0
+  incus file push --quiet --create-dirs --mode 0644 "$DWI_RELEASE_FILE" \
+    "$DWI_HOST/var/lib/cluster/inbox/$DWI_RELEASE.tar.gz"
+}
+
+running() { [[ $(incus list --format csv --columns s "^$DWI_HOST\$") == RUNNING ]]; }
+
+# Waits for cloud-init; prints what went wrong in it, a line each.
+wait_for_boot() {
+  local deadline=$((SECONDS + BOOT_SECONDS))
+  # shellcheck disable=SC2016 # for the host's shell
+  until on_host sh -c 'n=0
+      until [ -e /run/cloud-init/result.json ]; do
+        n=$((n + 1)); [ "$n" -lt 100 ] || exit 1; sleep 0.2
+      done' 2>/dev/null; do
+    if ((SECONDS >= deadline)); then
+      printf 'cloud-init is not done after %s s\n' "$BOOT_SECONDS"
+      return
+    fi
+    sleep 0.2
+  done
+  on_host jq -r '.v1.errors[]' /run/cloud-init/result.json
+}
+
+# The units that failed or keep failing. Of cloud-init's own only when there are no others: they
+# fail because of something they ran.
+troubled_units() {
+  local units
+  units=$(on_host systemctl list-units --type service --state failed,auto-restart --plain --no-legend \
+    2>/dev/null | awk '{ print $1 }')
+  grep -v '^cloud-' <<<"$units" || printf '%s\n' "$units"
+}
+
+last_lines() {
+  on_host journalctl --no-pager --lines 40 "$@" 2>/dev/null |
+    grep -v 'Failed to read pids.max' | tail -n 20 | sed 's/^/    /'
+}
+
+# Ends with everything needed to see why a host is not well.
+fail_with_diagnosis() {
+  local unit units
+  {
+    printf 'error: host %s: %s\n' "$DWI_HOST" "$1"
+    shift
+    (($# == 0)) || printf '  %s\n' "$@"
+    units=$(troubled_units)
+    for unit in $units; do
+      printf '  failed unit: %s; its last lines:\n' "$unit"
+      last_lines --output cat --unit "$unit"
+    done
+    if [[ -z $units ]]; then
+      printf '  no unit failed; the last lines of its log:\n'
+      last_lines --output short-monotonic
+    fi
+    printf '  look inside: incus exec --project %s %s -- bash\n' "$DWI_PROJECT" "$DWI_HOST"
+  } >&2
+  exit 1
+}
+
+update() {
+  local output
+  say "$DWI_HOST: updating"
+  # What failed before is no part of what may fail now.
+  on_host systemctl reset-failed || true
+  if ! output=$(on_host /opt/cluster/host/update.sh 2>&1); then
+    mapfile -t lines < <(tail -n 20 <<<"$output")
+    fail_with_diagnosis "its update failed" "${lines[@]}"
+  fi
+  # Where the first boot failed there may have been nothing to update, and still all to be done.
+  on_host systemctl start cluster-converge.service ||
+    fail_with_diagnosis "it cannot be brought to its declared state"
+}
+
+begin_work "$DWI_HOST"
+bash "$HERE/engine.sh" start
+wanted=$(wanted)
+
+if exists incus config show "$DWI_HOST"; then
+  incus config set "$DWI_HOST" limits.memory="${DWI_MEMORY}MiB"
+  if [[ $(setting user.carries) == "$wanted" ]]; then
+    running || incus start "$DWI_HOST"
+    wait_for_boot >/dev/null
+    end_work
+    say "$DWI_HOST: up to date"
+    exit 0
+  fi
+  # One that never finished its first boot and cannot update itself is made anew: what must be kept
+  # is on its volume.
+  if [[ -z $(setting user.carries) && $(setting user.carries-at-boot) != "$wanted" ]] &&
+    ! { running && on_host test -x /opt/cluster/host/update.sh; }; then
+    say "$DWI_HOST: removing what an earlier attempt left"
+    incus delete --force "$DWI_HOST"
+  fi
+fi
+
+if exists incus config show "$DWI_HOST"; then
+  push_release
+  incus config set "$DWI_HOST" cloud-init.user-data - <"$DWI_USER_DATA"
+  running || incus start "$DWI_HOST"
+  errors=$(wait_for_boot)
+  if [[ -n $(setting user.carries) || $(setting user.carries-at-boot) != "$wanted" || -n $errors ]]; then
+    update
+  fi
+else
+  make_volume
+  make_host "$wanted"
+  push_release
+  incus start "$DWI_HOST"
+  say "$DWI_HOST: started"
+  errors=$(wait_for_boot)
+  if [[ -n $errors ]]; then
+    mapfile -t lines <<<"$errors"
+    fail_with_diagnosis "its first boot failed" "${lines[@]}"
+  fi
+fi
+incus config set "$DWI_HOST" user.carries="$wanted"
+end_work
+say "$DWI_HOST: ready"

@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Builds the image that all hosts start from, unless the one of this recipe is there already.
+#
+# Facts: DWI_PROJECT, on whose behalf; DWI_PACKAGES, what hosts need beside the base system.
+
+# shellcheck source=scripts/local/lib.sh
+source "$(dirname -- "$0")/lib.sh"
+become_root "$@"
+use_project default
+
+BASE_PACKAGES="systemd-sysv udev dbus cloud-init ca-certificates curl iproute2 iputils-ping jq mount nftables openssl procps python3"
+
+for program in mmdebstrap zstd incus; do
+  [[ -n $(command -v "$program") ]] ||
+    fail "$program is not installed, which building the host image needs" "remedy: npm run up, which installs it"
+done
+
+begin_work image
+bash "$HERE/engine.sh" start
+hold_lock image
+distribution=$(host_distribution)
+suite=$(host_suite)
+alias=$(image_alias)
+
+if exists incus image show "$alias"; then
+  end_work
+  say "host image $alias: there"
+  exit 0
+fi
+
+mirror=$(machine_mirror)
+[[ -n $mirror ]] || fail "no package mirror of $(machine_codename) in this machine's apt sources"
+
+case $distribution in
+  debian)
+    # MySQL proper is in unstable alone; everything else comes from testing. A mirror's copy of
+    # unstable can be older than its stated validity, so that one date is not asked.
+    sources=(
+      "deb [check-valid-until=no] $mirror $suite main"
+      "deb [check-valid-until=no] $mirror unstable main"
+    )
+    ;;
+  ubuntu)
+    sources=(
+      "deb $mirror $suite main universe"
+      "deb $mirror $suite-updates main universe"
+      "deb $mirror $suite-security main universe"
+    )
+    ;;
+esac
+
+work=$(mktemp -d /var/tmp/dwi-image.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+mkdir -p /var/log/dwi
+log=/var/log/dwi/image.log
+
+# Turns the log of mmdebstrap into a line for each of its stages.
+progress() {
+  local line started=$SECONDS
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$log"
+    case $line in
+      "I: "*"apt-get update"*) line="reading the package lists" ;;
+      "I: downloading packages"*) line="downloading packages" ;;
+      "I: extracting archives"*) line="unpacking the base system" ;;
+      "I: installing remaining packages"*) line="installing the hosts' packages" ;;
+      "I: running --customize-hook"*) line="making it fit for containers" ;;
+      "I: creating tarball"*) line="packing" ;;
+      *) continue ;;
+    esac
+    say "  $((SECONDS - started)) s: $line"
+  done
+}
+
+say "building the host image $alias: $distribution $suite, about 90 s, once for this recipe"
+: >"$log"
+packages=$(tr ' ' '\n' <<<"$BASE_PACKAGES $DWI_PACKAGES" | sed '/^$/d' | sort -u | paste -sd,)
+# shellcheck disable=SC2016 # mmdebstrap's hooks have the root in their own $1
+setup='
+  mkdir -p "$1/etc/apt/preferences.d" "$1/usr/sbin"
+  printf "Package: *\nPin: release a=unstable\nPin-Priority: 100\n" >"$1/etc/apt/preferences.d/unstable"
+  printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"
+  chmod 755 "$1/usr/sbin/policy-rc.d"
+'
+export SOURCE_DATE_EPOCH
+SOURCE_DATE_EPOCH=$(date +%s)
+if ! {
+  mmdebstrap --variant=apt --mode=root --format=tar \
+    --aptopt='APT::Install-Recommends "false"' \
+    --aptopt='Acquire::Languages "none"' \
+    --aptopt='Acquire::Retries "5"' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='force-unsafe-io' \
+    --include="$packages" \
+    --setup-hook="$setup" \
+    --customize-hook="bash '$HERE/image-customize.sh' \"\$1\"" \
+    "$suite" - "${sources[@]}" 2> >(progress >&3) |
+    zstd --quiet --fast=1 --threads=0 -o "$work/rootfs.tar.zst"
+} 3>&1; then
+  tail -n 20 "$log" >&2
+  fail "the host image could not be built" "the whole log: $log"
+fi
+
+# Incus renders these into each container: its name, its seed for cloud-init.
+mkdir "$work/templates"
+printf '{{ instance.name }}\n' >"$work/templates/hostname"
+printf '127.0.0.1 localhost\n127.0.1.1 {{ instance.name }}\n' >"$work/templates/hosts"
+printf 'nameserver {{ config_get("user.nameserver", "127.0.0.1") }}\n' >"$work/templates/resolv.conf"
+printf 'instance-id: {{ instance.name }}\nlocal-hostname: {{ instance.name }}\n' >"$work/templates/meta-data"
+printf '{{ config_get("cloud-init.user-data", "") }}' >"$work/templates/user-data"
+printf '#cloud-config\n{}\n' >"$work/templates/vendor-data"
+# Written for systemd-networkd at once rather than through cloud-init: the network is then up while
+# cloud-init still starts. Link-local addresses would keep it waiting for duplicate detection.
+cat >"$work/templates/network" <<'NETWORK'
+[Match]
+Name=eth0
+[Network]
+Address={{ config_get("user.address", "") }}
+Gateway={{ config_get("user.gateway", "") }}
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+NETWORK
+{
+  printf 'architecture: %s\ncreation_date: %s\n' "$(uname -m)" "$SOURCE_DATE_EPOCH"
+  printf 'properties:\n  description: %s\n  os: %s\n  release: %s\n' "$alias" "$distribution" "$suite"
+  printf 'templates:\n'
+  template() { printf '  %s:\n    when: [create, copy]\n    template: %s\n' "$1" "$2"; }
+  template /etc/hostname hostname
+  template /etc/hosts hosts
+  template /etc/resolv.conf resolv.conf
+  template /etc/systemd/network/10-eth0.network network
+  for file in meta-data user-data vendor-data; do
+    template "/var/lib/cloud/seed/nocloud/$file" "$file"
+  done
+} >"$work/metadata.yaml"
+tar -C "$work" -czf "$work/metadata.tar.gz" metadata.yaml templates
+
+say "  importing"
+incus image import "$work/metadata.tar.gz" "$work/rootfs.tar.zst" --alias "$alias" >>"$log" 2>&1 || {
+  tail -n 5 "$log" >&2
+  fail "the host image could not be imported" "the whole log: $log"
+}
+end_work
+say "host image $alias: built in $SECONDS s"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs packages that local hosts need on this machine.
+#
+# Facts: DWI_PARTS, package names.
+
+# shellcheck source=scripts/local/lib.sh
+source "$(dirname -- "$0")/lib.sh"
+become_root "$@"
+
+mkdir -p /var/log/dwi "$STATE_DIRECTORY"
+log=/var/log/dwi/install.log
+: >"$log"
+export DEBIAN_FRONTEND=noninteractive
+
+quietly() {
+  "$@" >>"$log" 2>&1 || {
+    tail -n 10 "$log" >&2
+    fail "$1 failed" "the whole log: $log"
+  }
+}
+
+has_candidate() {
+  local policy
+  # Read to the end before it is searched: cut short, apt-cache would count as failed.
+  policy=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)
+  grep -q '^  Candidate: [^(]' <<<"$policy"
+}
+
+# Debian 12 has Incus in its backports only. They come from the mirror this machine already uses.
+add_backports() {
+  local codename mirror
+  codename=$(machine_codename)
+  mirror=$(machine_mirror)
+  [[ -n $mirror ]] || fail "no package mirror of $codename in this machine's apt sources"
+  say "adding $codename-backports of $mirror to the apt sources"
+  printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\nSigned-By: %s\n' \
+    "$mirror" "$codename" /usr/share/keyrings/debian-archive-keyring.gpg \
+    >/etc/apt/sources.list.d/dwi-backports.sources
+  quietly apt-get update
+}
+
+say "installing $DWI_PARTS"
+quietly apt-get update
+packages=()
+for part in $DWI_PARTS; do
+  if [[ $part == incus-base ]]; then
+    if ! has_candidate incus-base && [[ $(machine_distribution) == debian ]]; then
+      add_backports
+    fi
+    # Where the package is not split, the whole of it.
+    has_candidate incus-base || part=incus
+    has_candidate "$part" || fail "this machine's apt sources have no Incus" \
+      "remedy: Debian 12 or newer, or Ubuntu 24.04 or newer with the component universe"
+  fi
+  packages+=("$part")
+done
+quietly apt-get install --yes --no-install-recommends "${packages[@]}"
+printf '%s\n' "${packages[@]}" >>"$STATE_DIRECTORY/installed"
+sort -u -o "$STATE_DIRECTORY/installed" "$STATE_DIRECTORY/installed"

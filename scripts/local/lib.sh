@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# What the scripts of local hosts share. Sourced, never run.
+#
+# Facts come in by environment, all of them named DWI_*, so that they can be handed through sudo.
+
+set -euo pipefail
+
+# Sourced scripts stand side by side, in the repository as well as beside the synthesized stack.
+HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
+# Everything of ours on this machine outside of Incus: the client's own configuration, so that the
+# user's aliases and default remote play no part, and a note of the daemons we started.
+STATE_DIRECTORY=/var/lib/dwi
+export POOL=dwi
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  (($# == 0)) || printf '  %s\n' "$@" >&2
+  exit 1
+}
+
+# Runs the calling script again as root, with the facts and nothing else.
+become_root() {
+  PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  export PATH
+  ((EUID == 0)) && return
+  local facts=() name
+  for name in $(compgen -e DWI_) $(compgen -e INCUS_); do
+    facts+=("$name=${!name}")
+  done
+  sudo -n true 2>/dev/null ||
+    fail "local hosts need root: run this as root, or allow sudo without a password"
+  exec sudo -n env "${facts[@]}" bash "$0" "$@"
+}
+
+# Points the client at the local daemon and at one project of it.
+use_project() {
+  mkdir -p "$STATE_DIRECTORY/client"
+  export INCUS_CONF=$STATE_DIRECTORY/client INCUS_REMOTE=local INCUS_PROJECT=$1
+}
+
+# Holds a lock until the script and what it started end.
+hold_lock() {
+  mkdir -p /run/lock
+  exec {lock}>"/run/lock/dwi-$1"
+  flock "$lock"
+}
+
+engine_answers() { incus query /1.0 >/dev/null 2>&1; }
+
+# Terraform counts a resource as made before its provisioner has run, so that one whose script was
+# killed looks finished ever after. Each script therefore changes a note that is part of what
+# Terraform compares when it starts, and puts it back when it is done: what was killed in between
+# is planned again. DWI_UNFINISHED is the note's content when the plan was made.
+#
+# The notes are readable to all: a plan needs no root.
+NOTES=$STATE_DIRECTORY/unfinished
+begin_work() {
+  note=$NOTES/${DWI_PROJECT:?}/$1
+  mkdir -p "${note%/*}"
+  hold_lock "$DWI_PROJECT-$1"
+  printf 'interrupted %s' "$(date +%s%N)" >"$note.new"
+  mv "$note.new" "$note"
+}
+end_work() {
+  if [[ -n ${DWI_UNFINISHED:-} ]]; then
+    printf '%s' "$DWI_UNFINISHED" >"$note.new"
+    mv "$note.new" "$note"
+  else
+    rm -f "$note"
+  fi
+}
+
+exists() { "$@" >/dev/null 2>&1; }
+
+# ID and codename as /etc/os-release has them.
+machine_distribution() { (. /etc/os-release && printf '%s' "${ID:-unknown}"); }
+machine_codename() { (. /etc/os-release && printf '%s' "${VERSION_CODENAME:-unknown}"); }
+
+# A name server of this machine that hosts can ask as well: not one on its loopback.
+machine_nameserver() {
+  local server
+  server=$(cat /run/systemd/resolve/resolv.conf /etc/resolv.conf 2>/dev/null |
+    awk '$1 == "nameserver" && $2 !~ /^127\./ && $2 !~ /:/ { print $2; exit }')
+  printf '%s' "${server:-127.0.0.1}"
+}
+
+# The mirror this machine itself takes its packages from, whatever the format of its sources.
+machine_mirror() {
+  local codename
+  codename=$(machine_codename)
+  # shellcheck disable=SC2016 # apt-get substitutes these, not the shell
+  apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+    awk -v codename="$codename" '
+      $1 == codename && $2 == "main" && !found { sub("/$", "", $3); print $3; found = 1 }'
+}
+
+# Distribution and suite of the hosts: the machine's own distribution, so that its mirror and its
+# keys serve, in the release that carries the MySQL the cluster is made for.
+host_distribution() {
+  case $(machine_distribution) in
+    ubuntu) printf 'ubuntu' ;;
+    debian) printf 'debian' ;;
+    *) fail "this machine's distribution is $(machine_distribution); hosts can be built on Debian and Ubuntu" ;;
+  esac
+}
+host_suite() {
+  case $(host_distribution) in
+    ubuntu) printf 'resolute' ;;
+    *) printf 'testing' ;;
+  esac
+}
+
+# The name of the host image that this recipe makes: another recipe, another name.
+image_alias() {
+  : "${DWI_PACKAGES:?packages of the hosts, separated by spaces}"
+  printf 'dwi-host-%s' "$({
+    cat "$HERE/image.sh" "$HERE/image-customize.sh" "$HERE/../database/initialise.sh"
+    host_distribution
+    host_suite
+    printf '%s' "$DWI_PACKAGES"
+  } | sha256sum | head -c 12)"
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Removes a part of a cluster. What is not there is not missed: a cluster that was half made goes
+# the same way.
+#
+#   remove.sh host|volume|network|project
+#
+# Facts: DWI_PROJECT, and DWI_NAME of a host, volume or network.
+
+# shellcheck source=scripts/local/lib.sh
+source "$(dirname -- "$0")/lib.sh"
+become_root "$@"
+
+if [[ -z $(command -v incus) ]]; then
+  say "Incus is not installed, so nothing of the cluster is here"
+  exit 0
+fi
+use_project default
+bash "$HERE/engine.sh" start
+exists incus project show "$DWI_PROJECT" || {
+  [[ $1 == network ]] || exit 0
+}
+use_project "$DWI_PROJECT"
+
+remove_host() {
+  local attempt
+  # A host that is just being made cannot be removed before that is over.
+  for attempt in {1..30}; do
+    exists incus config show "$1" || return 0
+    incus delete --force --quiet "$1" 2>/dev/null && return
+    sleep "0.$attempt"
+  done
+  incus delete --force "$1"
+}
+
+remove_volume() {
+  exists incus storage volume show "$POOL" "$1" || return 0
+  incus storage volume delete --quiet "$POOL" "$1"
+}
+
+# The profiles of the roles hold on to the network. They are made anew with the next one, from the
+# secrets, which stay.
+remove_network() {
+  local name
+  for name in $(incus profile list --format csv --columns n 2>/dev/null); do
+    case $name in
+      default | secrets) ;;
+      *) incus profile delete --quiet "$name" ;;
+    esac
+  done
+  INCUS_PROJECT=default exists incus network show "$1" || return 0
+  INCUS_PROJECT=default incus network delete --quiet "$1"
+}
+
+# Whatever is left in it, from a deploy that was killed for example, goes along.
+remove_project() {
+  local name
+  for name in $(incus list --format csv --columns n); do
+    remove_host "$name"
+  done
+  for name in $(incus storage volume list "$POOL" type=custom --format csv --columns n); do
+    remove_volume "$name"
+  done
+  for name in $(incus profile list --format csv --columns n); do
+    [[ $name == default ]] || incus profile delete --quiet "$name"
+  done
+  use_project default
+  incus project delete --quiet "$DWI_PROJECT"
+  rm -rf "${NOTES:?}/$DWI_PROJECT"
+}
+
+case $1 in
+  host) remove_host "$DWI_NAME" ;;
+  volume) remove_volume "$DWI_NAME" ;;
+  network) remove_network "$DWI_NAME" ;;
+  project) remove_project ;;
+  *) fail "unknown part: $1; known are host, volume, network, project" ;;
+esac

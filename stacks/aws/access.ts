@@ -1,0 +1,105 @@
+import { IamInstanceProfile } from "@cdktf/provider-aws/lib/iam-instance-profile";
+import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
+import { IamRolePolicy } from "@cdktf/provider-aws/lib/iam-role-policy";
+import type { ITerraformDependable, TerraformStack } from "cdktf";
+import { ROLES, type Role, type Topology } from "../../topology/topology";
+import type { Releases } from "./releases";
+import type { Secrets } from "./secrets";
+
+/** What a role's hosts are allowed to do. */
+export interface RoleAccess {
+  readonly profile: IamInstanceProfile;
+  /** What must stand before a host asks for anything. */
+  readonly policy: ITerraformDependable;
+}
+
+/** The roles whose hosts run the app, and so fetch its releases. */
+const RELEASE_READERS: readonly Role[] = ["web"];
+
+/**
+ * What the SSM agent needs for sessions and commands.
+ *
+ * Not AWS's AmazonSSMManagedInstanceCore: that one allows `ssm:GetParameter` on everything, and so
+ * the load balancer the database's passwords. None of these actions knows a narrower resource.
+ * https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+ */
+const AGENT_ACTIONS = [
+  "ec2messages:AcknowledgeMessage",
+  "ec2messages:DeleteMessage",
+  "ec2messages:FailMessage",
+  "ec2messages:GetEndpoint",
+  "ec2messages:GetMessages",
+  "ec2messages:SendReply",
+  "ssm:UpdateInstanceInformation",
+  "ssmmessages:CreateControlChannel",
+  "ssmmessages:CreateDataChannel",
+  "ssmmessages:OpenControlChannel",
+  "ssmmessages:OpenDataChannel",
+];
+
+/** An IAM role and instance profile for each role of the cluster, with the least it needs. */
+export function declareAccess(
+  stack: TerraformStack,
+  { clusterName, secrets: declared }: Topology,
+  { secrets, releases }: { secrets: Secrets; releases: Releases },
+): ReadonlyMap<Role, RoleAccess> {
+  const { bucket, bucketParameter } = releases;
+  const policyOf = (role: Role) => ({
+    Version: "2012-10-17",
+    Statement: [
+      { Sid: "Agent", Effect: "Allow", Action: AGENT_ACTIONS, Resource: "*" },
+      {
+        Sid: "Parameters",
+        Effect: "Allow",
+        Action: "ssm:GetParameter",
+        Resource: [
+          bucketParameter.arn,
+          ...declared
+            .filter(({ readers }) => readers.includes(role))
+            .map(({ name }) => secrets.get(name)?.arn),
+        ],
+      },
+      {
+        Sid: "Objects",
+        Effect: "Allow",
+        Action: "s3:GetObject",
+        Resource: [
+          `${bucket.arn}/hosts/${role}-*/user-data`,
+          ...(RELEASE_READERS.includes(role) ? [`${bucket.arn}/releases/*`] : []),
+        ],
+      },
+    ],
+  });
+
+  return new Map(
+    ROLES.map((role) => {
+      const iamRole = new IamRole(stack, `${role}-role`, {
+        // IAM is one for all regions: a cluster's name is unique in the account.
+        name: `${clusterName}-${role}`,
+        description: `Hosts of role ${role} of the cluster ${clusterName}`,
+        assumeRolePolicy: JSON.stringify({
+          Version: "2012-10-17",
+          Statement: [
+            {
+              Effect: "Allow",
+              Principal: { Service: "ec2.amazonaws.com" },
+              Action: "sts:AssumeRole",
+            },
+          ],
+        }),
+        tags: { Name: `${clusterName}-${role}` },
+      });
+      const policy = new IamRolePolicy(stack, `${role}-policy`, {
+        name: "least",
+        role: iamRole.id,
+        policy: JSON.stringify(policyOf(role)),
+      });
+      const profile = new IamInstanceProfile(stack, `${role}-profile`, {
+        name: `${clusterName}-${role}`,
+        role: iamRole.name,
+        tags: { Name: `${clusterName}-${role}` },
+      });
+      return [role, { profile, policy }];
+    }),
+  );
+}

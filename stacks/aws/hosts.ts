@@ -1,0 +1,183 @@
+import { DataAwsAmi } from "@cdktf/provider-aws/lib/data-aws-ami";
+import { EbsVolume } from "@cdktf/provider-aws/lib/ebs-volume";
+import { EipAssociation } from "@cdktf/provider-aws/lib/eip-association";
+import { Instance } from "@cdktf/provider-aws/lib/instance";
+import { NetworkInterface } from "@cdktf/provider-aws/lib/network-interface";
+import { S3Object } from "@cdktf/provider-aws/lib/s3-object";
+import { VolumeAttachment } from "@cdktf/provider-aws/lib/volume-attachment";
+import type { TerraformStack } from "cdktf";
+import type { Host } from "../../hosts/host";
+import { compressUserData } from "../../hosts/user-data";
+import type { Role, Topology } from "../../topology/topology";
+import type { RoleAccess } from "./access";
+import { literal } from "./literal";
+import type { AwsNetwork } from "./network";
+import { type Releases, UNTAGGED } from "./releases";
+import type { SecurityGroups } from "./security-groups";
+
+/** A host on EC2. */
+export interface PlacedHost {
+  readonly host: Host;
+  readonly instance: Instance;
+}
+
+/** Canonical's account. https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/ */
+const CANONICAL = "099720109477";
+
+/** Images of Ubuntu 26.04 LTS; what stands for the star is its code name and the day it was built. */
+const IMAGE_NAME = "ubuntu/images/hvm-ssd-gp3/ubuntu-*-26.04-amd64-server-*";
+
+/** The name EC2 is told; on the Nitro system the host sees an NVMe disk of another name. */
+const DATA_DEVICE = "/dev/sdf";
+
+interface Surroundings {
+  readonly hosts: readonly Host[];
+  readonly network: AwsNetwork;
+  readonly securityGroups: SecurityGroups;
+  readonly releases: Releases;
+  readonly access: ReadonlyMap<Role, RoleAccess>;
+}
+
+/** The settings of a role's machines. */
+function machineOf({ settings }: Topology, role: Role) {
+  switch (role) {
+    case "load-balancer":
+      return settings.loadBalancer;
+    case "web":
+      return settings.webServers;
+    case "database":
+      return settings.database;
+  }
+}
+
+/**
+ * Every host: a network interface that keeps its address, the instance, and for a database a data
+ * volume that outlives it.
+ *
+ * Neither a newer image nor other user-data touches an instance that stands. User-data is in S3 as
+ * well, where each host looks for its own every minute: a change of settings is an in-place change
+ * of an object. A host made anew may boot from user-data of the day its predecessor was made, and
+ * follows from there.
+ */
+export function declareHosts(
+  stack: TerraformStack,
+  topology: Topology,
+  surroundings: Surroundings,
+): PlacedHost[] {
+  const image = new DataAwsAmi(stack, "ubuntu", {
+    owners: [CANONICAL],
+    mostRecent: true,
+    filter: [
+      { name: "name", values: [IMAGE_NAME] },
+      { name: "architecture", values: ["x86_64"] },
+      { name: "virtualization-type", values: ["hvm"] },
+      { name: "state", values: ["available"] },
+    ],
+  });
+  const placed = surroundings.hosts.map((host) =>
+    placeHost(stack, topology, surroundings, image, host),
+  );
+
+  const loadBalancer = placed.find(({ host }) => host.role === "load-balancer");
+  new EipAssociation(stack, "visitor-address-association", {
+    allocationId: surroundings.network.visitorAddress.id,
+    // The interface, not the instance: the address stays when the host is made anew.
+    networkInterfaceId: loadBalancer?.networkInterface.id,
+  });
+  return placed;
+}
+
+function placeHost(
+  stack: TerraformStack,
+  topology: Topology,
+  { network, securityGroups, releases, access }: Surroundings,
+  image: DataAwsAmi,
+  host: Host,
+): PlacedHost & { networkInterface: NetworkInterface } {
+  const { clusterName, settings } = topology;
+  const machine = machineOf(topology, host.role);
+  const roleAccess = access.get(host.role) as RoleAccess;
+  const name = { Name: `${clusterName}-${host.name}` };
+  const isDatabase = host.role === "database";
+  // What EC2 would refuse halfway through an apply, Terraform refuses before it starts: a change of
+  // address, subnet or zone would replace the interface and with it the host.
+  const isProtected = isDatabase && settings.database.terminationProtection;
+
+  const userData = new S3Object(stack, `${host.name}-user-data`, {
+    bucket: releases.bucket.id,
+    key: `hosts/${host.name}/user-data`,
+    content: literal(host.userData),
+    contentType: "text/cloud-config",
+    overrideProvider: UNTAGGED,
+    // It names the release, which is therefore uploaded first.
+    dependsOn: [releases.object],
+  });
+
+  const networkInterface = new NetworkInterface(stack, `${host.name}-interface`, {
+    subnetId: network.subnets.get(host.subnet)?.id as string,
+    privateIps: [host.address],
+    securityGroups: [securityGroups.get(host.role)?.id as string],
+    description: `${clusterName} ${host.name}`,
+    tags: name,
+    lifecycle: { preventDestroy: isProtected },
+  });
+
+  const volume = isDatabase
+    ? new EbsVolume(stack, `${host.name}-data`, {
+        availabilityZone: host.availabilityZone,
+        size: settings.database.dataVolumeSize,
+        type: "gp3",
+        encrypted: true,
+        // prevent_destroy goes with the block it stands in: when the settings ask for fewer
+        // replicas, this is what is left to bring a volume back from.
+        finalSnapshot: settings.database.preventDestroy,
+        tags: { Name: `${clusterName}-${host.name}-data` },
+        lifecycle: { preventDestroy: settings.database.preventDestroy },
+      })
+    : undefined;
+
+  const instance = new Instance(stack, host.name, {
+    ami: image.id,
+    instanceType: machine.instanceType,
+    iamInstanceProfile: roleAccess.profile.name,
+    networkInterface: [{ deviceIndex: 0, networkInterfaceId: networkInterface.id }],
+    userDataBase64: compressUserData(host.userData).toString("base64"),
+    metadataOptions: {
+      httpEndpoint: "enabled",
+      httpTokens: "required",
+      httpPutResponseHopLimit: 1,
+    },
+    rootBlockDevice: {
+      volumeType: "gp3",
+      volumeSize: machine.rootVolumeSize,
+      encrypted: true,
+      deleteOnTermination: true,
+      tags: name,
+    },
+    disableApiTermination: isProtected,
+    tags: { ...name, Role: host.role },
+    lifecycle: {
+      ignoreChanges: ["ami", "user_data_base64"],
+      preventDestroy: isProtected,
+    },
+    dependsOn: [
+      ...network.egress,
+      roleAccess.policy,
+      userData,
+      // The volume falls after its host: where EC2 refuses to terminate that, the data stays.
+      ...(volume ? [volume] : []),
+    ],
+  });
+
+  if (volume) {
+    new VolumeAttachment(stack, `${host.name}-data-attachment`, {
+      deviceName: DATA_DEVICE,
+      instanceId: instance.id,
+      volumeId: volume.id,
+      // Taken from under a running MySQL it would be torn; an instance that is terminated stops
+      // MySQL, unmounts, and gives the volume back itself.
+      skipDestroy: true,
+    });
+  }
+  return { host, instance, networkInterface };
+}

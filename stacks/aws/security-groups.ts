@@ -1,0 +1,72 @@
+import { DefaultSecurityGroup } from "@cdktf/provider-aws/lib/default-security-group";
+import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
+import { VpcSecurityGroupEgressRule } from "@cdktf/provider-aws/lib/vpc-security-group-egress-rule";
+import { VpcSecurityGroupIngressRule } from "@cdktf/provider-aws/lib/vpc-security-group-ingress-rule";
+import type { TerraformStack } from "cdktf";
+import { ROLES, type Role, type Topology } from "../../topology/topology";
+import { ANYWHERE, type AwsNetwork } from "./network";
+
+/** The security group of each role. */
+export type SecurityGroups = ReadonlyMap<Role, SecurityGroup>;
+
+/**
+ * One security group for each role, with a rule for each end of each flow and no other.
+ *
+ * Groups refer to each other, not to addresses. AWS's own name server, time service, instance
+ * metadata and DHCP need no rule: security groups do not filter them.
+ * https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html
+ */
+export function declareSecurityGroups(
+  stack: TerraformStack,
+  { clusterName, flows }: Topology,
+  { vpc }: AwsNetwork,
+): SecurityGroups {
+  // Every VPC has a default group that lets its members talk to each other and out. Nothing uses
+  // it; adopted without a rule, it permits nothing either.
+  new DefaultSecurityGroup(stack, "unused", {
+    vpcId: vpc.id,
+    tags: { Name: `${clusterName}-unused` },
+  });
+
+  const groups = new Map(
+    ROLES.map((role) => [
+      role,
+      new SecurityGroup(stack, role, {
+        name: `${clusterName}-${role}`,
+        // Changing a description replaces the group, so it says nothing that could change.
+        description: `Hosts of role ${role}`,
+        vpcId: vpc.id,
+        tags: { Name: `${clusterName}-${role}` },
+      }),
+    ]),
+  );
+  const peer = (end: Role | "internet") =>
+    end === "internet"
+      ? { cidrIpv4: ANYWHERE }
+      : { referencedSecurityGroupId: (groups.get(end) as SecurityGroup).id };
+
+  for (const { name, from, to, protocol, port, purpose } of flows) {
+    const common = {
+      ipProtocol: protocol,
+      fromPort: port,
+      toPort: port,
+      description: purpose,
+      tags: { Name: `${clusterName}-${name}` },
+    };
+    if (from !== "internet") {
+      new VpcSecurityGroupEgressRule(stack, `${name}-out`, {
+        ...common,
+        ...peer(to),
+        securityGroupId: (groups.get(from) as SecurityGroup).id,
+      });
+    }
+    if (to !== "internet") {
+      new VpcSecurityGroupIngressRule(stack, `${name}-in`, {
+        ...common,
+        ...peer(from),
+        securityGroupId: (groups.get(to) as SecurityGroup).id,
+      });
+    }
+  }
+  return groups;
+}

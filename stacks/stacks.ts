@@ -1,0 +1,52 @@
+import { App } from "cdktf/lib/app";
+import { type ClusterSettingsInput, SettingsError } from "../topology/settings";
+import { buildTopology } from "../topology/topology";
+import { AwsStack } from "./aws";
+import { checkClusters } from "./check";
+import { LocalStack } from "./local";
+import { stackNames } from "./names";
+import { packRelease } from "./release";
+
+/**
+ * Declares and synthesizes both stacks of every cluster.
+ *
+ * @param project absolute path of the project, in which the app's folder is looked for
+ * @param outdir where to write; cdktf's own default when left out
+ * @throws SettingsError before anything is written, with every problem of every cluster
+ */
+export function synthesize(
+  clusters: readonly ClusterSettingsInput[],
+  project: string,
+  outdir?: string,
+): App {
+  const parsed = checkClusters(clusters, project);
+  // Terraform itself checks its version (required_version in every stack), and asking it at each
+  // synthesis takes longer than much of the rest of it.
+  const app = new App({ outdir, skipValidation: true, stackTraces: false });
+  parsed.forEach((cluster, index) => {
+    const names = stackNames(cluster, index);
+    const topology = buildTopology(cluster);
+    const release = packRelease(project, cluster.app);
+    new LocalStack(app, names.local, { topology, release });
+    new AwsStack(app, names.aws, { topology, release });
+  });
+  app.synth();
+  return app;
+}
+
+/**
+ * What main.ts does: synthesizes, or says what is wrong with the settings and exits with 1.
+ *
+ * @param project absolute path of the project
+ */
+export function main(clusters: readonly ClusterSettingsInput[], project: string): void {
+  try {
+    synthesize(clusters, project);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) {
+      throw error;
+    }
+    console.error(error.message);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,129 @@
+import ipaddr from "ipaddr.js";
+import type { Role, TopologyHost } from "./topology";
+
+/** A part of the network in one availability zone. */
+export interface Subnet {
+  /** `public-<zone letter>` or `private-<zone letter>`. */
+  readonly name: string;
+  readonly cidr: string;
+  readonly availabilityZone: string;
+  /** Public subnets hold load balancers; everything else stands in private ones. */
+  readonly isPublic: boolean;
+}
+
+export interface Network {
+  readonly cidr: string;
+  /** The network's first address: the local bridge has it, and AWS keeps it for itself. */
+  readonly gateway: string;
+  readonly prefixLength: number;
+  readonly subnets: readonly Subnet[];
+}
+
+/**
+ * AWS keeps the first four and the last address of each subnet for itself.
+ * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
+ */
+const FIRST_HOST_OFFSET = 4;
+
+/** Database hosts take the first addresses of a private subnet; web servers follow this far up. */
+const WEB_OFFSET = 12;
+
+function toNumber(address: string): number {
+  return ipaddr.IPv4.parse(address)
+    .toByteArray()
+    .reduce((value, octet) => value * 256 + octet, 0);
+}
+
+function toAddress(value: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+}
+
+function parse(cidr: string): { first: number; prefixLength: number } {
+  const [, prefixLength] = ipaddr.IPv4.parseCIDR(cidr);
+  return { first: toNumber(firstAddress(cidr)), prefixLength };
+}
+
+/** The first address of the network an address in CIDR notation stands in. */
+export function firstAddress(cidr: string): string {
+  return ipaddr.IPv4.networkAddressFromCIDR(cidr).toString();
+}
+
+/** Whether two IPv4 networks in CIDR notation share an address. */
+export function overlap(one: string, other: string): boolean {
+  const [a, b] = [parse(one), parse(other)];
+  const shorter = Math.min(a.prefixLength, b.prefixLength);
+  const size = 2 ** (32 - shorter);
+  return Math.floor(a.first / size) === Math.floor(b.first / size);
+}
+
+/** Prefix length of each subnet: the network is cut into equal parts, two for each zone. */
+function subnetPrefixLength(cidr: string, zones: number): number {
+  return parse(cidr).prefixLength + Math.ceil(Math.log2(2 * zones));
+}
+
+/** Cuts a network into one public and one private subnet of equal size for each zone. */
+export function planNetwork(cidr: string, availabilityZones: readonly string[]): Network {
+  const { first, prefixLength } = parse(cidr);
+  const length = subnetPrefixLength(cidr, availabilityZones.length);
+  const size = 2 ** (32 - length);
+  const subnetsOf = (kind: "public" | "private", start: number): Subnet[] =>
+    availabilityZones.map((availabilityZone, index) => ({
+      name: `${kind}-${availabilityZone.slice(-1)}`,
+      cidr: `${toAddress(first + (start + index) * size)}/${length}`,
+      availabilityZone,
+      isPublic: kind === "public",
+    }));
+  return {
+    cidr,
+    gateway: toAddress(first + 1),
+    prefixLength,
+    subnets: [...subnetsOf("public", 0), ...subnetsOf("private", 2 ** (length - prefixLength - 1))],
+  };
+}
+
+/** Offset of a role's first address in its subnet. */
+function roleOffset(role: Role): number {
+  return role === "web" ? WEB_OFFSET : FIRST_HOST_OFFSET;
+}
+
+/**
+ * Addresses a subnet must have for the fullest zone, AWS's own five included.
+ *
+ * @param counts hosts of each role in the whole cluster
+ */
+export function addressesNeeded(counts: Record<Role, number>, zones: number): number {
+  const perZone = (role: Role) => roleOffset(role) + Math.ceil(counts[role] / zones);
+  return Math.max(perZone("load-balancer"), perZone("web"), perZone("database")) + 1;
+}
+
+/** Addresses each subnet of a network has when it is cut for so many zones. */
+export function addressesPerSubnet(cidr: string, zones: number): number {
+  return 2 ** (32 - subnetPrefixLength(cidr, zones));
+}
+
+/**
+ * Gives every host a subnet and an address.
+ *
+ * Hosts of a role alternate over the zones. An address depends on the role and the number alone,
+ * so adding a host never moves another.
+ */
+export function placeHosts(network: Network, counts: Record<Role, number>): TopologyHost[] {
+  const place = (role: Role): TopologyHost[] => {
+    const subnets = network.subnets.filter(
+      (subnet) => subnet.isPublic === (role === "load-balancer"),
+    );
+    return Array.from({ length: counts[role] }, (_, index) => {
+      const subnet = subnets[index % subnets.length] as Subnet;
+      const offset = roleOffset(role) + Math.floor(index / subnets.length);
+      return {
+        name: `${role}-${index + 1}`,
+        role,
+        number: index + 1,
+        address: toAddress(parse(subnet.cidr).first + offset),
+        subnet: subnet.name,
+        availabilityZone: subnet.availabilityZone,
+      };
+    });
+  };
+  return [...place("load-balancer"), ...place("web"), ...place("database")];
+}

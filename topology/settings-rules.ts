@@ -1,0 +1,185 @@
+import { addressesNeeded, addressesPerSubnet, firstAddress, overlap } from "./network";
+import { type ClusterSettings, clusterSchema } from "./settings-schema";
+
+/** Something wrong: where in the settings, and what would be right. */
+export interface Finding {
+  /** Index of the cluster, then the keys that lead to the setting. */
+  readonly keys: readonly PropertyKey[];
+  readonly wanted: string;
+}
+
+/** A rule over several settings; it is asked only when the settings it needs are sound. */
+interface Rule {
+  readonly needs: readonly (keyof ClusterSettings)[];
+  /** Keys are relative to the cluster. */
+  readonly findings: (settings: ClusterSettings) => Finding[];
+}
+
+const PRIVATE_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+
+const RULES: readonly Rule[] = [
+  {
+    needs: ["network"],
+    findings: ({ network: { cidr } }) => {
+      const keys = ["network", "cidr"];
+      const prefixLength = Number(cidr.split("/")[1]);
+      const found: Finding[] = [];
+      // A VPC may be /16 to /28 (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html);
+      // under /26 its quarters no longer hold the smallest cluster.
+      if (prefixLength < 16 || prefixLength > 26) {
+        found.push({ keys, wanted: "a network from /16 to /26" });
+      }
+      if (!PRIVATE_NETWORKS.some((wide) => overlap(wide, cidr) && prefixLength >= 12)) {
+        found.push({ keys, wanted: `a private network, inside ${PRIVATE_NETWORKS.join(", ")}` });
+      }
+      const start = firstAddress(cidr);
+      if (start !== cidr.split("/")[0]) {
+        found.push({ keys, wanted: `the network's own first address: ${start}/${prefixLength}` });
+      }
+      return found;
+    },
+  },
+  {
+    needs: ["network", "availabilityZones", "webServers", "database"],
+    findings: ({ network: { cidr }, availabilityZones, webServers, database }) => {
+      const zones = availabilityZones.length;
+      const needed = addressesNeeded(
+        { "load-balancer": 1, web: webServers.count, database: 1 + database.replicas },
+        zones,
+      );
+      const available = addressesPerSubnet(cidr, zones);
+      if (needed <= available) {
+        return [];
+      }
+      const prefixLength = Number(cidr.split("/")[1]);
+      const wider = prefixLength - Math.ceil(Math.log2(needed / available));
+      return [
+        {
+          keys: ["network", "cidr"],
+          wanted: `a network of /${wider} or wider: each of its ${2 * zones} subnets has ${available} addresses, and the fullest one needs ${needed}`,
+        },
+      ];
+    },
+  },
+  {
+    needs: ["region", "availabilityZones"],
+    findings: ({ region, availabilityZones }) => [
+      ...availabilityZones.flatMap((zone, index) =>
+        zone.slice(0, -1) === region
+          ? []
+          : [{ keys: ["availabilityZones", index], wanted: `a zone of the region ${region}` }],
+      ),
+      ...(new Set(availabilityZones).size < availabilityZones.length
+        ? [{ keys: ["availabilityZones"], wanted: "each zone once" }]
+        : []),
+    ],
+  },
+  {
+    needs: ["database"],
+    findings: ({ database }) =>
+      database.durability === "lossless" && database.replicas === 0
+        ? [
+            {
+              keys: ["database", "durability"],
+              wanted:
+                '"available", or at least one replica: without one, lossless writes would wait for ever',
+            },
+          ]
+        : [],
+  },
+  {
+    needs: ["webServers"],
+    findings: ({ webServers }) =>
+      webServers.mode === "active-passive" && webServers.count < 2
+        ? [
+            {
+              keys: ["webServers", "count"],
+              wanted: "at least 2 web servers in mode active-passive",
+            },
+          ]
+        : [],
+  },
+  {
+    needs: ["app"],
+    findings: ({ app }) => {
+      const own = [
+        "HOST",
+        "PORT",
+        "HOST_NAME",
+        "DATABASE_WRITE_ADDRESS",
+        "DATABASE_READ_ADDRESS",
+        "DATABASE_NAME",
+        "DATABASE_USER",
+        "DATABASE_PASSWORD_FILE",
+        "DATABASE_CA_FILE",
+      ];
+      return Object.keys(app.environment)
+        .filter((name) => own.includes(name))
+        .map((name) => ({
+          keys: ["app", "environment", name],
+          wanted: "another name: the host gives the app this variable itself",
+        }));
+    },
+  },
+  {
+    needs: ["tags"],
+    findings: ({ tags }) =>
+      Object.keys(tags).length > 40 ? [{ keys: ["tags"], wanted: "at most 40 tags" }] : [],
+  },
+];
+
+/** Asks every rule whose settings are sound, also when other settings are not. */
+export function findingsOfRules(raw: unknown, index: number): Finding[] {
+  if (typeof raw !== "object" || raw === null) {
+    return [];
+  }
+  const sound: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries(clusterSchema.shape)) {
+    const result = schema.safeParse((raw as Record<string, unknown>)[key]);
+    if (result.success) {
+      sound[key] = result.data;
+    }
+  }
+  return RULES.filter((rule) => rule.needs.every((key) => key in sound)).flatMap((rule) =>
+    rule
+      .findings(sound as ClusterSettings)
+      .map(({ keys, wanted }) => ({ keys: [index, ...keys], wanted })),
+  );
+}
+
+/** What must differ between clusters that live side by side. */
+export function findingsBetween(clusters: readonly unknown[]): Finding[] {
+  const { name, network, localPort } = clusterSchema.shape;
+  const soundly = clusters.map((raw) => {
+    const settings = (raw ?? {}) as Record<string, unknown>;
+    return {
+      name: name.safeParse(settings.name).data,
+      cidr: network.safeParse(settings.network).data?.cidr,
+      localPort: localPort.safeParse(settings.localPort).data,
+    };
+  });
+  return soundly.flatMap((cluster, index) =>
+    soundly.slice(0, index).flatMap((other, earlier): Finding[] => {
+      const found: Finding[] = [];
+      if (cluster.name !== undefined && cluster.name === other.name) {
+        found.push({
+          keys: [index, "name"],
+          wanted: `a name of its own: clusters[${earlier}] has it already`,
+        });
+      }
+      if (cluster.cidr && other.cidr && overlap(cluster.cidr, other.cidr)) {
+        found.push({
+          keys: [index, "network", "cidr"],
+          wanted: `a network that does not overlap ${other.cidr} of clusters[${earlier}]`,
+        });
+      }
+      if (cluster.localPort !== undefined && cluster.localPort === other.localPort) {
+        found.push({
+          keys: [index, "localPort"],
+          wanted: `a port of its own: clusters[${earlier}] has it already`,
+        });
+      }
+      return found;
+    }),
+  );
+}

@@ -1,0 +1,221 @@
+import { z } from "zod";
+
+const WHOLE_NUMBER = "a whole number";
+
+/** A whole number in a closed range; both ends are part of the message. */
+function whole(from: number, to: number, unit = "") {
+  const wanted = `${WHOLE_NUMBER} from ${from} to ${to}${unit && ` (${unit})`}`;
+  return z.number(wanted).int(wanted).min(from, wanted).max(to, wanted);
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
+  return z.enum(values, `one of ${values.map((value) => `"${value}"`).join(", ")}`);
+}
+
+/** A string that must match a pattern; `wanted` says in words what the pattern accepts. */
+function text(pattern: RegExp, wanted: string) {
+  return z.string(wanted).regex(pattern, wanted);
+}
+
+const instanceType = text(
+  /^[a-z][a-z0-9-]*\.[a-z0-9-]+$/,
+  'an EC2 instance type, for example "t3.small"',
+);
+
+const relativeFolder = text(
+  /^(?!\/)(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
+  "a folder inside the project, relative to it",
+);
+
+const urlPath = text(/^\/[\w./~-]*$/, 'a path starting with "/", without a query');
+
+/** What every role's hosts have in common. */
+const machine = (defaults: { instanceType: string; memory: number; leastMemory?: number }) => ({
+  instanceType: instanceType
+    .default(defaults.instanceType)
+    .describe("EC2 instance type (x86-64). Stack aws only."),
+  rootVolumeSize: whole(8, 16384, "GiB").default(12).describe("Root volume, GiB. Stack aws only."),
+  memory: whole(defaults.leastMemory ?? 192, 65536, "MiB")
+    .default(defaults.memory)
+    .describe("Memory limit of the container, MiB. Stack local only."),
+});
+
+const loadBalancer = z.strictObject({
+  algorithm: oneOf(["roundrobin", "leastconn", "source"])
+    .default("roundrobin")
+    .describe(
+      "How HAProxy chooses a web server: in turn, the one with the fewest connections, or by a hash of the client's address.",
+    ),
+  ...machine({ instanceType: "t3.micro", memory: 256 }),
+});
+
+const webServers = z.strictObject({
+  count: whole(1, 100).default(2).describe("How many web servers."),
+  mode: oneOf(["active-active", "active-passive"])
+    .default("active-active")
+    .describe("All web servers serve, or the first one serves and the others stand by."),
+  ...machine({ instanceType: "t3.micro", memory: 512 }),
+});
+
+const database = z.strictObject({
+  name: text(
+    /^(?!(mysql|sys|cluster|performance_schema|information_schema)$)[a-z][a-z0-9_]{0,31}$/,
+    "a lower-case letter, then up to 31 letters, digits or underscores; not a schema of MySQL's own, nor cluster",
+  )
+    .default("app")
+    .describe("Name of the app's database. Fixed once the cluster has been founded."),
+  replicas: whole(0, 5).default(1).describe("How many replicas beside the primary."),
+  durability: oneOf(["available", "lossless"])
+    .default("available")
+    .describe(
+      "When no replica acknowledges: writes go on without it after one second (available), or wait for it (lossless).",
+    ),
+  dataVolumeSize: whole(8, 16384, "GiB")
+    .default(20)
+    .describe(
+      "Data volume of each database host, GiB, apart from its root volume. Stack aws only.",
+    ),
+  terminationProtection: z
+    .boolean("true or false")
+    .default(true)
+    .describe("Whether EC2 refuses to terminate a database host. Stack aws only."),
+  preventDestroy: z
+    .boolean("true or false")
+    .default(true)
+    .describe("Whether Terraform refuses to destroy a data volume. Stack aws only."),
+  ...machine({ instanceType: "t3.small", memory: 1024, leastMemory: 512 }),
+});
+
+const app = z.strictObject({
+  directory: relativeFolder
+    .default("app")
+    .describe("Folder of the app, relative to the project; released as it is, or bundled."),
+  bundle: text(/^[\w.-]+\.(ts|js|mjs|cjs)$/, 'a source file of the folder, for example "server.ts"')
+    .optional()
+    .describe(
+      "Entry point to bundle with esbuild into server.js. The release is then that file and the static folder. Left out: the folder is released as it is.",
+    ),
+  command: text(/^[^'"\\%$\n]+$/, "a command line without quotes, backslashes, % and $")
+    .default("/usr/bin/node server.js")
+    .describe("Start command, run in the release's folder; the program by its absolute path."),
+  port: whole(1024, 65535)
+    .refine((port) => ![3306, 3307, 8008, 8404].includes(port), {
+      message: "a port the host does not use itself (3306, 3307, 8008, 8404)",
+    })
+    .default(3000)
+    .describe("Port on 127.0.0.1 the app listens on; given to it as PORT."),
+  healthPath: urlPath
+    .default("/readyz")
+    .describe("Path that answers 200 when the app can serve; the load balancer asks it."),
+  staticDirectory: relativeFolder
+    .optional()
+    .describe("Folder inside the app's that Nginx serves itself at /static/. Left out: none."),
+  environment: z
+    .record(
+      text(/^[A-Z][A-Z0-9_]*$/, "an environment variable's name, upper case"),
+      text(/^[^'\\\n]*$/, "text on one line without single quotes and backslashes"),
+      "an object of environment variables",
+    )
+    .default({})
+    .describe("Further environment variables. No secrets: they are readable on the host."),
+});
+
+const tagKey = text(
+  /^(?!aws:)[\p{L}\p{N} _.:/=+@-]{1,128}$/iu,
+  "1 to 128 letters, digits, spaces or _.:/=+-@, not starting with aws:",
+);
+const tagValue = text(
+  /^[\p{L}\p{N} _.:/=+@-]{0,256}$/u,
+  "up to 256 letters, digits, spaces or _.:/=+-@",
+);
+
+const backend = z.discriminatedUnion(
+  "type",
+  [
+    z.strictObject({ type: z.literal("local") }),
+    z.strictObject({
+      type: z.literal("s3"),
+      bucket: text(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "an S3 bucket's name").describe(
+        "An existing bucket for the state.",
+      ),
+      region: text(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region, for example "eu-central-1"').describe(
+        "The bucket's region.",
+      ),
+    }),
+  ],
+  '{ type: "local" } or { type: "s3", bucket, region }',
+);
+
+/** One cluster's settings: their types, ranges, defaults and descriptions. */
+export const clusterSchema = z.strictObject({
+  name: text(
+    /^(?!aws|ssm|xn--|sthree|amzn)[a-z](?:[a-z0-9]|-(?!-)){0,18}[a-z0-9]$/,
+    "2 to 20 lower-case letters, digits or single hyphens, starting with a letter and ending with a letter or digit, and not starting with aws, ssm, xn--, sthree or amzn, which AWS refuses",
+  ).describe("Name of the cluster, unique among the clusters; part of every name it makes."),
+  region: text(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region, for example "eu-central-1"')
+    .default("eu-central-1")
+    .describe("AWS region. Stack aws only."),
+  availabilityZones: z
+    .array(
+      text(/^[a-z]{2}(-[a-z]+)+-\d[a-z]$/, 'an availability zone, for example "eu-central-1a"'),
+      "a list of 2 to 4 availability zones",
+    )
+    .min(2, "2 to 4 availability zones")
+    .max(4, "2 to 4 availability zones")
+    .default(["eu-central-1a", "eu-central-1b"])
+    .describe("Availability zones of the region over which the hosts alternate."),
+  network: z
+    .strictObject({
+      cidr: z
+        .cidrv4("an IPv4 network in CIDR notation, for example 10.90.0.0/22")
+        .default("10.90.0.0/22")
+        .describe(
+          "The private network of all hosts, on both platforms: /16 to /26, private, cut into two subnets for each zone.",
+        ),
+    })
+    .prefault({}),
+  loadBalancer: loadBalancer.prefault({}),
+  webServers: webServers.prefault({}),
+  database: database.prefault({}),
+  app: app.prefault({ bundle: "server.ts", staticDirectory: "public" }),
+  natGateways: oneOf(["one", "per-zone"])
+    .default("one")
+    .describe(
+      "One NAT gateway for all zones, or one in each: dearer, but egress survives the loss of a zone. Stack aws only.",
+    ),
+  localPort: whole(1024, 65535)
+    .default(8080)
+    .describe(
+      "Port of this machine's 127.0.0.1 that leads to the load balancer. Stack local only.",
+    ),
+  tags: z
+    .record(tagKey, tagValue, "an object of tags")
+    .default({})
+    .describe("Tags of every AWS resource, besides Cluster and ManagedBy. At most 40."),
+  backend: backend
+    .default({ type: "local" })
+    .describe(
+      "Where Terraform keeps the state: a local file, or an S3 bucket with its native lock.",
+    ),
+});
+
+/** The names of the settings by path, for the message about an unknown one. */
+export const clusterShapes: Record<string, unknown> = {
+  ...clusterSchema.shape,
+  network: clusterSchema.shape.network.unwrap().shape,
+  loadBalancer: loadBalancer.shape,
+  webServers: webServers.shape,
+  database: database.shape,
+  app: app.shape,
+};
+
+/** What a user may write for one cluster: everything but the name has a default. */
+export type ClusterSettingsInput = z.input<typeof clusterSchema>;
+
+/** The settings of one cluster, every default filled in. */
+export type ClusterSettings = z.output<typeof clusterSchema>;
+
+/** The JSON Schema of one cluster's settings, from which docs/settings.md is generated. */
+export function settingsJsonSchema() {
+  return z.toJSONSchema(clusterSchema, { io: "input", unrepresentable: "any" });
+}

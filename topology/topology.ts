@@ -1,0 +1,74 @@
+import { type Flow, flowsOf } from "./flows";
+import { type Network, placeHosts, planNetwork } from "./network";
+import type { ClusterSettings } from "./settings";
+
+/** What a host is for. A host is a role plus facts. */
+export type Role = "load-balancer" | "web" | "database";
+
+export const ROLES: readonly Role[] = ["load-balancer", "web", "database"];
+
+/** One host of the cluster, placed: its address is fixed for its whole life. */
+export interface TopologyHost {
+  /** `<role>-<number>`, unique in the cluster, for example `web-2`. Also its host name. */
+  readonly name: string;
+  readonly role: Role;
+  /** Counts from 1 within the role. */
+  readonly number: number;
+  /** Private IPv4 address, inside the host's subnet. */
+  readonly address: string;
+  /** Name of the subnet it stands in. */
+  readonly subnet: string;
+  readonly availabilityZone: string;
+}
+
+/** A generated secret, by name only; its value never passes through this program. */
+export interface Secret {
+  readonly name: string;
+  /** The roles whose hosts may read it. */
+  readonly readers: readonly Role[];
+}
+
+/**
+ * What the cluster is: the one value from which both stacks, both firewalls, the tests, the
+ * diagram and the cost table derive. Pure data; nothing in it knows a platform.
+ */
+export interface Topology {
+  readonly clusterName: string;
+  readonly settings: ClusterSettings;
+  readonly network: Network;
+  readonly hosts: readonly TopologyHost[];
+  readonly flows: readonly Flow[];
+  readonly secrets: readonly Secret[];
+}
+
+const SECRETS: readonly Secret[] = [
+  { name: "mysql-app-password", readers: ["web", "database"] },
+  { name: "mysql-replication-password", readers: ["database"] },
+  { name: "certificate-authority-seed", readers: ["database"] },
+];
+
+/**
+ * Derives the topology of one cluster from its settings.
+ *
+ * Settings must have passed {@link parseClusters}: what is derived here is then known to fit.
+ */
+export function buildTopology(settings: ClusterSettings): Topology {
+  const network = planNetwork(settings.network.cidr, settings.availabilityZones);
+  return {
+    clusterName: settings.name,
+    settings,
+    network,
+    hosts: placeHosts(network, {
+      "load-balancer": 1,
+      web: settings.webServers.count,
+      database: 1 + settings.database.replicas,
+    }),
+    flows: flowsOf(),
+    secrets: SECRETS,
+  };
+}
+
+/** The hosts of one role, in the order of their numbers. */
+export function hostsOf(topology: Topology, role: Role): TopologyHost[] {
+  return topology.hosts.filter((host) => host.role === role);
+}
