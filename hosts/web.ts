@@ -15,11 +15,11 @@ const DATABASE_USER = "app";
 
 /**
  * How often a web server asks each database host for its role, in milliseconds. Each asks four
- * times, so it grows with the number of web servers: a database host answers at most some
- * sixty questions a second.
+ * times, so it grows with the number of web servers: a database host answers at most some four
+ * hundred questions a second.
  */
 export function roleCheckInterval(webServers: number): number {
-  return Math.max(1000, webServers * 80);
+  return Math.max(500, webServers * 10);
 }
 
 function databaseRouter(topology: Topology): string {
@@ -47,16 +47,16 @@ defaults
   option dontlog-normal
   option clitcpka
   option srvtcpka
-  timeout connect 2s
+  timeout connect 1s
   timeout client 1h
   timeout server 1h
-  timeout check 1500ms
+  timeout check 1s
 
   option httpchk
   http-check send meth GET uri-lf "/%[srv_name,field(1,:)]"
   http-check expect status 200
   # No server counts as up before it has said so.
-  default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 500ms downinter ${interval}ms fall 2 rise 1 on-marked-down shutdown-sessions
+  default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 250ms downinter ${interval}ms fall 2 rise 1 on-marked-down shutdown-sessions
 
 listen writes
   bind 127.0.0.1:${WRITE_PORT}

@@ -80,14 +80,14 @@ issue() {
   log "issued a certificate for $HOST_ADDRESS, $HOST_NAME and $SERVICE_NAME"
 }
 
-# publish: the answer to /certificate-authority. Who shares the app's password can tell that the
+# tell_authority: the answer to /certificate-authority. Who shares the app's password can tell that the
 # certificate comes from a host that shares it too.
-publish() {
-  local app
+tell_authority() {
+  local app authentication
   app=$(password mysql-app-password)
-  cp "$AUTHORITY" "$RUN/certificate-authority.pem.new"
-  hmac_sha256 "$app" <"$AUTHORITY" >"$RUN/certificate-authority.authentication"
-  mv "$RUN/certificate-authority.pem.new" "$RUN/certificate-authority.pem"
+  authentication=$(hmac_sha256 "$app" <"$AUTHORITY")
+  printf '%s|%s\n' "$authentication" "$(base64 --wrap=0 "$AUTHORITY")" >"$AUTHORITY_ANSWER.new"
+  mv "$AUTHORITY_ANSWER.new" "$AUTHORITY_ANSWER"
 }
 
 main() {
@@ -101,7 +101,7 @@ main() {
   # A running server takes a new one without a restart; one that starts reads it anyway. Said every
   # time, so that one time without an answer does not matter.
   printf 'ALTER INSTANCE RELOAD TLS;\n' | sql 5 2>/dev/null || true
-  publish
+  tell_authority
 }
 
 main

@@ -17,12 +17,14 @@ EMPTY_SERVER=/var/lib/cluster/empty-server
 # AppArmor lets mysqld read /etc/mysql and below. The server's key is here rather than with the
 # data, so that it is neither on the volume nor in a backup of it.
 CONFIGURATION=/etc/mysql/cluster
+# What the health port tells of the certificate authority: its authentication and the certificate.
+AUTHORITY_ANSWER=$RUN/authority
 REPLICATION_USER=replication
 APP_USER=app
 HEALTH_PORT=8008
 MYSQL_PORT=3306
 export HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
-export MYSQL_PORT
+export MYSQL_PORT AUTHORITY_ANSWER
 
 mkdir --parents "$RUN"
 
@@ -50,24 +52,59 @@ replication_password() {
   printf '%s' "${value:0:32}"
 }
 
-# peers: one line `name address` for each other database host.
-peers() {
-  local peer
-  for peer in ${DATABASE_PEERS:-}; do
-    printf '%s %s\n' "${peer%%:*}" "${peer#*:}"
-  done
+# The other database hosts, address by name and name by address.
+# shellcheck disable=SC2034  # read by whoever sources this file
+declare -A PEER_ADDRESSES=() PEER_NAMES=()
+for peer in ${DATABASE_PEERS:-}; do
+  # shellcheck disable=SC2034
+  PEER_ADDRESSES[${peer%%:*}]=${peer#*:}
+  # shellcheck disable=SC2034
+  PEER_NAMES[${peer#*:}]=${peer%%:*}
+done
+unset peer
+
+# A pipe that nobody reads is an error to be looked at, not the end of a script.
+trap '' PIPE
+
+# ask SECONDS SQL: sets ROWS to what root is answered, through a client that is kept from one call
+# to the next: a new process and login for each look, once a second, is most of what an idle host
+# costs. Fails when there is no answer, an error, or none within the seconds.
+ask() {
+  local row
+  ROWS=()
+  if [[ -z ${session_pid:-} ]]; then open_session; fi
+  if printf '%s\nSELECT "end of the answer";\n' "$2" >&"$session_in"; then
+    while IFS= read -r -t "$1" -u "$session_out" row; do
+      if [[ $row == "end of the answer" ]]; then return; fi
+      ROWS+=("$row")
+    done
+  fi 2>/dev/null
+  close_session
+  return 1
 }
 
-address_of() {
-  local name address
-  while read -r name address; do
-    [[ $name != "$1" ]] || printf '%s\n' "$address"
-  done < <(peers)
+# The client ends at the first error, and so does the session.
+open_session() {
+  coproc SESSION {
+    exec mysql --no-defaults --user=root --socket=/run/mysqld/mysqld.sock --connect-timeout=2 \
+      --batch --skip-column-names --unbuffered --skip-reconnect \
+      --default-character-set=utf8mb4 2>/dev/null
+  }
+  # The shell forgets SESSION when the client ends, whenever that is.
+  # shellcheck disable=SC2153  # set by coproc
+  session_pid=$SESSION_PID
+  exec {session_out}<&"${SESSION[0]}" {session_in}>&"${SESSION[1]}"
 }
 
-name_of() {
-  local name address
-  while read -r name address; do
-    [[ $address != "$1" ]] || printf '%s\n' "$name"
-  done < <(peers)
+close_session() {
+  kill "$session_pid" 2>/dev/null || true
+  wait "$session_pid" 2>/dev/null || true
+  exec {session_out}<&- {session_in}>&-
+  session_pid=""
+}
+
+# pause SECONDS: sleeps without a process.
+exec {never}<> <(:)
+pause() {
+  read -r -t "$1" -u "$never" || true
 }

@@ -5,8 +5,7 @@
 source /opt/cluster/database/common.sh
 
 DROP_IN=/etc/systemd/system/mysql.service.d/cluster.conf
-LOOPS=(cluster-database-observer.service cluster-database-join.service
-  cluster-database-health.service)
+LOOPS=(cluster-database-observer.service cluster-database-join.service)
 SCRIPTS=("$HERE"/*.sh /opt/cluster/host/lib.sh /etc/cluster/host.env
   /etc/systemd/system/cluster-database-*)
 SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
@@ -29,6 +28,8 @@ else
   # Facts of the certificate may have changed.
   if systemctl --quiet is-active mysql.service; then "$HERE/certificates.sh"; fi
 fi
+haproxy -c -q -f /etc/haproxy/haproxy.cfg
+keep_serving haproxy /etc/haproxy/haproxy.cfg
 systemctl --quiet enable mysql.service "${LOOPS[@]}" \
   cluster-database-certificates.timer
 if changed database-scripts "${SCRIPTS[@]}"; then

@@ -16,8 +16,7 @@ mkdir --parents "$PEER_ANSWERS"
 # (https://dev.mysql.com/doc/refman/8.4/en/performance-schema-replication-applier-status-by-worker-table.html);
 # Seconds_Behind_Source says 0 as well when nothing arrives any more. What arrived last, a
 # transaction or a heartbeat, tells whether the source is still heard.
-own_query() {
-  cat <<'SQL'
+read -r -d "" OWN_QUERY <<'SQL' || true
 SET SESSION max_execution_time = 1000, @term = NULL, @primary = NULL;
 SET @query = IF(
   (SELECT COUNT(*) FROM information_schema.tables
@@ -63,58 +62,64 @@ LEFT JOIN (
   GROUP BY channel_name
 ) AS workers USING (channel_name);
 SQL
-}
 
-# relation_query NAME EXECUTED PURGED: how a peer's transactions stand to this host's.
+# relation_query VARIABLE NAME EXECUTED PURGED: adds to the variable the question how a peer's transactions
+# stand to this host's.
 relation_query() {
-  local executed=${2/#-/} purged=${3/#-/}
-  cat <<SQL
-SELECT 'peer', '$1', CASE
+  local executed=${3/#-/} purged=${4/#-/}
+  printf -v "$1" '%s' "${!1}
+SELECT 'peer', '$2', CASE
   WHEN GTID_SUBSET(@@gtid_executed, '$executed') THEN CASE
     WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'same'
     WHEN GTID_SUBSET('$purged', @@gtid_executed) THEN 'ahead'
     ELSE 'purged' END
   WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'behind'
-  ELSE 'diverged' END;
-SQL
+  ELSE 'diverged' END;"
 }
 
-# field NAME PATTERN JSON: a value of a flat JSON object, if it is there and matches.
+# field VARIABLE NAME PATTERN JSON: sets the variable to a value of a flat JSON object, if it is there
+# and matches.
 field() {
-  local pattern="\"$1\":\"?($2)\"?[,}]"
-  [[ $3 =~ $pattern ]] && printf '%s' "${BASH_REMATCH[1]}"
+  local pattern="\"$2\":\"?($3)\"?[,}]"
+  [[ $4 =~ $pattern ]] && printf -v "$1" '%s' "${BASH_REMATCH[1]}"
 }
 
-# peer_facts NAME JSON: `name,number,state,door,term,primary executed purged`. The answer came over
-# the network: each value must look as it should before it is used.
+# peer_facts NAME JSON: adds `name,number,state,door,term,primary executed purged` to PEER_FACTS. The
+# answer came over the network: each value must look as it should before it is used.
 peer_facts() {
-  local name=$1 answer=$2 state door term primary executed purged
-  if [[ $(field host '[a-z0-9-]+' "$answer") == "$name" ]] &&
-    state=$(field state 'empty|partial|member' "$answer") &&
-    door=$(field door 'open|ready|closed' "$answer") &&
-    term=$(field term '[0-9]{1,15}' "$answer") &&
-    primary=$(field primary '[a-z0-9-]+' "$answer") &&
-    executed=$(field gtidExecuted '[0-9A-Za-z_:,-]+' "$answer") &&
-    purged=$(field gtidPurged '[0-9A-Za-z_:,-]+' "$answer"); then
-    printf '%s,%s,%s,%s,%s,%s %s %s\n' \
-      "$name" "${name##*-}" "$state" "$door" "$term" "$primary" "$executed" "$purged"
+  local name=$1 answer=$2 host state door term primary executed purged
+  if field host host '[a-z0-9-]+' "$answer" && [[ $host == "$name" ]] &&
+    field state state 'empty|partial|member' "$answer" &&
+    field door door 'open|ready|closed' "$answer" &&
+    field term term '[0-9]{1,15}' "$answer" &&
+    field primary primary '[a-z0-9-]+' "$answer" &&
+    field executed gtidExecuted '[0-9A-Za-z_:,-]+' "$answer" &&
+    field purged gtidPurged '[0-9A-Za-z_:,-]+' "$answer"; then
+    PEER_FACTS+=("$name,${name##*-},$state,$door,$term,$primary $executed $purged")
   else
-    printf '%s,%s,unknown,closed,0,- - -\n' "$name" "${name##*-}"
+    PEER_FACTS+=("$name,${name##*-},unknown,closed,0,- - -")
   fi
 }
 
-# gather_peers: asks all peers at once; one line of peer_facts for each.
+# gather_peers: asks all peers at once; sets PEER_FACTS, one line of peer_facts for each.
 gather_peers() {
-  local name address
-  while read -r name address; do
+  local peer name answer
+  local -a transfers=()
+  PEER_FACTS=()
+  for peer in ${DATABASE_PEERS:-}; do
+    name=${peer%%:*}
     : >"$PEER_ANSWERS/$name"
-    curl --silent --fail --connect-timeout 0.5 --max-time 1 --max-filesize 262144 \
-      --output "$PEER_ANSWERS/$name" "http://$address:$HEALTH_PORT/state" &
-  done < <(peers)
-  wait || true
-  while read -r name address; do
-    peer_facts "$name" "$(tr --delete '\0' <"$PEER_ANSWERS/$name")"
-  done < <(peers)
+    transfers+=(--output "$PEER_ANSWERS/$name" "http://${peer#*:}:$HEALTH_PORT/state")
+  done
+  if ((${#transfers[@]} == 0)); then return; fi
+  # Each transfer that fails leaves its file as it is: empty.
+  curl --silent --fail --parallel --parallel-immediate --connect-timeout 0.5 --max-time 1 \
+    --max-filesize 262144 "${transfers[@]}" || true
+  for peer in ${DATABASE_PEERS:-}; do
+    name=${peer%%:*}
+    IFS= read -r answer <"$PEER_ANSWERS/$name" || answer=""
+    peer_facts "$name" "$answer"
+  done
 }
 
 # own_facts ROW: sets the own_* variables from a row of own_query, or to what a server that does
@@ -131,8 +136,7 @@ own_facts() {
   fi
   own_source_name=-
   if [[ $own_source != - ]]; then
-    own_source_name=$(name_of "$own_source")
-    own_source_name=${own_source_name:-unknown}
+    own_source_name=${PEER_NAMES[$own_source]:-unknown}
   fi
   # An IO thread that goes on trying to reach its source runs; one that stopped on an error does not.
   own_replication=stopped
@@ -149,33 +153,28 @@ own_facts() {
 
 # gather_own: this host's server alone.
 gather_own() {
-  local row
-  row=$(own_query | sql 1 2>/dev/null) || row=""
-  own_facts "$row"
+  ask 1 "$OWN_QUERY" || true
+  own_facts "${ROWS[0]:-}"
 }
 
 # gather: this host's server and every peer. Sets own_* and the array PEERS, in the form decide
 # takes them. The peers are asked first: their transactions then are never newer than our own.
 gather() {
-  local facts executed purged rows kind name relation line
+  local facts executed purged kind name relation line query=$OWN_QUERY
   local -A relations=()
-  local -a lines=()
-  mapfile -t lines < <(gather_peers)
-  rows=$(
-    {
-      own_query
-      for line in "${lines[@]}"; do
-        read -r facts executed purged <<<"$line"
-        [[ $facts != *,member,* ]] || relation_query "${facts%%,*}" "$executed" "$purged"
-      done
-    } | sql 1 2>/dev/null
-  ) || rows=""
-  own_facts "${rows%%$'\n'*}"
-  while IFS=$'\t' read -r kind name relation; do
+  gather_peers
+  for line in "${PEER_FACTS[@]}"; do
+    read -r facts executed purged <<<"$line"
+    [[ $facts != *,member,* ]] || relation_query query "${facts%%,*}" "$executed" "$purged"
+  done
+  ask 1 "$query" || true
+  own_facts "${ROWS[0]:-}"
+  for line in "${ROWS[@]}"; do
+    IFS=$'\t' read -r kind name relation <<<"$line"
     if [[ $kind == peer ]]; then relations[$name]=$relation; fi
-  done <<<"$rows"
+  done
   PEERS=()
-  for line in "${lines[@]}"; do
+  for line in "${PEER_FACTS[@]}"; do
     facts=${line%% *}
     name=${facts%%,*}
     PEERS+=("$facts,${relations[$name]:-unknown}")

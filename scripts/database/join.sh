@@ -39,7 +39,7 @@ note() {
 leader_address() {
   local name
   read -r name _ <<<"$(leader "${PEERS[@]}")"
-  address_of "$name"
+  printf '%s' "${PEER_ADDRESSES[$name]}"
 }
 
 act() {
@@ -69,22 +69,23 @@ step() {
     last="$word failed"
   fi
   case $word in
-    serve | follow) pause=2 ;;
+    serve | follow) seconds=2 ;;
     found | clone | join | ready | reopen | close | retreat)
       observe
-      pause=0.1
+      seconds=0.1
       # What did not help at once is not repeated in haste.
-      if [[ $word == "$before" ]]; then pause=2; fi
+      if [[ $word == "$before" ]]; then seconds=2; fi
       ;;
-    *) pause=0.2 ;;
+    *) seconds=0.2 ;;
   esac
 }
 
+exec {lock}>"$RUN/lock"
 while true; do
-  pause=1
-  exec {lock}>"$RUN/lock"
+  seconds=1
   flock "$lock"
   step
-  exec {lock}>&-
-  sleep "$pause"
+  # Said, because processes that were started meanwhile and stay have the file open as well.
+  flock --unlock "$lock"
+  pause "$seconds"
 done

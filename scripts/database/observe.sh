@@ -1,17 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # own_* come from gather.sh
-# Writes what the health port answers: one line of flags, one line of JSON. The responder only
-# reads it, so a poll costs no query, and what the responder can do is print this file.
+# Tells the health port what to answer. A poll then costs no query and no process.
 
-ANSWERS=$RUN/answers
+ANSWERS=/etc/haproxy/answers.map
 DECISION=$RUN/decision
 
 # Longest silence of a source, and longest lag of an applier, with which a replica counts as fresh.
 FRESH_SECONDS=5
-
-status() {
-  if "$@"; then echo 200; else echo 503; fi
-}
 
 is_primary() {
   [[ $own_state == member && $own_door == open && $own_primary == "$HOST_NAME" &&
@@ -30,9 +25,9 @@ is_readable() {
     $decision != errant && $decision != behind ]]
 }
 
-# observe: asks the server once and writes the answers.
+# observe: asks the server once and publishes what it says.
 observe() {
-  local decision="wait-for-server" since="" lag=$own_lag_unknown
+  local decision="wait-for-server" since="" lag=null primary=503 replica=503 readable=503 state
   gather_own
   if [[ -r $DECISION ]]; then read -r decision since <"$DECISION" || true; fi
   if [[ $own_source != - ]]; then
@@ -40,17 +35,24 @@ observe() {
     # Between two heartbeats a replica which has applied everything is not behind.
     if ((own_lag == 0 && own_silence <= FRESH_SECONDS)); then lag=0; fi
   fi
-  {
-    printf '%s %s %s %s\n' "$EPOCHSECONDS" "$(status is_primary)" "$(status is_replica)" \
-      "$(status is_readable)"
-    printf '{"host":"%s","state":"%s","door":"%s","term":%s,"primary":"%s","serverUuid":"%s",' \
-      "$HOST_NAME" "$own_state" "$own_door" "$own_term" "$own_primary" "$own_uuid"
-    printf '"source":"%s","replication":"%s","lagSeconds":%s,' \
-      "$own_source_name" "$own_replication" "$lag"
-    printf '"semiSync":"%s","semiSyncReplicas":%s,"doing":"%s","since":%s,' \
-      "${own_semi_sync,,}" "$own_semi_sync_replicas" "$decision" "${since:-0}"
-    printf '"gtidPurged":"%s","gtidExecuted":"%s"}\n' "$own_purged" "$own_executed"
-  } >"$ANSWERS.$BASHPID"
-  mv "$ANSWERS.$BASHPID" "$ANSWERS"
+  if is_primary; then primary=200; fi
+  if is_replica; then replica=200; fi
+  if is_readable; then readable=200; fi
+  printf -v state '%s' \
+    "{\"host\":\"$HOST_NAME\",\"state\":\"$own_state\",\"door\":\"$own_door\",\"term\":$own_term," \
+    "\"primary\":\"$own_primary\",\"serverUuid\":\"$own_uuid\",\"source\":\"$own_source_name\"," \
+    "\"replication\":\"$own_replication\",\"lagSeconds\":$lag,\"semiSync\":\"${own_semi_sync,,}\"," \
+    "\"semiSyncReplicas\":$own_semi_sync_replicas,\"doing\":\"$decision\",\"since\":${since:-0}," \
+    "\"gtidPurged\":\"$own_purged\",\"gtidExecuted\":\"$own_executed\"}"
+  publish "$EPOCHSECONDS|$primary|$replica|$readable|$state"
 }
-own_lag_unknown=null
+
+# publish ANSWERS: what the health port answers from now on. The port forgets everything when it is
+# started anew, so all of it is said every time. No value has white space or a semicolon.
+publish() {
+  local authority=-
+  if [[ -r $AUTHORITY_ANSWER ]]; then read -r authority <"$AUTHORITY_ANSWER" || true; fi
+  printf 'set map %s now %s; set map %s certificate-authority %s\n' \
+    "$ANSWERS" "$1" "$ANSWERS" "$authority" |
+    socat -t 1 - UNIX-CONNECT:/run/haproxy/admin.sock >/dev/null 2>&1 || true
+}

@@ -9,5 +9,5 @@ source "$HERE/observe.sh"
 
 while true; do
   observe
-  sleep 0.9
+  pause 0.9
 done

@@ -19,7 +19,7 @@ lost=" "
 while (($#)); do
   case $1 in
     --lost)
-      [[ -n $(address_of "${2:-}") ]] || fail "--lost: no other database host named '${2:-}'"
+      [[ -n ${PEER_ADDRESSES[${2:--}]:-} ]] || fail "--lost: no other database host named '${2:-}'"
       lost+="$2 "
       shift 2
       ;;

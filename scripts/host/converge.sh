@@ -5,14 +5,16 @@
 source /opt/cluster/host/lib.sh
 
 main() {
-  local packages taken=/var/lib/cluster/user-data
+  local packages newest taken=/var/lib/cluster/user-data
   # A boot and an update may meet.
   exec 8>/run/cluster-converge.lock
   flock 8
   mkdir --parents /var/lib/cluster
   # What the host booted with is what it has taken over first. EC2 is given it compressed.
   if [[ ! -e $taken ]]; then
-    gzip --decompress --stdout --force </var/lib/cloud/instance/user-data.txt >"$taken.new"
+    # It is text, and may have lost its last line break on the way.
+    newest=$(gzip --decompress --stdout --force </var/lib/cloud/instance/user-data.txt)
+    printf '%s\n' "$newest" >"$taken.new"
     mv "$taken.new" "$taken"
   fi
 

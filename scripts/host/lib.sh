@@ -49,6 +49,16 @@ mark() {
   checksum "$@" >"$stamp"
 }
 
+# keep_serving SERVICE CONFIGURATION: runs a service with its configuration, which must be sound. What
+# serves already takes a change over without closing its door; nothing is done where nothing changed.
+keep_serving() {
+  systemctl is-enabled --quiet "$1.service" || systemctl enable --quiet "$1.service"
+  if changed "$1" "$2" || ! systemctl --quiet is-active "$1.service"; then
+    systemctl reload-or-restart "$1.service"
+    mark "$1" "$2"
+  fi
+}
+
 # from_hex HEX: the bytes.
 from_hex() {
   local hex=$1 escaped=""

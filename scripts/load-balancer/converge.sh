@@ -5,8 +5,4 @@
 source /opt/cluster/host/lib.sh
 
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
-systemctl enable --quiet haproxy.service
-if changed haproxy /etc/haproxy/haproxy.cfg || ! systemctl --quiet is-active haproxy.service; then
-  systemctl reload-or-restart haproxy.service
-  mark haproxy /etc/haproxy/haproxy.cfg
-fi
+keep_serving haproxy /etc/haproxy/haproxy.cfg

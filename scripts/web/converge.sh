@@ -6,15 +6,6 @@ source /opt/cluster/host/lib.sh
 
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 nginx -t -q
-systemctl enable --quiet haproxy.service nginx.service
-
-for service in haproxy nginx; do
-  configuration=/etc/$service/$service.cfg
-  [[ -f $configuration ]] || configuration=/etc/$service/$service.conf
-  if changed "$service" "$configuration" || ! systemctl --quiet is-active "$service.service"; then
-    systemctl reload-or-restart "$service.service"
-    mark "$service" "$configuration"
-  fi
-done
-
+keep_serving haproxy /etc/haproxy/haproxy.cfg
+keep_serving nginx /etc/nginx/nginx.conf
 systemctl restart --no-block cluster-app-setup.service

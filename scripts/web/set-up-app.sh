@@ -11,23 +11,22 @@ current=/srv/app/current
 # Any database host tells the certificate authority; that it holds the app's password too is what
 # makes its word good.
 fetch_authority() {
-  local address headers body expected password
+  local address answer expected certificate password
   password=$(secret mysql-app-password)
-  headers=$(mktemp) body=$(mktemp)
+  certificate=$(mktemp)
+  # shellcheck disable=SC2064  # the name is wanted as it is now
+  trap "rm --force '$certificate'" EXIT
   for address in $DATABASE_HOSTS; do
-    if curl --silent --fail --max-time 2 --dump-header "$headers" --output "$body" \
-      "http://$address:8008/certificate-authority"; then
-      expected=$(sed --quiet 's/^X-Authentication: *\([0-9a-f]\{64\}\).*/\1/Ip' "$headers")
-      # Without an answer to compare with there is no proof.
-      if [[ -n $expected && $expected == "$(hmac_sha256 "$password" <"$body")" ]]; then
-        install --mode=0644 "$body" "$authority"
-        rm --force "$headers" "$body"
-        return
-      fi
-      log "$address told a certificate authority that does not prove to be the cluster's; left aside"
+    answer=$(curl --silent --fail --max-time 2 "http://$address:8008/certificate-authority") || continue
+    expected=${answer%%|*}
+    # Without an answer to compare with there is no proof.
+    if base64 --decode <<<"${answer#*|}" >"$certificate" 2>/dev/null &&
+      [[ -n $expected && $expected == "$(hmac_sha256 "$password" <"$certificate")" ]]; then
+      install --mode=0644 "$certificate" "$authority"
+      return
     fi
+    log "$address told a certificate authority that does not prove to be the cluster's; left aside"
   done
-  rm --force "$headers" "$body"
   # Known from an earlier time is enough: it does not change in a cluster's life.
   [[ -s $authority ]] || fail "no database host tells the certificate authority yet"
 }
