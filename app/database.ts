@@ -11,14 +11,25 @@ import type { Address, DatabaseSettings } from "./settings-from-environment";
 
 /** Connections kept to one address. */
 const CONNECTIONS = 10;
-/** Opening a connection: TCP, TLS and login. */
-const CONNECT_MILLISECONDS = 2_000;
-/** Waiting for a connection, one that has to be opened first included. */
-const WAIT_MILLISECONDS = 2_500;
-/** Waiting for the answer to one read. Short, as there is another server to ask. */
-const READ_MILLISECONDS = 2_000;
 /** Waiting for the answer to one write, which may itself wait for a replica's receipt. */
 const WRITE_MILLISECONDS = 4_000;
+
+/** How long a task waits for its database, and how often it is tried. Times in milliseconds. */
+export interface Patience {
+  /** For a connection: TCP, TLS and login. */
+  readonly connect: number;
+  /** For a connection of the pool, one that has to be opened first included. */
+  readonly acquire: number;
+  /** For the answer to one read. */
+  readonly read: number;
+  /** How often, on connections that fail, a task is tried. */
+  readonly attempts: 1 | 2;
+}
+
+/** For a server that nobody can stand in for. */
+export const PATIENT: Patience = { connect: 2_000, acquire: 2_500, read: 2_000, attempts: 2 };
+/** For a server besides which there is another one to ask. */
+export const IMPATIENT: Patience = { connect: 600, acquire: 700, read: 600, attempts: 1 };
 /**
  * Age at which a connection is closed instead of kept. A connection stays with the server it was
  * opened to, so without a limit reads would never return to a replica that has come back.
@@ -47,9 +58,14 @@ export type FailureKind =
   | "access-denied"
   | "busy"
   | "connection"
+  /** The server's files are damaged. */
+  | "damaged"
   | "disk-full"
   | "no-table"
+  /** It is not, or no longer, the server that takes writes. */
   | "read-only"
+  /** It is the server that takes writes, and takes none for the time being. */
+  | "refusing"
   | "timeout";
 
 const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
@@ -69,6 +85,15 @@ const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
   ER_SERVER_SHUTDOWN: "connection",
   ER_QUERY_INTERRUPTED: "connection",
   ER_SECURE_TRANSPORT_REQUIRED: "connection",
+  ER_CANT_OPEN_FILE: "damaged",
+  ER_CRASHED_ON_USAGE: "damaged",
+  ER_GET_ERRNO: "damaged",
+  ER_INDEX_CORRUPT: "damaged",
+  ER_INNODB_INDEX_CORRUPT: "damaged",
+  ER_NOT_KEYFILE: "damaged",
+  ER_TABLE_CORRUPT: "damaged",
+  ER_TABLESPACE_DISCARDED: "damaged",
+  ER_TABLESPACE_MISSING: "damaged",
   ER_DISK_FULL: "disk-full",
   ER_RECORD_FILE_FULL: "disk-full",
   ER_ERROR_ON_WRITE: "disk-full",
@@ -84,7 +109,17 @@ const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
  * database's doing, such as a mistake in a statement.
  */
 export function failureKind(error: unknown): FailureKind | undefined {
-  const { code, errno, sqlState } = error as { code?: string; errno?: number; sqlState?: string };
+  const { code, errno, sqlState, message } = error as {
+    code?: string;
+    errno?: number;
+    sqlState?: string;
+    message?: string;
+  };
+  // A primary without room, or without the replica it has to wait for, is `read_only` without being
+  // `super_read_only`; every other server is both, and says so.
+  if (code === "ER_OPTION_PREVENTS_STATEMENT" && message?.includes(" --read-only ")) {
+    return "refusing";
+  }
   const known = code === undefined ? undefined : FAILURE_KINDS[code];
   if (known !== undefined) return known;
   // An error that no server numbered comes from the connection: refused, reset, closed, not
@@ -135,11 +170,12 @@ export class Database {
   constructor(
     private readonly address: Address,
     private readonly settings: DatabaseSettings,
+    private readonly patience: Patience = PATIENT,
   ) {}
 
   /**
-   * Runs a task on one connection, and once more on a new one when the first fails in a way that
-   * another connection may cure. A statement that timed out is not repeated.
+   * Runs a task on one connection and, with the patience for it, once more on a new one when the
+   * first fails in a way that another connection may cure. A statement that timed out is not repeated.
    *
    * @throws what the task or the connection threw; `failureKind` tells the kinds apart.
    */
@@ -147,7 +183,9 @@ export class Database {
     try {
       return await this.useOnce(task);
     } catch (error) {
-      if (this.closed || !isWorthAnotherConnection(error)) throw error;
+      if (this.closed || this.patience.attempts === 1 || !isWorthAnotherConnection(error)) {
+        throw error;
+      }
       return await this.useOnce(task);
     }
   }
@@ -166,7 +204,7 @@ export class Database {
     try {
       connection = await this.acquire(generation.pool);
       const opened = await this.opening(connection);
-      const result = await task(sessionOn(connection, opened.databaseHost));
+      const result = await task(sessionOn(connection, opened.databaseHost, this.patience));
       if (generation.retired || Date.now() - opened.at > CONNECTION_LIFETIME_MILLISECONDS) {
         connection.destroy();
       } else {
@@ -205,7 +243,7 @@ export class Database {
       charset: "utf8mb4",
       timezone: "Z",
       connectionLimit: CONNECTIONS,
-      connectTimeout: CONNECT_MILLISECONDS,
+      connectTimeout: this.patience.connect,
       queueLimit: 200,
     });
     // A connection that breaks while idle says so here; the pool drops it by itself.
@@ -213,7 +251,7 @@ export class Database {
     return pool;
   }
 
-  /** Takes a connection, waiting for at most `WAIT_MILLISECONDS`. */
+  /** Takes a connection, waiting for no longer than the patience for it. */
   private async acquire(pool: Pool): Promise<PoolConnection> {
     const pending = pool.getConnection().catch((error: Error & { code?: string }) => {
       // The pool's own refusals (its queue is full) carry no code.
@@ -228,7 +266,7 @@ export class Database {
           (connection) => connection.release(),
           () => undefined,
         );
-      }, WAIT_MILLISECONDS);
+      }, this.patience.acquire);
     });
     try {
       return await Promise.race([pending, late]);
@@ -242,14 +280,15 @@ export class Database {
     const key = connection.connection;
     const known = this.opened.get(key);
     if (known !== undefined) return known;
+    const timeout = this.patience.read;
     await connection.query({
       sql: `SET SESSION session_track_gtids = OWN_GTID, innodb_lock_wait_timeout = 2,
-            max_execution_time = ${READ_MILLISECONDS}`,
-      timeout: READ_MILLISECONDS,
+            max_execution_time = ${timeout}`,
+      timeout,
     });
     const [rows] = await connection.query<RowDataPacket[]>({
       sql: "SELECT COALESCE(NULLIF(@@global.report_host, ''), @@global.hostname) AS name",
-      timeout: READ_MILLISECONDS,
+      timeout,
     });
     const opened = { databaseHost: String(rows[0]?.name), at: Date.now() };
     this.opened.set(key, opened);
@@ -269,11 +308,11 @@ async function endPool(pool: Pool): Promise<void> {
   await pool.end().catch(() => undefined);
 }
 
-function sessionOn(connection: PoolConnection, databaseHost: string): Session {
+function sessionOn(connection: PoolConnection, databaseHost: string, patience: Patience): Session {
   return {
     databaseHost,
     async select<Row>(statement: string, values: ExecuteValues = []) {
-      const read = { sql: statement, timeout: READ_MILLISECONDS };
+      const read = { sql: statement, timeout: patience.read };
       const [rows] = await connection.execute<RowDataPacket[]>(read, values);
       return rows as Row[];
     },

@@ -1,4 +1,5 @@
-import { Database, failureKind, type Session } from "./database";
+import { setTimeout as pause } from "node:timers/promises";
+import { Database, failureKind, IMPATIENT, type Session } from "./database";
 import {
   type DatabasesAnswering,
   type Draft,
@@ -25,6 +26,16 @@ export interface Log {
 const CATCH_UP_SECONDS = 0.5;
 /** Readers that may wait for that at once; any more would keep the connections from the others. */
 const WAITING_AT_MOST = 5;
+/** For how long, in milliseconds, a replica is left alone that did not answer in time. */
+const REPLICA_LEFT_ALONE = 1_000;
+/**
+ * For how long, in milliseconds, a write waits for a server that takes it: longer than the part of the
+ * primary takes to go from one server to another. One attempt more may follow, so that a request ends
+ * within ten seconds.
+ */
+const WRITES_WAIT = 5_000;
+/** Pause between attempts to write, in milliseconds. */
+const WRITE_PAUSE = 100;
 /** Pauses between attempts to create the table, in milliseconds: it doubles up to the longest. */
 const PREPARE_PAUSE = { first: 500, longest: 10_000 };
 
@@ -71,6 +82,9 @@ export class GuestbookInMysql implements Guestbook {
   private readonly writing: Database;
   private readonly reading: Database;
   private waiting = 0;
+  private replicaLeftAloneUntil = 0;
+  /** Since when no write has worked; undefined while the last one did. */
+  private noWritesSince: number | undefined;
   private prepareTimer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -81,7 +95,7 @@ export class GuestbookInMysql implements Guestbook {
     private readonly log: Log,
   ) {
     this.writing = new Database(settings.writeAddress, settings);
-    this.reading = new Database(settings.readAddress, settings);
+    this.reading = new Database(settings.readAddress, settings, IMPATIENT);
     void this.prepare(PREPARE_PAUSE.first);
   }
 
@@ -92,20 +106,24 @@ export class GuestbookInMysql implements Guestbook {
     });
     const fromPrimary = async () => ({ ...(await this.writing.use(newest)), upToDate: true });
     const fromReplica = async () => ({
-      ...(await this.reading.use(newest)),
+      ...(await this.fromReplica(newest)),
       upToDate: after === undefined,
     });
     const fromCaughtUpReplica = async (marker: ReadAfter) => ({
-      ...(await this.reading.use(async (session) => {
+      ...(await this.fromReplica(async (session) => {
         if (!(await this.hasCaughtUp(session, marker))) throw new NotCaughtUpError();
         return await newest(session);
       })),
       upToDate: true,
     });
 
-    if (after === undefined) return await this.firstThatWorks("read", fromReplica, fromPrimary);
+    if (after === undefined) {
+      return this.isReplicaLeftAlone
+        ? await this.firstThatWorks("read", fromPrimary, fromReplica)
+        : await this.firstThatWorks("read", fromReplica, fromPrimary);
+    }
     const ways = [fromPrimary, fromReplica];
-    if (after !== READ_FROM_PRIMARY && this.waiting < WAITING_AT_MOST) {
+    if (after !== READ_FROM_PRIMARY && this.waiting < WAITING_AT_MOST && !this.isReplicaLeftAlone) {
       ways.unshift(() => fromCaughtUpReplica(after));
     }
     // Last comes a replica as it is: with the primary away, a page that may lack the reader's own
@@ -115,21 +133,23 @@ export class GuestbookInMysql implements Guestbook {
 
   async add(draft: Draft): Promise<Stored> {
     const store = () => this.writing.use((session) => this.store(session, draft));
-    return await this.firstThatWorks("write", async () => {
-      try {
-        return await store();
-      } catch (error) {
-        if (failureKind(error) !== "no-table") throw error;
-        await this.createTable();
-        return await store();
-      }
-    });
+    return await this.firstThatWorks("write", () =>
+      this.whenWritesAreTaken(async () => {
+        try {
+          return await store();
+        } catch (error) {
+          if (failureKind(error) !== "no-table") throw error;
+          await this.createTable();
+          return await store();
+        }
+      }),
+    );
   }
 
   async check(): Promise<void> {
-    await this.firstThatWorks("check", () =>
-      this.reading.use((session) => session.select("SELECT 1 FROM guestbook_entries LIMIT 1")),
-    );
+    const read = (session: Session) => session.select("SELECT 1 FROM guestbook_entries LIMIT 1");
+    const ways = [() => this.fromReplica(read), () => this.writing.use(read)];
+    await this.firstThatWorks("check", ...(this.isReplicaLeftAlone ? ways.reverse() : ways));
   }
 
   async databases(): Promise<DatabasesAnswering> {
@@ -152,6 +172,45 @@ export class GuestbookInMysql implements Guestbook {
     this.closed = true;
     clearTimeout(this.prepareTimer);
     await Promise.all([this.reading.close(), this.writing.close()]);
+  }
+
+  private get isReplicaLeftAlone(): boolean {
+    return Date.now() < this.replicaLeftAloneUntil;
+  }
+
+  /** Reads from a replica; one that does not answer in time is not asked again for a moment. */
+  private async fromReplica<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.reading.use(task);
+    } catch (error) {
+      const kind = failureKind(error);
+      if (kind === "timeout" || kind === "busy") {
+        this.replicaLeftAloneUntil = Date.now() + REPLICA_LEFT_ALONE;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Tries a write until a server takes it, while the outage is young: the part of the primary may just
+   * be going from one server to another. What is tried must be safe to repeat.
+   */
+  private async whenWritesAreTaken<Result>(write: () => Promise<Result>): Promise<Result> {
+    const started = Date.now();
+    for (;;) {
+      try {
+        const result = await write();
+        this.noWritesSince = undefined;
+        return result;
+      } catch (error) {
+        const kind = failureKind(error);
+        if (kind !== "read-only" && kind !== "connection") throw error;
+        this.noWritesSince ??= started;
+        const until = Math.min(started, this.noWritesSince) + WRITES_WAIT;
+        if (this.closed || Date.now() + WRITE_PAUSE > until) throw error;
+      }
+      await pause(WRITE_PAUSE);
+    }
   }
 
   /**
@@ -273,6 +332,8 @@ function explanation(purpose: "check" | "read" | "write", error: unknown): strin
   switch (kind) {
     case "read-only":
       return "The database takes no writes at the moment; a new primary is being chosen.";
+    case "refusing":
+      return "The database takes no writes at the moment: it has no room for new entries, or no replica that would keep a copy.";
     case "disk-full":
       return "The database has no room for new entries at the moment.";
     case "timeout":

@@ -37,7 +37,7 @@ function script(name: string, args: string[], facts: Record<string, string>): vo
 }
 
 function imageAlias(): string {
-  const hosts = renderHosts(cluster.topology, { platform: "local", release: "" });
+  const hosts = renderHosts(cluster.topology, { platform: "local", scripts: "" });
   return run(["bash", "-c", `source ${SCRIPTS}/lib.sh; image_alias`], {
     env: { DWI_PACKAGES: packagesOf(hosts) },
   }).trim();

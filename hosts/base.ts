@@ -1,6 +1,6 @@
 import type { Topology, TopologyHost } from "../topology/topology";
 import { firewall } from "./firewall";
-import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
+import { BOOT_PATH, type RoleContent, textFile } from "./host";
 
 /** What every host carries, whatever its role. */
 export function baseContent(topology: Topology, host: TopologyHost): RoleContent {
@@ -24,7 +24,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=${SCRIPTS_PATH}/host/converge.sh
+ExecStart=${BOOT_PATH}/boot/boot.sh
 Restart=on-failure
 RestartSec=5
 
@@ -40,7 +40,7 @@ After=cluster-converge.service
 
 [Service]
 Type=oneshot
-ExecStart=${SCRIPTS_PATH}/host/update.sh
+ExecStart=${BOOT_PATH}/boot/boot.sh --if-changed
 `,
       ),
       textFile(

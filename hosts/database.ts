@@ -104,6 +104,7 @@ ExecStartPre=
 ExecStartPre=+${SCRIPTS}/prepare.sh
 ExecStart=
 ExecStart=/usr/sbin/mysqld --defaults-file=${CONFIGURATION_PATH}/mysqld.cnf
+ExecStopPost=+${SCRIPTS}/stopped.sh
 # Tells mysqld that it may restart by itself, at the end of a clone.
 Environment=MYSQLD_PARENT_PID=1
 Restart=always

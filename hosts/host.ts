@@ -32,8 +32,11 @@ export interface Host extends TopologyHost {
 /** Where the env file of facts lies on every host. */
 export const FACTS_PATH = "/etc/cluster/host.env";
 
-/** Where the scripts lie on every host. */
-export const SCRIPTS_PATH = "/opt/cluster";
+/** Where what user-data itself brings lies on every host. */
+export const BOOT_PATH = "/opt/cluster";
+
+/** Where the scripts of the archive lie on every host. */
+export const SCRIPTS_PATH = "/opt/cluster/scripts";
 
 export function textFile(path: string, content: string): HostFile {
   return { path, content, permissions: "0644" };

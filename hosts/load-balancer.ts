@@ -1,9 +1,13 @@
 import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology } from "../topology/topology";
 import { type RoleContent, textFile } from "./host";
+import { HEALTH_PATH } from "./release";
 
 /** The load balancer's own health, on the port of the site: 200 while a web server can serve. */
-const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";
+export const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";
+
+/** Where the load balancer keeps what it knows of the web servers, besides its memory. */
+const SERVER_STATE = "/var/lib/cluster/haproxy-server-state";
 
 function haproxyConfiguration(topology: Topology): string {
   const { loadBalancer, webServers, app } = topology.settings;
@@ -19,6 +23,8 @@ global
   # For operators on this host: "show servers state", "set server web/web-1 state drain", ...
   stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners
   stats timeout 30s
+  # What was drained stays drained, and what is down stays down, over a reload and a restart.
+  server-state-file ${SERVER_STATE}
   # As many connections as this many files allow, or fewer where the host allows fewer.
   fd-hard-limit 40000
   # A reload hands the listeners over; the old process may finish its requests this long.
@@ -28,18 +34,24 @@ defaults
   mode http
   log global
   option dontlognull
+  load-server-state-from-file global
   timeout connect 2s
   timeout client 30s
-  timeout server 30s
+  # A web server that is silent for as long is given up, and what can be repeated is repeated elsewhere.
+  timeout server ${app.responseTimeout}s
   timeout http-request 10s
   timeout http-keep-alive 60s
   timeout queue 10s
-  timeout check 2s
+  timeout check 1s
 
 frontend site
   bind :${PORTS.http}
   option httplog
+  # A reload closes an idle connection only after its next answer, which says so: no visitor sends a
+  # request into a door that is closing.
+  option idle-close-on-response
   monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
+  http-request deny deny_status 404 if { path_beg ${HEALTH_PATH.replace(/[^/]*$/, "")} }
   monitor fail if { nbsrv(web) lt 1 }
   # What a visitor claims about itself does not reach the app.
   http-request del-header X-Forwarded-For
@@ -59,18 +71,18 @@ backend web
       : ""
   }
   option httpchk
-  http-check send meth GET uri ${app.healthPath} ver HTTP/1.1 hdr Host load-balancer hdr Connection close
+  http-check send meth GET uri ${HEALTH_PATH} ver HTTP/1.1 hdr Host load-balancer hdr Connection close
   http-check expect status 200
   option redispatch 1
   retries 3
-  # 502 is Nginx's word for an app that is not there.
-  retry-on conn-failure empty-response response-timeout 502
+  # 502 is Nginx's word for an app that is not there, 504 for one that does not answer.
+  retry-on conn-failure empty-response response-timeout 502 504
   # A write may be repeated only when the client has made it safe to repeat.
   acl repeatable method GET HEAD OPTIONS
   acl repeatable req.hdr(Idempotency-Key) -m found
   http-request disable-l7-retry unless repeatable
   # A server that comes back takes its share slowly.
-  default-server check inter 2s fastinter 500ms downinter 500ms fall 2 rise 2 slowstart 10s maxconn 2000
+  default-server check inter 1s fastinter 500ms downinter 500ms fall 2 rise 2 slowstart 10s maxconn 2000
 ${servers.join("\n")}
 
 frontend metrics
@@ -85,7 +97,7 @@ frontend metrics
 /** HAProxy in front of the web servers, with the chosen algorithm written out. */
 export function loadBalancerContent(topology: Topology): RoleContent {
   return {
-    packages: ["haproxy"],
+    packages: ["haproxy", "socat"],
     files: [textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology))],
     facts: {},
   };

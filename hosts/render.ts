@@ -2,16 +2,9 @@ import type { Topology, TopologyHost } from "../topology/topology";
 import { baseContent } from "./base";
 import { databaseContent } from "./database";
 import { envFile } from "./env-file";
-import {
-  FACTS_PATH,
-  type Facts,
-  type Host,
-  type HostFile,
-  type RoleContent,
-  textFile,
-} from "./host";
+import { FACTS_PATH, type Facts, type Host, type RoleContent, textFile } from "./host";
 import { loadBalancerContent } from "./load-balancer";
-import { platformScript, scriptsOf } from "./scripts";
+import { bootScripts } from "./scripts";
 import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "./user-data";
 import { webContent } from "./web";
 
@@ -21,16 +14,16 @@ export type Platform = "aws" | "local";
 /** What is rendered into hosts besides the topology. */
 export interface Placement {
   readonly platform: Platform;
-  /** SHA-256 of the app's release archive, hexadecimal. */
-  readonly release: string;
+  /** SHA-256 of the archive of scripts, hexadecimal. */
+  readonly scripts: string;
 }
 
-function roleContent(topology: Topology, host: TopologyHost, release: string): RoleContent {
+function roleContent(topology: Topology, host: TopologyHost): RoleContent {
   switch (host.role) {
     case "load-balancer":
       return loadBalancerContent(topology);
     case "web":
-      return webContent(topology, host, release);
+      return webContent(topology, host);
     case "database":
       return databaseContent(topology, host);
   }
@@ -40,32 +33,23 @@ function platformFacts(topology: Topology, platform: Platform): Facts {
   return platform === "aws" ? { PLATFORM_REGION: topology.settings.region } : {};
 }
 
-/**
- * A file without its whole-line comments: EC2 takes 16 KB of user-data, and what explains is for
- * readers of the repository. Lines keep their order; nothing else is touched.
- */
-function withoutComments(file: HostFile): HostFile {
-  return { ...file, content: file.content.replaceAll(/^[ \t]*#(?!!).*\n/gm, "") };
-}
-
 function renderHost(topology: Topology, host: TopologyHost, placement: Placement): Host {
   const base = baseContent(topology, host);
-  const role = roleContent(topology, host, placement.release);
+  const role = roleContent(topology, host);
   const packages = [...new Set([...base.packages, ...role.packages])].sort();
   const facts = {
     ...base.facts,
     ...role.facts,
     ...platformFacts(topology, placement.platform),
     PACKAGES: packages.join(" "),
+    SCRIPTS: placement.scripts,
   };
   const files = [
     textFile(FACTS_PATH, envFile(facts)),
-    platformScript(placement.platform),
-    ...scriptsOf("host"),
-    ...scriptsOf(host.role),
+    ...bootScripts(placement.platform),
     ...base.files,
     ...role.files,
-  ].map(withoutComments);
+  ];
   return { ...host, files, facts, userData: cloudConfig(host.name, files) };
 }
 

@@ -1,26 +1,32 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HostFile, SCRIPTS_PATH } from "./host";
+import { BOOT_PATH, type HostFile } from "./host";
 
-const SCRIPTS = join(__dirname, "..", "scripts");
+/** Absolute path of the folder with every script. */
+export const SCRIPTS = join(__dirname, "..", "scripts");
+
+/**
+ * The folders of scripts/ that make up the archive of scripts: what runs on a host once it has
+ * booted. One archive serves every role and both platforms.
+ */
+export const ARCHIVED_SCRIPTS = ["host", "load-balancer", "web", "database"] as const;
 
 function script(source: string, path: string): HostFile {
   return {
-    path: `${SCRIPTS_PATH}/${path}`,
+    path: `${BOOT_PATH}/${path}`,
     content: readFileSync(join(SCRIPTS, source), "utf8"),
     permissions: "0755",
   };
 }
 
-/** The scripts of one folder of scripts/, under the same names on the host. */
-export function scriptsOf(folder: string): HostFile[] {
-  return readdirSync(join(SCRIPTS, folder))
-    .filter((name) => name.endsWith(".sh"))
-    .sort()
-    .map((name) => script(`${folder}/${name}`, `${folder}/${name}`));
-}
-
-/** The platform interface: one name on every host, one implementation for each platform. */
-export function platformScript(platform: string): HostFile {
-  return script(`platform/${platform}.sh`, "platform.sh");
+/**
+ * The scripts that user-data brings itself: enough to fetch the others. The platform interface has
+ * one name on every host, and one implementation for each platform.
+ */
+export function bootScripts(platform: string): HostFile[] {
+  return [
+    script(`platform/${platform}.sh`, "platform.sh"),
+    script("boot/boot.sh", "boot/boot.sh"),
+    script("boot/fetch-archive.sh", "boot/fetch-archive.sh"),
+  ];
 }

@@ -1,14 +1,12 @@
 import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { envFile } from "./env-file";
-import { type RoleContent, textFile } from "./host";
+import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
+import { CURRENT_RELEASE } from "./release";
 
 /** Local ports of a web server behind which HAProxy follows the database's roles. */
 const WRITE_PORT = 3306;
 const READ_PORT = 3307;
-
-/** The unpacked release that serves; a link that changes in one step. */
-const CURRENT_RELEASE = "/srv/app/current";
 
 /** The account of the app, on every database host. */
 const DATABASE_USER = "app";
@@ -76,19 +74,7 @@ ${servers("readable", " backup")}
 }
 
 function nginxConfiguration(topology: Topology): string {
-  const { app } = topology.settings;
   const loadBalancers = hostsOf(topology, "load-balancer");
-  const staticFiles =
-    app.staticDirectory === undefined
-      ? ""
-      : `
-    location /static/ {
-      alias ${CURRENT_RELEASE}/${app.staticDirectory.replace(/\/+$/, "")}/;
-      expires 1h;
-      add_header X-Content-Type-Options nosniff always;
-      add_header X-Served-By $hostname always;
-    }
-`;
   return `# Nginx in front of the app (https://nginx.org/en/docs/).
 user www-data;
 worker_processes auto;
@@ -131,39 +117,32 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
   gzip_min_length 1024;
   gzip_types text/css text/plain text/javascript application/javascript application/json image/svg+xml;
 
-  upstream app {
-    # One server: to set it aside after a failure would answer 502 while it is already back.
-    server 127.0.0.1:${app.port} max_fails=0;
-    keepalive 32;
-    keepalive_timeout 60s;
-  }
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-For $remote_addr;
+  proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;
+  proxy_set_header X-Request-Id $http_x_request_id;
+  proxy_connect_timeout 2s;
+  proxy_send_timeout 25s;
+  # Repeating a request is the load balancer's decision; it has other servers to ask.
+  proxy_next_upstream off;
+
+  # Where the app listens, and what of the site Nginx serves itself, comes with the app's release.
+  include ${CURRENT_RELEASE}/nginx/http/*.conf;
 
   server {
     listen ${PORTS.http} default_server;
     server_name _;
-${staticFiles}
-    location / {
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;
-      proxy_set_header X-Request-Id $http_x_request_id;
-      proxy_connect_timeout 2s;
-      proxy_read_timeout 25s;
-      proxy_send_timeout 25s;
-      # Repeating a request is the load balancer's decision; it has other servers to ask.
-      proxy_next_upstream off;
-    }
+    # Until there is a release, nothing is.
+    root /nonexistent;
+    include ${CURRENT_RELEASE}/nginx/server/*.conf;
   }
 }
 `;
 }
 
-function appUnit(topology: Topology): string {
-  const { app } = topology.settings;
-  return `[Unit]
+const APP_UNIT = `[Unit]
 Description=The app
 After=network.target haproxy.service
 # Restarted for as long as it takes.
@@ -171,10 +150,11 @@ StartLimitIntervalSec=0
 
 [Service]
 EnvironmentFile=/etc/cluster/app.env
+EnvironmentFile=${CURRENT_RELEASE}/app.env
 Environment=DATABASE_PASSWORD_FILE=%d/database-password
 LoadCredential=database-password:/run/cluster/secrets/mysql-app-password
-WorkingDirectory=${CURRENT_RELEASE}
-ExecStart=${app.command}
+WorkingDirectory=${CURRENT_RELEASE}/app
+ExecStart=${CURRENT_RELEASE}/start
 Restart=always
 RestartSec=500ms
 TimeoutStopSec=15s
@@ -206,30 +186,26 @@ SystemCallFilter=@system-service
 [Install]
 WantedBy=multi-user.target
 `;
-}
 
 /** Nginx in front of the app, and the way from the app to the database. */
-export function webContent(topology: Topology, host: TopologyHost, release: string): RoleContent {
-  const { app, database } = topology.settings;
+export function webContent(topology: Topology, host: TopologyHost): RoleContent {
+  const { database } = topology.settings;
   return {
-    packages: ["haproxy", "nginx", "nodejs"],
+    packages: ["haproxy", "nginx", "nodejs", "socat"],
     files: [
       textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
       textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),
-      textFile("/etc/systemd/system/app.service", appUnit(topology)),
+      textFile("/etc/systemd/system/app.service", APP_UNIT),
       textFile(
         "/etc/cluster/app.env",
         envFile({
           HOST: "127.0.0.1",
-          PORT: String(app.port),
           HOST_NAME: host.name,
           DATABASE_WRITE_ADDRESS: `127.0.0.1:${WRITE_PORT}`,
           DATABASE_READ_ADDRESS: `127.0.0.1:${READ_PORT}`,
           DATABASE_NAME: database.name,
           DATABASE_USER,
           DATABASE_CA_FILE: "/etc/cluster/certificate-authority.pem",
-          NODE_ENV: "production",
-          ...app.environment,
         }),
       ),
       textFile(
@@ -242,14 +218,13 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
-ExecStart=/opt/cluster/web/set-up-app.sh
+ExecStart=${SCRIPTS_PATH}/web/set-up-app.sh
 Restart=on-failure
 RestartSec=1
 `,
       ),
     ],
     facts: {
-      APP_RELEASE: release,
       DATABASE_HOSTS: hostsOf(topology, "database")
         .map((database) => database.address)
         .join(" "),

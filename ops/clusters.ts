@@ -1,43 +1,25 @@
-import clusters from "../cluster.config";
-import { checkClusters } from "../stacks/check";
+import { readFileSync } from "node:fs";
 import { type LocalNames, localNames } from "../stacks/local/names";
 import { stackNames } from "../stacks/names";
-import { type ClusterSettings, SettingsError } from "../topology/settings";
+import {
+  type ClusterSettings,
+  type ClusterSettingsInput,
+  parseClusters,
+  SettingsError,
+} from "../topology/settings";
 import { buildTopology, type Topology } from "../topology/topology";
-import { PROJECT } from "./run";
 
-/** A cluster that is to run, or runs, as stack `local` or `local-<name>`. */
-export interface LocalCluster {
-  /** Name of the stack. */
+/** A cluster as one of its stacks places it. */
+export interface Cluster {
+  /** Name of the stack, for example `local` or `aws-shop`. */
   readonly stack: string;
-  readonly names: LocalNames;
   readonly settings: ClusterSettings;
   readonly topology: Topology;
 }
 
-/** All clusters of cluster.config.ts, as local stacks. */
-export function localClusters(): LocalCluster[] {
-  return checkClusters(clusters, PROJECT).map((settings, index) => ({
-    stack: stackNames(settings, index).local,
-    names: localNames(settings.name),
-    settings,
-    topology: buildTopology(settings),
-  }));
-}
-
-/**
- * The cluster of a stack.
- *
- * @throws Error naming the stacks there are
- */
-export function localCluster(stack: string): LocalCluster {
-  const all = localClusters();
-  const found = all.find((cluster) => cluster.stack === stack);
-  if (found === undefined) {
-    const known = all.map((cluster) => cluster.stack).join(", ");
-    throw new OperatorError(`There is no local stack "${stack}"; there are: ${known}.`);
-  }
-  return found;
+/** A cluster that is to run, or runs, as stack `local` or `local-<name>`. */
+export interface LocalCluster extends Cluster {
+  readonly names: LocalNames;
 }
 
 /** Something that only the operator can put right; its message is all he needs. */
@@ -51,4 +33,75 @@ export class OperatorError extends Error {
 /** Whether an error's message alone tells the operator what to do. */
 export function isForOperator(error: unknown): error is Error {
   return error instanceof OperatorError || error instanceof SettingsError;
+}
+
+/**
+ * The settings of all clusters: those of cluster.config.ts, or of the JSON file which the environment
+ * variable CLUSTERS names, as the drill and the tests have it.
+ */
+export function clusterSettings(): ClusterSettingsInput[] {
+  const file = process.env.CLUSTERS;
+  return file === undefined
+    ? require("../cluster.config").default
+    : JSON.parse(readFileSync(file, "utf8"));
+}
+
+interface Stack extends Cluster {
+  readonly platform: "aws" | "local";
+}
+
+function stacks(): Stack[] {
+  return parseClusters(clusterSettings()).flatMap((settings, index) => {
+    const names = stackNames(settings, index);
+    const topology = buildTopology(settings);
+    return (["local", "aws"] as const).map((platform) => ({
+      stack: names[platform],
+      platform,
+      settings,
+      topology,
+    }));
+  });
+}
+
+function stackNamed(name: string, among: readonly Stack[]): Stack {
+  const found = among.find(({ stack }) => stack === name);
+  if (found === undefined) {
+    const known = among.map(({ stack }) => stack).join(", ");
+    throw new OperatorError(`There is no stack "${name}"; there are: ${known}.`);
+  }
+  return found;
+}
+
+function asLocal(stack: Stack): LocalCluster {
+  return { ...stack, names: localNames(stack.settings.name) };
+}
+
+/**
+ * The cluster of a stack, and where the stack places it.
+ *
+ * @throws OperatorError naming the stacks there are
+ */
+export function clusterOf(stack: string): Stack {
+  return stackNamed(stack, stacks());
+}
+
+/** All clusters, as local stacks. */
+export function localClusters(): LocalCluster[] {
+  return stacks()
+    .filter(({ platform }) => platform === "local")
+    .map(asLocal);
+}
+
+/**
+ * The cluster of a local stack.
+ *
+ * @throws OperatorError naming the local stacks there are
+ */
+export function localCluster(stack: string): LocalCluster {
+  return asLocal(
+    stackNamed(
+      stack,
+      stacks().filter(({ platform }) => platform === "local"),
+    ),
+  );
 }

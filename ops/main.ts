@@ -4,14 +4,17 @@ import { CommandFailed, surviveInterrupts, wasInterrupted } from "./run";
 /** Exit code of a program that was interrupted. */
 const INTERRUPTED = 130;
 
-/** Runs a command of ours: errors come out as lines, not as stacks, and as an exit code. */
-export async function main(name: string, command: () => Promise<void>): Promise<void> {
+/**
+ * Runs a command of ours: errors come out as lines, not as stacks, and as an exit code. Otherwise the
+ * exit code is the number that the command returns, or 0.
+ */
+export async function main(name: string, command: () => Promise<unknown>): Promise<void> {
   surviveInterrupts();
   // Until it is known to have gone well.
   process.exitCode = 1;
   try {
-    await command();
-    process.exitCode = 0;
+    const result = await command();
+    process.exitCode = typeof result === "number" ? result : 0;
   } catch (error) {
     if (isForOperator(error)) {
       console.error(error.message);

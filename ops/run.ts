@@ -22,6 +22,17 @@ interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Whether the output is wanted as the result instead of on the terminal. */
   readonly capture?: boolean;
+  /** What it reads on its standard input; default nothing. */
+  readonly input?: string;
+  /** Whether an exit code other than 0 is a result as well, and no error. */
+  readonly attempt?: boolean;
+}
+
+interface Finished {
+  readonly exitCode: number;
+  /** What it printed, where that was asked for. */
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 let interrupted = false;
@@ -41,28 +52,39 @@ export function wasInterrupted(): boolean {
   return interrupted;
 }
 
-/** Runs a command in the project's folder and returns what it printed, if that was asked for. */
-function run(
+/**
+ * Runs a command in the project's folder.
+ *
+ * @throws CommandFailed when it ends with another code than 0, unless that was asked for
+ */
+export function run(
   command: string,
   args: readonly string[],
-  { environment = {}, capture = false }: RunOptions = {},
-): Promise<string> {
+  { environment = {}, capture = false, input, attempt = false }: RunOptions = {},
+): Promise<Finished> {
   return new Promise((resolve, reject) => {
+    const errors = capture && attempt ? "pipe" : "inherit";
     const child = spawn(command, args, {
       cwd: PROJECT,
       env: { ...process.env, ...environment },
-      stdio: ["ignore", capture ? "pipe" : "inherit", "inherit"],
+      stdio: [input === undefined ? "ignore" : "pipe", capture ? "pipe" : "inherit", errors],
     });
-    let output = "";
+    let [stdout, stderr] = ["", ""];
     child.stdout?.on("data", (chunk) => {
-      output += chunk;
+      stdout += chunk;
+    });
+    child.stderr?.on("data", (chunk) => {
+      stderr += chunk;
     });
     child.on("error", reject);
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(input);
     child.on("close", (code) => {
-      if (code === 0) {
-        resolve(output);
+      const exitCode = code ?? 1;
+      if (exitCode === 0 || attempt) {
+        resolve({ exitCode, stdout, stderr });
       } else {
-        reject(new CommandFailed([command, ...args].join(" "), code ?? 1));
+        reject(new CommandFailed([command, ...args].join(" "), exitCode));
       }
     });
   });
@@ -73,8 +95,8 @@ export function runScript(
   name: string,
   args: readonly string[],
   facts: ScriptFacts,
-  options: Pick<RunOptions, "capture"> = {},
-): Promise<string> {
+  options: Pick<RunOptions, "capture" | "attempt"> = {},
+): Promise<Finished> {
   const script = join("scripts", "local", `${name}.sh`);
   return run("bash", [script, ...args], { ...options, environment: facts });
 }

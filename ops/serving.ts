@@ -1,4 +1,5 @@
 import { get } from "node:http";
+import { LOAD_BALANCER_HEALTH_PATH } from "../hosts/load-balancer";
 import { PORTS } from "../topology/flows";
 import { hostsOf } from "../topology/topology";
 import type { LocalCluster } from "./clusters";
@@ -9,7 +10,7 @@ export type ObservedRole = "primary" | "replica" | "none";
 
 /** What can be seen of a cluster from outside. */
 export interface Observation {
-  /** Status of the app's health path through the load balancer; `undefined` without an answer. */
+  /** Status of the load balancer's own health; `undefined` without an answer. */
   readonly status: number | undefined;
   readonly databases: ReadonlyMap<string, ObservedRole>;
 }
@@ -68,7 +69,7 @@ function statusOf(url: string): Promise<number | undefined> {
 async function observe({ names, settings, topology }: LocalCluster): Promise<Observation> {
   const databases = hostsOf(topology, "database").map(({ name, address }) => `${name}=${address}`);
   const [status, roles] = await Promise.all([
-    statusOf(`http://127.0.0.1:${settings.localPort}${settings.app.healthPath}`),
+    statusOf(`http://127.0.0.1:${settings.localPort}${LOAD_BALANCER_HEALTH_PATH}`),
     runScript(
       "observe",
       [],
@@ -80,7 +81,7 @@ async function observe({ names, settings, topology }: LocalCluster): Promise<Obs
       { capture: true },
     ),
   ]);
-  return { status, databases: parseRoles(roles) };
+  return { status, databases: parseRoles(roles.stdout) };
 }
 
 /**

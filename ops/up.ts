@@ -1,11 +1,14 @@
 import { renderHosts } from "../hosts/render";
 import { memoryOf, packagesOf } from "../stacks/local/hosts";
+import { packRelease } from "../stacks/release";
 import { type LocalCluster, localCluster, OperatorError } from "./clusters";
 import { installMissing } from "./install";
 import { hasInterface, lookAtMachine } from "./machine";
 import { main } from "./main";
+import { release } from "./operations/release";
+import { localPlatform } from "./platform/local";
 import { type Demand, problemsOf } from "./preflight";
-import { runCdktf, runScript } from "./run";
+import { PROJECT, runCdktf, runScript } from "./run";
 import { missingToServe, type Observation, waitUntilServing } from "./serving";
 
 /** Long enough for databases to be initialised and cloned on a slow machine. */
@@ -25,7 +28,7 @@ function demandOf({ names, settings, topology }: LocalCluster): Demand {
 
 /** Packages of the hosts; the release has no part in them. */
 function hostPackages({ topology }: LocalCluster): string {
-  return packagesOf(renderHosts(topology, { platform: "local", release: "" }));
+  return packagesOf(renderHosts(topology, { platform: "local", scripts: "" }));
 }
 
 async function prepareMachine(cluster: LocalCluster): Promise<void> {
@@ -52,6 +55,17 @@ function report({ stack, names, settings, topology }: LocalCluster, seen: Observ
   say(`  remove the cluster       npm run down${option}`);
 }
 
+/** Terraform gives a cluster its first release; an app that has changed since is released here. */
+async function releaseIfChanged({ names, settings, topology }: LocalCluster): Promise<void> {
+  const platform = localPlatform(names.project);
+  const archive = packRelease(PROJECT, settings.app);
+  const [current] = await platform.releases();
+  if (current !== archive.sha256) {
+    say(`the app has changed: releasing ${archive.sha256.slice(0, 12)}, one web server at a time`);
+    await release(topology, platform, archive, (line) => say(`  ${line}`));
+  }
+}
+
 async function up(stack = "local"): Promise<void> {
   const started = Date.now();
   const cluster = localCluster(stack);
@@ -63,6 +77,8 @@ async function up(stack = "local"): Promise<void> {
   });
   await runScript("image", [], { ...project, DWI_PACKAGES: hostPackages(cluster) });
   await runCdktf("deploy", stack, "--auto-approve");
+
+  await releaseIfChanged(cluster);
 
   say("waiting until the cluster serves");
   const seen = await waitUntilServing(cluster, SERVING_SECONDS, say);

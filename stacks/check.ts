@@ -10,12 +10,12 @@ import {
 import { buildTopology } from "../topology/topology";
 import { missingPaths } from "./release";
 
-/** A release's name is as long as any other, so this one measures user-data as well as any. */
-const ANY_RELEASE = "0".repeat(64);
+/** An archive's name is as long as any other, so this one measures user-data as well as any. */
+const ANY_ARCHIVE = "0".repeat(64);
 
 /** What is wrong with settings that only the project and the rendered hosts can tell. */
 function problemsOf(project: string, cluster: ClusterSettings, index: number): Problem[] {
-  const hosts = renderHosts(buildTopology(cluster), { platform: "aws", release: ANY_RELEASE });
+  const hosts = renderHosts(buildTopology(cluster), { platform: "aws", scripts: ANY_ARCHIVE });
   return [
     ...missingPaths(project, cluster.app).map(({ setting, path }) => ({
       path: `clusters[${index}].app.${setting}`,
@@ -25,11 +25,7 @@ function problemsOf(project: string, cluster: ClusterSettings, index: number): P
     ...oversizedUserData(hosts).map(({ host, bytes }) => ({
       path: `clusters[${index}]`,
       got: `user-data of ${bytes} bytes, compressed, for ${host}`,
-      wanted: `at most ${USER_DATA_LIMIT}, which is what EC2 takes: ${
-        host.startsWith("web-")
-          ? "shorten app.environment or app.command"
-          : "fewer web servers or replicas, or shorter names"
-      }`,
+      wanted: `at most ${USER_DATA_LIMIT}, which is what EC2 takes: fewer web servers or replicas, or shorter names`,
     })),
   ];
 }

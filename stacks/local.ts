@@ -10,17 +10,19 @@ import type { Construct } from "constructs";
 import { renderHosts } from "../hosts/render";
 import { PORTS } from "../topology/flows";
 import { hostsOf, ROLES, type Topology } from "../topology/topology";
+import type { Archive } from "./archive";
 import { type FileSource, StackFiles } from "./local/files";
 import { memoryOf, packagesOf } from "./local/hosts";
 import { localNames } from "./local/names";
-import type { Release } from "./release";
 import { keepStateInFile } from "./state";
 import { requireTerraform } from "./terraform-version";
 
 export interface LocalStackProps {
   readonly topology: Topology;
-  /** The app's archive, already built: it is pushed to the web servers. */
-  readonly release: Release;
+  /** The archive of scripts that hosts run. */
+  readonly scripts: Archive;
+  /** The cluster's first release. Later ones are the operator's matter. */
+  readonly release: Archive;
 }
 
 const SCRIPTS = join(__dirname, "..", "scripts");
@@ -89,23 +91,22 @@ function onDestroy(part: string): LocalExecProvisioner {
 export class LocalStack extends TerraformStack {
   private readonly project: string;
 
-  constructor(scope: Construct, id: string, { topology, release }: LocalStackProps) {
+  constructor(scope: Construct, id: string, { topology, scripts, release }: LocalStackProps) {
     super(scope, id);
     const { clusterName, network, settings } = topology;
-    const hosts = renderHosts(topology, { platform: "local", release: release.sha256 });
+    const hosts = renderHosts(topology, { platform: "local", scripts: scripts.sha256 });
     const { project, bridge } = localNames(clusterName);
     this.project = project;
     const packages = packagesOf(hosts);
     const gateway = `${network.gateway}/${network.prefixLength}`;
-    const scripts = readdirSync(join(SCRIPTS, "local"))
+    const ownScripts = readdirSync(join(SCRIPTS, "local"))
       .filter((name) => name.endsWith(".sh"))
       .map((name) => `local/${name}`);
-    const releaseFile = `release/${release.sha256}.tar.gz`;
 
     keepStateInFile(this);
     requireTerraform(this);
     const fileEntries: Array<[string, FileSource]> = [
-      ...[...scripts, EMPTY_SERVER].map((name): [string, FileSource] => [
+      ...[...ownScripts, EMPTY_SERVER].map((name): [string, FileSource] => [
         `scripts/${name}`,
         { copyOf: join(SCRIPTS, name) },
       ]),
@@ -113,7 +114,10 @@ export class LocalStack extends TerraformStack {
         `user-data/${name}`,
         { content: userData },
       ]),
-      [releaseFile, { copyOf: release.file }],
+      ...[scripts, release].map(({ name, file }): [string, FileSource] => [
+        `archives/${name}`,
+        { copyOf: file },
+      ]),
     ];
     new StackFiles(this, "files", Object.fromEntries(fileEntries));
 
@@ -169,6 +173,7 @@ export class LocalStack extends TerraformStack {
         recipe: recipe("local/foundation.sh"),
         gateway,
         secrets: secrets.join(" "),
+        scripts: scripts.sha256,
         unfinished: this.unfinished("foundation"),
       },
       provisioners: [
@@ -179,6 +184,8 @@ export class LocalStack extends TerraformStack {
             DWI_GATEWAY: gateway,
             DWI_ROLES: ROLES.join(" "),
             DWI_SECRETS: secrets.join(" "),
+            DWI_SCRIPTS: scripts.name,
+            DWI_RELEASE: release.name,
           }),
         ),
       ],
@@ -193,7 +200,6 @@ export class LocalStack extends TerraformStack {
               address: `${address}/${network.prefixLength}`,
               memory: String(memoryOf(settings, role)),
               user_data: sha256(userData),
-              release: role === "web" ? release.sha256 : "",
               volume: role === "database" ? name : "",
             },
           ]),
@@ -204,7 +210,6 @@ export class LocalStack extends TerraformStack {
         host: terraform(`${hostResource.fqn}[each.key].id`),
         memory: terraform("each.value.memory"),
         user_data: terraform("each.value.user_data"),
-        release: terraform("each.value.release"),
         unfinished: this.unfinished(terraform("each.key")),
       },
       provisioners: [
@@ -218,8 +223,6 @@ export class LocalStack extends TerraformStack {
             DWI_MEMORY: terraform("each.value.memory"),
             DWI_PACKAGES: packages,
             DWI_USER_DATA: `user-data/${terraform("each.key")}`,
-            DWI_RELEASE: terraform("each.value.release"),
-            DWI_RELEASE_FILE: releaseFile,
             DWI_VOLUME: terraform("each.value.volume"),
           }),
         ),

@@ -1,29 +1,9 @@
-import { createHash } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
-import { create } from "tar";
+import { releaseFiles } from "../hosts/release";
 import type { ClusterSettings } from "../topology/settings";
-
-/** The app as web servers fetch it: a .tar.gz, the same bytes for the same sources. */
-export interface Release {
-  /** SHA-256 of the archive, hexadecimal; also its name. */
-  readonly sha256: string;
-  /** Absolute path of the archive on this machine. */
-  readonly file: string;
-}
-
-/** Archives are kept under this folder of the project, which git ignores. */
-const CACHE = join(".cache", "releases");
+import { type Archive, pack } from "./archive";
 
 /** What never belongs into a release. */
 const LEFT_OUT = /(^|\/)(\.git|\.DS_Store)$/;
@@ -81,37 +61,19 @@ export function missingPaths(project: string, app: ClusterSettings["app"]): Miss
 }
 
 /**
- * Packs the app. Owners, times and order are fixed, so that a release changes only when the app
- * does.
+ * Packs a release: the app in its folder `app`, and beside it what the settings say of it.
  *
  * @param project absolute path of the project
  * @throws Error when the bundle does not build; the message is esbuild's
  */
-export function packRelease(project: string, app: ClusterSettings["app"]): Release {
-  const cache = join(project, CACHE);
-  mkdirSync(cache, { recursive: true });
-  const workspace = mkdtempSync(join(cache, "packing-"));
-  try {
-    const content = join(workspace, "content");
-    mkdirSync(content);
-    collect(project, app, content);
-    const archive = join(workspace, "release.tar.gz");
-    create(
-      {
-        cwd: content,
-        file: archive,
-        gzip: true,
-        mtime: new Date(0),
-        portable: true,
-        sync: true,
-      },
-      ["."],
-    );
-    const sha256 = createHash("sha256").update(readFileSync(archive)).digest("hex");
-    const file = join(cache, `${sha256}.tar.gz`);
-    renameSync(archive, file);
-    return { sha256, file };
-  } finally {
-    rmSync(workspace, { recursive: true, force: true });
-  }
+export function packRelease(project: string, app: ClusterSettings["app"]): Archive {
+  return pack(project, "releases", (folder) => {
+    const target = join(folder, "app");
+    mkdirSync(target);
+    collect(project, app, target);
+    for (const { path, content, permissions } of releaseFiles(app)) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), content, { mode: Number.parseInt(permissions, 8) });
+    }
+  });
 }

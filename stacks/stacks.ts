@@ -6,6 +6,7 @@ import { checkClusters } from "./check";
 import { LocalStack } from "./local";
 import { stackNames } from "./names";
 import { packRelease } from "./release";
+import { packScripts } from "./scripts";
 
 /**
  * Declares and synthesizes both stacks of every cluster.
@@ -23,12 +24,13 @@ export function synthesize(
   // Terraform itself checks its version (required_version in every stack), and asking it at each
   // synthesis takes longer than much of the rest of it.
   const app = new App({ outdir, skipValidation: true, stackTraces: false });
+  const scripts = packScripts(project);
   parsed.forEach((cluster, index) => {
     const names = stackNames(cluster, index);
     const topology = buildTopology(cluster);
     const release = packRelease(project, cluster.app);
-    new LocalStack(app, names.local, { topology, release });
-    new AwsStack(app, names.aws, { topology, release });
+    new LocalStack(app, names.local, { topology, scripts, release });
+    new AwsStack(app, names.aws, { topology, scripts, release });
   });
   app.synth();
   return app;

@@ -107,6 +107,11 @@ const app = z.strictObject({
   healthPath: urlPath
     .default("/readyz")
     .describe("Path that answers 200 when the app can serve; the load balancer asks it."),
+  responseTimeout: whole(1, 300, "seconds")
+    .default(10)
+    .describe(
+      "How long the app may take to answer, seconds. A web server that is silent for as long is given up, and a request that can be repeated is repeated on another.",
+    ),
   staticDirectory: relativeFolder
     .optional()
     .describe("Folder inside the app's that Nginx serves itself at /static/. Left out: none."),

@@ -9,14 +9,15 @@ interface Own {
   term: number;
   primary: string;
   source: string;
-  replication: "running" | "stopped";
+  replication: "running" | "failed" | "stopped";
   held: "held" | "free";
   backing: "backed" | "alone";
+  space: "room" | "full";
 }
 
 interface Peer extends Pick<Own, "state" | "door" | "term" | "primary"> {
   number: number;
-  relation: "same" | "ahead" | "behind" | "diverged" | "purged" | "unknown";
+  relation: "same" | "ahead" | "behind" | "diverged" | "strayed" | "purged" | "unknown";
 }
 
 /** Case by case: this host is database-<number>, and its own state and its peers' are given. */
@@ -39,6 +40,7 @@ function ownLine(number: number, own: Partial<Own>): string {
     own.replication ?? "stopped",
     own.held ?? "free",
     own.backing ?? "backed",
+    own.space ?? "room",
   ].join(",");
 }
 
@@ -292,7 +294,13 @@ const CASES: readonly Case[] = [
     when: "closed primary, a peer open with a newer term, and we hold more",
     own: replica,
     peers: [{ door: "open", term: 2, primary: "database-2", relation: "diverged" }],
-    word: "errant",
+    word: "set-aside",
+  },
+  {
+    when: "closed primary, a peer open with a newer term, and we hold all it has and more",
+    own: replica,
+    peers: [{ door: "open", term: 2, primary: "database-2", relation: "behind" }],
+    word: "set-aside",
   },
   {
     when: "closed primary held by a person, a peer open with a newer term",
@@ -448,6 +456,106 @@ const CASES: readonly Case[] = [
     peers: [{ ...primary1, relation: "behind" }],
     word: "errant",
   },
+  {
+    when: "replica, running, written to by itself",
+    number: 2,
+    own: following,
+    peers: [{ ...primary1, relation: "strayed" }],
+    word: "set-aside",
+  },
+  {
+    when: "replica, after a restart, written to by itself",
+    number: 2,
+    own: replica,
+    peers: [{ ...primary1, relation: "strayed" }],
+    word: "set-aside",
+  },
+  {
+    when: "replica, written to by itself, no primary",
+    number: 2,
+    own: following,
+    peers: [{ ...primary1, door: "closed", relation: "strayed" }],
+    word: "wait-for-primary",
+  },
+  {
+    when: "replica, what arrives does not fit its data",
+    number: 2,
+    own: { ...following, replication: "failed" },
+    peers: [{ ...primary1, relation: "ahead" }],
+    word: "clone",
+  },
+  {
+    when: "replica, what arrives does not fit its data, and it holds more than the primary",
+    number: 2,
+    own: { ...following, replication: "failed" },
+    peers: [{ ...primary1, relation: "diverged" }],
+    word: "errant",
+  },
+  {
+    when: "replica, what arrives does not fit its data, no primary",
+    number: 2,
+    own: { ...following, replication: "failed" },
+    peers: [gone],
+    word: "wait-for-primary",
+  },
+  {
+    when: "replica, no room",
+    number: 2,
+    own: { ...following, space: "full" },
+    peers: [primary1],
+    word: "follow",
+  },
+
+  // No room for more.
+  {
+    when: "open primary, no room",
+    own: { ...replica, door: "open", space: "full" },
+    peers: [replica],
+    word: "wait-for-space",
+  },
+  {
+    when: "open primary, no room, its replica away",
+    own: { ...replica, door: "open", space: "full" },
+    peers: [gone],
+    word: "wait-for-space",
+  },
+  {
+    when: "ready primary, no room",
+    own: { ...replica, door: "ready", space: "full" },
+    peers: [replica],
+    word: "wait-for-space",
+  },
+  {
+    when: "ready primary, no room, its replica away",
+    own: { ...replica, door: "ready", space: "full" },
+    peers: [gone],
+    word: "wait-for-space",
+  },
+  {
+    when: "ready primary, room again, its replica away",
+    own: { ...replica, door: "ready" },
+    peers: [gone],
+    word: "reopen",
+  },
+  {
+    when: "closed primary, no room",
+    own: { ...replica, space: "full" },
+    peers: [replica],
+    word: "ready",
+  },
+  {
+    when: "closed primary, no room, its replica away",
+    own: { ...replica, space: "full" },
+    peers: [gone],
+    word: "wait-for-peers",
+  },
+  {
+    when: "ready primary, no room, a peer open with a newer term",
+    own: { ...replica, door: "ready", space: "full" },
+    peers: [{ door: "open", term: 2, primary: "database-2" }],
+    word: "close",
+  },
+
   {
     when: "replica, not compared",
     number: 2,

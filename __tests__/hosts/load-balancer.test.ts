@@ -28,9 +28,16 @@ test("active-passive keeps the first and has the others stand by", () => {
   ]);
 });
 
-test("health is asked of the app, on the path its settings name", () => {
-  const text = configuration({ app: { directory: "app", healthPath: "/up" } });
-  expect(text).toContain("http-check send meth GET uri /up ");
+test("health is asked of the app, on the path that its release leads to it", () => {
+  expect(configuration()).toContain("http-check send meth GET uri /.cluster/health ");
+});
+
+test("that path is no visitor's", () => {
+  expect(configuration()).toContain("http-request deny deny_status 404 if { path_beg /.cluster/ }");
+});
+
+test("a web server may be silent for as long as the settings say", () => {
+  expect(configuration({ app: { responseTimeout: 60 } })).toContain("\n  timeout server 60s\n");
 });
 
 test("a write is repeated only when the client made it safe to repeat", () => {

@@ -3,8 +3,8 @@ import { type Placement, renderHosts } from "../../hosts/render";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, type Topology } from "../../topology/topology";
 
-/** Stands for the app's release, so that what is rendered does not change with the app. */
-export const RELEASE = "0123456789abcdef".repeat(4);
+/** Stands for the archive of scripts, so that what is rendered does not change with them. */
+export const SCRIPTS = "0123456789abcdef".repeat(4);
 
 /** The topology of a cluster named demo with the given settings. */
 export function topologyOf(settings: Partial<ClusterSettingsInput> = {}): Topology {
@@ -17,7 +17,7 @@ export function hostOf(
   settings: Partial<ClusterSettingsInput> = {},
   platform: Placement["platform"] = "local",
 ): Host {
-  const host = renderHosts(topologyOf(settings), { platform, release: RELEASE }).find(
+  const host = renderHosts(topologyOf(settings), { platform, scripts: SCRIPTS }).find(
     (candidate) => candidate.name === name,
   );
   if (host === undefined) {

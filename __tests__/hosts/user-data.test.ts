@@ -2,15 +2,16 @@ import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import { parse } from "yaml";
 import { envFile } from "../../hosts/env-file";
+import type { Host } from "../../hosts/host";
 import { oversizedUserData, renderHosts } from "../../hosts/render";
 import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "../../hosts/user-data";
-import { fileOf, hostOf, RELEASE, topologyOf } from "./rendered";
+import { fileOf, hostOf, SCRIPTS, topologyOf } from "./rendered";
 
 const both = (settings: Parameters<typeof topologyOf>[0] = {}) => {
   const topology = topologyOf(settings);
   return {
-    aws: renderHosts(topology, { platform: "aws", release: RELEASE }),
-    local: renderHosts(topology, { platform: "local", release: RELEASE }),
+    aws: renderHosts(topology, { platform: "aws", scripts: SCRIPTS }),
+    local: renderHosts(topology, { platform: "local", scripts: SCRIPTS }),
   };
 };
 
@@ -85,10 +86,10 @@ describe("size", () => {
     const noise = Array.from({ length: 700 }, (_, index) =>
       createHash("sha256").update(String(index)).digest("base64url"),
     ).join("");
-    const { aws } = both({ app: { directory: "other", environment: { NOISE: noise } } });
-    expect(oversizedUserData(aws)).toEqual([
-      { host: "web-1", bytes: expect.any(Number) },
-      { host: "web-2", bytes: expect.any(Number) },
+    const [host] = both().aws;
+    const large = { ...(host as Host), name: "large", userData: noise };
+    expect(oversizedUserData([host as Host, large])).toEqual([
+      { host: "large", bytes: expect.any(Number) },
     ]);
   });
 });
@@ -102,8 +103,8 @@ describe("facts", () => {
     }
   });
 
-  test("tell a web server its release", () => {
-    expect(fileOf(hostOf("web-1"), "/etc/cluster/host.env")).toContain(`APP_RELEASE='${RELEASE}'`);
+  test("tell a host its scripts", () => {
+    expect(fileOf(hostOf("web-1"), "/etc/cluster/host.env")).toContain(`SCRIPTS='${SCRIPTS}'`);
   });
 
   test.each([["it's"], ["back\\slash"], ["two\nlines"]])("an env file refuses %j", (value) => {

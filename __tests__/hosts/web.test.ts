@@ -11,15 +11,13 @@ describe("Nginx", () => {
     expect(text.match(/set_real_ip_from .*/g)).toEqual(["set_real_ip_from 10.90.0.4;"]);
   });
 
-  test("serves the app's static folder itself, where there is one", () => {
-    const own = { app: { directory: "other", port: 8081 } };
-    expect(fileOf(hostOf("web-1"), nginx)).toContain("alias /srv/app/current/public/;");
-    expect(fileOf(hostOf("web-1", own), nginx)).not.toContain("/static/");
-  });
-
-  test("forwards to the app's port", () => {
-    const text = fileOf(hostOf("web-1", { app: { directory: "other", port: 8081 } }), nginx);
-    expect(text).toContain("server 127.0.0.1:8081 ");
+  test("takes what the app's release says of it, and serves nothing without one", () => {
+    const text = fileOf(hostOf("web-1"), nginx);
+    expect(text.match(/include \/srv.*/g)).toEqual([
+      "include /srv/app/current/nginx/http/*.conf;",
+      "include /srv/app/current/nginx/server/*.conf;",
+    ]);
+    expect(text).toContain("root /nonexistent;");
   });
 });
 
@@ -76,38 +74,31 @@ describe("the way to the database", () => {
 
 describe("the app", () => {
   test("is told where everything is, and of its password only the place", () => {
-    const host = hostOf("web-2", { app: { directory: "other", environment: { COLOUR: "a b" } } });
+    const host = hostOf("web-2");
     expect(fileOf(host, "/etc/cluster/app.env").trim().split("\n")).toEqual([
       "HOST='127.0.0.1'",
-      "PORT='3000'",
       "HOST_NAME='web-2'",
       "DATABASE_WRITE_ADDRESS='127.0.0.1:3306'",
       "DATABASE_READ_ADDRESS='127.0.0.1:3307'",
       "DATABASE_NAME='app'",
       "DATABASE_USER='app'",
       "DATABASE_CA_FILE='/etc/cluster/certificate-authority.pem'",
-      "NODE_ENV='production'",
-      "COLOUR='a b'",
     ]);
     expect(fileOf(host, unit)).toContain("LoadCredential=database-password:/run/");
   });
 
   test("cannot be given another value for what the host tells it", () => {
     const names = fileOf(hostOf("web-1"), "/etc/cluster/app.env").match(/^\w+(?==)/gm) ?? [];
-    const own = [...names, "DATABASE_PASSWORD_FILE"].filter((name) => name !== "NODE_ENV");
-    for (const name of own) {
+    for (const name of [...names, "PORT", "DATABASE_PASSWORD_FILE"]) {
       expect(() =>
         hostOf("web-1", { app: { directory: "x", environment: { [name]: "1" } } }),
       ).toThrow(`app.environment.${name}`);
     }
   });
 
-  test("is started by the command of the settings, without rights", () => {
-    const text = fileOf(
-      hostOf("web-1", { app: { directory: "other", command: "/usr/bin/python3 main.py" } }),
-      unit,
-    );
-    expect(text).toContain("\nExecStart=/usr/bin/python3 main.py\n");
+  test("is started by its release, without rights", () => {
+    const text = fileOf(hostOf("web-1"), unit);
+    expect(text).toContain("\nExecStart=/srv/app/current/start\n");
     expect(text).toContain("\nDynamicUser=yes\n");
     expect(text).toContain("\nCapabilityBoundingSet=\n");
   });

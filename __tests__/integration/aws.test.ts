@@ -101,7 +101,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     cluster.synthesize({ database: {} }, { whole: true });
     const planned = cluster.plan();
     expect(planned.every(({ actions }) => actions[0] === "create")).toBe(true);
-    expect(planned).toContainEqual(create("aws_s3_bucket_policy.releases-policy"));
+    expect(planned).toContainEqual(create("aws_s3_bucket_policy.store-policy"));
     expect(planned).toContainEqual(create("aws_instance.database-1"));
   });
 
@@ -171,14 +171,22 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(await onHost("web-1", "web", ["secret", name])).toBe(secrets[0]);
     });
 
-    test("fetches the release", async () => {
-      await onHost("web-1", "web", ["release", cluster.release, file()]);
-      const sha256 = createHash("sha256").update(readFileSync(file())).digest("hex");
-      expect(sha256).toBe(cluster.release);
+    test("fetches the release that is to run, and the scripts", async () => {
+      expect((await onHost("web-1", "web", ["release"])).trim()).toBe(cluster.release);
+      for (const [name, role, kind, expected] of [
+        ["web-1", "web", "releases", cluster.release],
+        ["web-1", "web", "scripts", cluster.scripts],
+        ["database-1", "database", "scripts", cluster.scripts],
+        ["load-balancer-1", "load-balancer", "scripts", cluster.scripts],
+      ] as const) {
+        await onHost(name, role, ["archive", `${kind}/${expected}.tar.gz`, file()]);
+        const sha256 = createHash("sha256").update(readFileSync(file())).digest("hex");
+        expect([name, kind, sha256]).toEqual([name, kind, expected]);
+      }
     });
 
     test("fetches its own user-data, the very text that was rendered", async () => {
-      const hosts = renderHosts(topology, { platform: "aws", release: cluster.release });
+      const hosts = renderHosts(topology, { platform: "aws", scripts: cluster.scripts });
       for (const { name, role, userData } of hosts) {
         await onHost(name, role, ["user-data", file()]);
         expect(readFileSync(file(), "utf8") === userData).toBe(true);
@@ -186,20 +194,20 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     });
 
     test.each([
-      ["the release", "load-balancer-1", "load-balancer", ["release", "RELEASE"]],
-      ["the release", "database-1", "database", ["release", "RELEASE"]],
+      ["a release", "load-balancer-1", "load-balancer", ["archive", "releases/RELEASE.tar.gz"]],
+      ["a release", "database-1", "database", ["archive", "releases/RELEASE.tar.gz"]],
       ["user-data of another role", "database-1", "web", ["user-data"]],
     ])("is refused %s (as %s, role %s)", async (_, name, role, words) => {
       const target = join(cluster.workspace.directory, "refused");
-      const args = words.map((word) => (word === "RELEASE" ? cluster.release : word));
+      const args = words.map((word) => word.replace("RELEASE", cluster.release));
       await expect(onHost(name, role, [...args, target])).rejects.toThrow(/AccessDenied/);
       expect(existsSync(target)).toBe(false);
       expect(existsSync(`${target}.part`)).toBe(false);
     });
 
-    test("takes no release but the one asked for", async () => {
-      const wrong = "0".repeat(64);
-      await expect(onHost("web-1", "web", ["release", wrong, file()])).rejects.toThrow(
+    test("says which archive is not there", async () => {
+      const wrong = `releases/${"0".repeat(64)}.tar.gz`;
+      await expect(onHost("web-1", "web", ["archive", wrong, file()])).rejects.toThrow(
         /S3 did not give releases\/0+/,
       );
     });
@@ -233,17 +241,9 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       }
     });
 
-    test("another app uploads its release before it takes the old one away", () => {
+    test("another app changes nothing: it is released, not deployed", () => {
       cluster.synthesize({ app: { directory: "__tests__/fixtures/other-app" } });
-      const planned = cluster.plan();
-      expect(planned).toContainEqual({
-        address: "aws_s3_object.release",
-        actions: ["create", "delete"],
-      });
-      for (const { address, actions } of planned) {
-        expect(address).toMatch(/^aws_s3_object\./);
-        expect(actions).not.toEqual(["delete", "create"]);
-      }
+      expect(cluster.plan()).toEqual([]);
     });
 
     test("larger databases are changed where they stand", () => {

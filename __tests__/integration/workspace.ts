@@ -142,6 +142,12 @@ export class Workspace {
     });
   }
 
+  /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
+  operate(args: readonly string[], seconds = 180): SpawnSyncReturns<string> {
+    const command = [process.execPath, "-r", TS_NODE, join(PROJECT, "ops", "cluster.ts"), ...args];
+    return attempt(command, { directory: PROJECT, env: this.env, seconds });
+  }
+
   /** Plain terraform, in the folder of one stack as cdktf wrote it. */
   terraform(stack: string, args: readonly string[], seconds = 300): string {
     return run(["terraform", `-chdir=cdktf.out/stacks/${stack}`, ...args], {

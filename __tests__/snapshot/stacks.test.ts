@@ -6,25 +6,28 @@ import { renderHosts } from "../../hosts/render";
 import { compressUserData } from "../../hosts/user-data";
 import { AwsStack } from "../../stacks/aws";
 import { LocalStack } from "../../stacks/local";
-import { RELEASE, topologyOf } from "../hosts/rendered";
+import { SCRIPTS, topologyOf } from "../hosts/rendered";
 
 // Both stacks of the default cluster, whole. The user-data in them has snapshots of its own.
 
 const workspace = mkdtempSync(join(tmpdir(), "snapshot-"));
 const topology = topologyOf();
+const RELEASE = "fedcba9876543210".repeat(4);
 
 afterAll(() => rmSync(workspace, { recursive: true }));
 
 /** The Terraform of a stack, with each host's user-data by name instead of whole. */
 function synthesized(stack: "aws" | "local"): unknown {
-  const file = join(workspace, "release.tar.gz");
-  writeFileSync(file, "release");
+  const file = join(workspace, "archive.tar.gz");
+  writeFileSync(file, "archive");
+  const scripts = { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file };
+  const release = { sha256: RELEASE, name: `releases/${RELEASE}.tar.gz`, file };
   const app = new App({ outdir: join(workspace, stack) });
   const Stack = stack === "aws" ? AwsStack : LocalStack;
-  new Stack(app, stack, { topology, release: { sha256: RELEASE, file } });
+  new Stack(app, stack, { topology, scripts, release });
   app.synth();
   const text = readFileSync(join(workspace, stack, "stacks", stack, "cdk.tf.json"), "utf8");
-  const hosts = renderHosts(topology, { platform: stack, release: RELEASE });
+  const hosts = renderHosts(topology, { platform: stack, scripts: SCRIPTS });
   const named = new Map(
     hosts.flatMap(({ name, userData }) => [
       [userData, `<user-data of ${name}>`],

@@ -8,11 +8,12 @@ import { AwsStack } from "../../stacks/aws";
 import { literal } from "../../stacks/aws/literal";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { ROLES, type Role } from "../../topology/topology";
-import { RELEASE, topologyOf } from "../hosts/rendered";
+import { SCRIPTS, topologyOf } from "../hosts/rendered";
 
 const workspace = mkdtempSync(join(tmpdir(), "aws-"));
-const archive = join(workspace, "release.tar.gz");
-writeFileSync(archive, "release");
+const RELEASE = "fedcba9876543210".repeat(4);
+const file = join(workspace, "archive.tar.gz");
+writeFileSync(file, "archive");
 
 afterAll(() => rmSync(workspace, { recursive: true }));
 
@@ -27,7 +28,8 @@ function synthesize(settings: Partial<ClusterSettingsInput> = {}): { text: strin
   const app = new App({ outdir });
   new AwsStack(app, "aws", {
     topology: topologyOf(settings),
-    release: { sha256: RELEASE, file: archive },
+    scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
+    release: { sha256: RELEASE, name: `releases/${RELEASE}.tar.gz`, file },
   });
   app.synth();
   const text = readFileSync(join(outdir, "stacks", "aws", "cdk.tf.json"), "utf8");
@@ -157,7 +159,7 @@ describe("hosts", () => {
   test("boot from the rendered user-data, and find it in the bucket", () => {
     for (const { name, userData } of renderHosts(topologyOf(), {
       platform: "aws",
-      release: RELEASE,
+      scripts: SCRIPTS,
     })) {
       const instance = json.resource.aws_instance[name];
       const packed = Buffer.from(instance.user_data_base64, "base64");
@@ -279,7 +281,7 @@ describe("access", () => {
   test.each(ROLES)("role %s reads its own secrets and no other's", (role) => {
     const own = topologyOf().secrets.filter(({ readers }) => readers.includes(role));
     expect(allowed(role, "ssm:GetParameter").sort()).toEqual(
-      ["releases-bucket", ...own.map(({ name }) => name)]
+      ["store-bucket", ...own.map(({ name }) => name)]
         .map((name) => `\${aws_ssm_parameter.${name}.arn}`)
         .sort(),
     );
@@ -289,12 +291,13 @@ describe("access", () => {
   });
 
   test.each(ROLES)(
-    "role %s reads its own user-data, and releases only where the app runs",
+    "role %s reads its own user-data and the scripts, and releases only where the app runs",
     (role) => {
-      const bucket = `\${aws_s3_bucket.releases.arn}`;
+      const bucket = `\${aws_s3_bucket.store.arn}`;
       expect(allowed(role, "s3:GetObject")).toEqual([
         `${bucket}/hosts/${role}-*/user-data`,
-        ...(role === "web" ? [`${bucket}/releases/*`] : []),
+        `${bucket}/scripts/*`,
+        ...(role === "web" ? [`${bucket}/release`, `${bucket}/releases/*`] : []),
       ]);
     },
   );
@@ -339,8 +342,8 @@ describe("secrets", () => {
   });
 });
 
-describe("releases", () => {
-  test("lie in a bucket that is private, encrypted, versioned and answers over TLS only", () => {
+describe("the store", () => {
+  test("is a bucket that is private, encrypted, versioned and answers over TLS only", () => {
     expect(resources("aws_s3_bucket_public_access_block")[0]?.[1]).toMatchObject({
       block_public_acls: true,
       block_public_policy: true,
@@ -362,19 +365,31 @@ describe("releases", () => {
     ]);
   });
 
-  test("are uploaded before any host is told of them, and the old one goes last", () => {
-    expect(json.resource.aws_s3_object.release).toMatchObject({
-      key: `releases/${RELEASE}.tar.gz`,
+  test("has new scripts before any host is told of them, and lets the old ones go last", () => {
+    expect(json.resource.aws_s3_object.scripts).toMatchObject({
+      key: `scripts/${SCRIPTS}.tar.gz`,
       lifecycle: { create_before_destroy: true },
     });
     for (const { name } of topologyOf().hosts) {
-      expect(json.resource.aws_s3_object[`${name}-user-data`].depends_on).toEqual([
-        "aws_s3_object.release",
-      ]);
+      expect(json.resource.aws_s3_object[`${name}-user-data`].depends_on).toContain(
+        "aws_s3_object.scripts",
+      );
     }
   });
 
-  test("carry no tags: S3 takes ten on an object, the settings forty", () => {
+  test("is given the first release, and left alone with every later one", () => {
+    expect(json.resource.aws_s3_object["first-release"]).toMatchObject({
+      key: `releases/${RELEASE}.tar.gz`,
+      lifecycle: { ignore_changes: "all" },
+    });
+    expect(json.resource.aws_s3_object.release).toMatchObject({
+      key: "release",
+      content: `${RELEASE}\n`,
+      lifecycle: { ignore_changes: "all" },
+    });
+  });
+
+  test("has objects without tags: S3 takes ten on an object, the settings forty", () => {
     for (const [, object] of resources("aws_s3_object")) {
       expect(object.override_provider).toEqual({ default_tags: { tags: {} } });
     }

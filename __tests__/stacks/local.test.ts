@@ -15,11 +15,12 @@ interface Resource {
 }
 
 const RELEASE = "a".repeat(64);
+const SCRIPTS = "b".repeat(64);
 let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "local-stack-"));
-  writeFileSync(join(folder, "release.tar.gz"), "archive");
+  writeFileSync(join(folder, "archive.tar.gz"), "archive");
 });
 
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -28,9 +29,11 @@ function synthesize(settings: Partial<ClusterSettingsInput> = {}, release = RELE
   const [parsed] = parseClusters([{ name: "demo", ...settings }]);
   const outdir = join(folder, "cdktf.out");
   const app = new App({ outdir });
+  const file = join(folder, "archive.tar.gz");
   new LocalStack(app, "local", {
     topology: buildTopology(parsed as NonNullable<typeof parsed>),
-    release: { sha256: release, file: join(folder, "release.tar.gz") },
+    scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
+    release: { sha256: release, name: `releases/${release}.tar.gz`, file },
   });
   app.synth();
   const stack = join(outdir, "stacks", "local");
@@ -78,17 +81,18 @@ describe("the synthesized stack", () => {
         expect(existsSync(join(stack, script as string))).toBe(true);
       }
     }
-    expect(existsSync(join(stack, "release", `${RELEASE}.tar.gz`))).toBe(true);
+    expect(existsSync(join(stack, "archives", "scripts", `${SCRIPTS}.tar.gz`))).toBe(true);
+    expect(existsSync(join(stack, "archives", "releases", `${RELEASE}.tar.gz`))).toBe(true);
     for (const name of Object.keys(resources.configuration?.for_each ?? {})) {
       expect(readFileSync(join(stack, "user-data", name), "utf8")).toMatch(/^#cloud-config\n/);
     }
   });
 
   test("does not leave files of a host or a release that is gone", () => {
-    synthesize({ webServers: { count: 3 } }, "b".repeat(64));
+    synthesize({ webServers: { count: 3 } }, "c".repeat(64));
     const { stack } = synthesize();
     expect(existsSync(join(stack, "user-data", "web-3"))).toBe(false);
-    expect(existsSync(join(stack, "release", `${"b".repeat(64)}.tar.gz`))).toBe(false);
+    expect(existsSync(join(stack, "archives", "releases", `${"c".repeat(64)}.tar.gz`))).toBe(false);
   });
 
   test("carries no user-data itself", () => {
@@ -152,6 +156,13 @@ describe("a change of settings", () => {
 
   test("of the web servers' memory touches them alone", () => {
     expect(touched({}, { webServers: { memory: 640 } })).toEqual(["web-1", "web-2"]);
+  });
+
+  test("of the app touches nothing: it is the operator who releases", () => {
+    expect(touched({}, { app: { directory: "other", port: 8081 } })).toEqual([]);
+    const triggers = (release?: string) =>
+      Object.values(synthesize({}, release).resources).map((one) => one.triggers_replace);
+    expect(triggers("c".repeat(64))).toEqual(triggers());
   });
 
   test("of the port touches the publication alone", () => {

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { synthesize } from "../../stacks/stacks";
@@ -54,29 +53,6 @@ test("a cluster that is sound is looked at further when another one is not", () 
       },
     ).map((problem) => problem.split(":")[0]),
   ).toEqual(["clusters[0].name", "clusters[1].app.directory"]);
-});
-
-test("user-data over 16 KB is a problem, with the host and the size, before anything is written", () => {
-  const noise = Array.from({ length: 700 }, (_, index) =>
-    createHash("sha256").update(String(index)).digest("base64url"),
-  ).join("");
-  const large = { ...OTHER_APP, environment: { NOISE: noise } };
-  const found = problemsOf(
-    { name: "one", app: large, webServers: { count: 1 } },
-    {
-      name: "two",
-      app: { directory: "nowhere" },
-      network: { cidr: "10.91.0.0/22" },
-      localPort: 1025,
-    },
-  );
-  expect(found).toEqual([
-    expect.stringMatching(
-      /^clusters\[0\]: user-data of \d+ bytes, compressed, for web-1; at most 16384/,
-    ),
-    "clusters[1].app.directory: something that is there: the project has no nowhere",
-  ]);
-  expect(existsSync(join(outdir, "out", "stacks"))).toBe(false);
 });
 
 test("the first cluster has the plain names, each further one its own", () => {

@@ -37,6 +37,8 @@ act_found() {
 # replication is off: a term must not wait for a replica, and is void until the server is open.
 # In lossless durability the supervisor opens the server, once a replica acknowledges.
 act_promote() {
+  # From now on this host's data is no copy that another one has.
+  rm --force "$FOLLOWS" && sync "$DATA_VOLUME" || return
   printf '%s\n' "
     STOP REPLICA;
     RESET REPLICA ALL;
@@ -69,6 +71,15 @@ opening() {
     SET GLOBAL $1 = OFF;"
 }
 
+# act_refuse: the app's writes are refused, those of replication and of root are not. Waits only shortly
+# for commits in progress: they may wait for room themselves.
+act_refuse() {
+  printf '%s\n' "
+    SET SESSION lock_wait_timeout = 2;
+    SET GLOBAL read_only = ON;
+  " | sql 5
+}
+
 # act_serve: the cluster may have got its first replica, or lost its last, since it was opened.
 act_serve() {
   semi_sync_source | sql 10
@@ -82,6 +93,32 @@ act_ready() {
 # act_reopen: opens a server whose own term is the newest. read_only takes super_read_only along.
 act_reopen() {
   opening read_only | sql 30 && rm --force "$HELD"
+}
+
+# act_set_aside LEADER EXECUTED: copies the transactions that are here and not on the primary into a file:
+# as statements that can be replayed, and as comments that can be read
+# (https://dev.mysql.com/doc/refman/8.4/en/mysqlbinlog-row-events.html). Nothing may be thrown away
+# before they are all there.
+act_set_aside() {
+  local leader=$1 executed=${2/#-/} extra logged file
+  ask 5 "STOP REPLICA;
+    SELECT REPLACE(GTID_SUBTRACT(@@gtid_executed, '$executed'), '\n', ''),
+      GTID_SUBSET(GTID_SUBTRACT(@@gtid_executed, '$executed'),
+        GTID_SUBTRACT(@@gtid_executed, @@gtid_purged));" || return
+  read -r extra logged <<<"${ROWS[0]:-}"
+  if [[ $logged != 1 ]]; then
+    log "the binary log no longer has all of $extra: they cannot be set aside, and stay here"
+    return 1
+  fi
+  file=$SET_ASIDE/$(date --utc +%Y-%m-%dT%H-%M-%SZ)-$HOST_NAME.sql
+  install --directory --mode=0700 "$SET_ASIDE" || return
+  {
+    printf -- '-- Transactions of %s which %s, the primary, never had:\n-- %s\n' \
+      "$HOST_NAME" "$leader" "$extra"
+    mysqlbinlog --no-defaults --verbose --include-gtids="$extra" "$DATADIR"/binlog.[0-9]*
+  } >"$file.new" || return
+  sync "$file.new" && mv "$file.new" "$file" && sync "$SET_ASIDE" || return
+  log "transactions that $leader never had are set aside in $file"
 }
 
 # act_close: refuses writes at once. SET waits for commits in progress, and in lossless durability
@@ -144,7 +181,8 @@ act_join() {
       SOURCE_SSL_VERIFY_SERVER_CERT = 1, SOURCE_TLS_VERSION = 'TLSv1.3',
       SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 0, SOURCE_HEARTBEAT_PERIOD = 1;
     START REPLICA USER = '$REPLICATION_USER' PASSWORD = '$replication';
-  " | sql 30 2>&1 | without_secrets >&2 && rm --force "$HELD"
+  " | sql 30 2>&1 | without_secrets >&2 && rm --force "$HELD" && touch "$FOLLOWS" &&
+    rm --recursive --force "$DAMAGED"
 }
 
 # act_stop_replica: holds transactions the primary lacks; nothing may be added to them.

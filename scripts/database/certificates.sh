@@ -3,7 +3,7 @@
 # derived from a shared seed, so every database host makes the same one, to the byte, without
 # asking another. Its key exists in memory-backed files only.
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 
 AUTHORITY_KEY=/run/cluster/secrets/certificate-authority.key
 AUTHORITY=$CONFIGURATION/certificate-authority.pem

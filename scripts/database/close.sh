@@ -2,7 +2,7 @@
 # Closes this host to writes and keeps it from reopening by itself, until it is promoted, follows
 # another primary, or is released with `close.sh --release`. The first half of a switchover.
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
 # shellcheck source=act.sh

@@ -2,13 +2,21 @@
 # What the database scripts share: paths, the client, secrets in the form SQL takes them.
 
 # shellcheck source=../host/lib.sh
-source /opt/cluster/host/lib.sh
+source /opt/cluster/scripts/host/lib.sh
 
-HERE=/opt/cluster/database
+HERE=/opt/cluster/scripts/database
 # Everything in here is gone after a reboot, and may be.
 RUN=/run/cluster/database
 DATA_VOLUME=/srv/data
 DATA=$DATA_VOLUME/mysql
+# Data that proved to be damaged, until there is a copy of the primary's again.
+DAMAGED=$DATA_VOLUME/damaged
+# Transactions that never reached the primary, a file for each time.
+SET_ASIDE=$DATA_VOLUME/set-aside
+# There while this host holds nothing but a copy of a primary's data.
+FOLLOWS=$DATA_VOLUME/follows
+# There when the server ended by itself, in a way that may come from damaged data.
+CRASHED=$DATA_VOLUME/crashed
 # MySQL's data stays at its usual path, a bind mount: AppArmor on Ubuntu lets mysqld write nowhere
 # else.
 DATADIR=/var/lib/mysql
@@ -23,7 +31,7 @@ REPLICATION_USER=replication
 APP_USER=app
 HEALTH_PORT=8008
 MYSQL_PORT=3306
-export HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
+export DAMAGED SET_ASIDE FOLLOWS CRASHED HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
 export MYSQL_PORT AUTHORITY_ANSWER
 
 mkdir --parents "$RUN"

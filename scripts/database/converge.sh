@@ -2,11 +2,11 @@
 # Brings a database host to its declared state. It waits for nothing: what has to wait, for a
 # volume, for the server or for a peer, is a unit that tries again.
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 
 DROP_IN=/etc/systemd/system/mysql.service.d/cluster.conf
 LOOPS=(cluster-database-observer.service cluster-database-join.service)
-SCRIPTS=("$HERE"/*.sh /opt/cluster/host/lib.sh /etc/cluster/host.env
+SCRIPTS=("$HERE"/*.sh /opt/cluster/scripts/host/lib.sh /etc/cluster/host.env
   /etc/systemd/system/cluster-database-*)
 SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
 

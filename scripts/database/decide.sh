@@ -6,7 +6,7 @@
 # decide NUMBER OWN [PEER...]
 #
 # NUMBER  this host's number
-# OWN     name,state,door,term,primary,source,replication,held,backing
+# OWN     name,state,door,term,primary,source,replication,held,backing,space
 # PEER    name,number,state,door,term,primary,relation
 #
 # state        unknown  does not answer, or makes no sense
@@ -19,14 +19,18 @@
 # term         number of the newest promotion it knows of, 0 if none
 # primary      the host which that promotion made primary, - if none
 # source       the host it is set to replicate from, - if none
-# replication  running or stopped
+# replication  running
+#              failed   it stopped on an error: what arrives does not fit the data that is here
+#              stopped
 # held         held or free: a person closed it and it must not reopen by itself
 # backing      backed  opening it is no risk: a replica acknowledges, or none has to
 #              alone   durability is lossless, and no replica acknowledges
+# space        room or full: whether the data volume has room for more
 # relation     what the peer's transactions are to this host's:
 #              same or ahead     it has all of ours
 #              behind            we have all of its
 #              diverged          each has some which the other lacks
+#              strayed           transactions were written here, while the peer was primary
 #              purged            it has all of ours, but no longer the log of those we lack
 #              unknown           could not be compared
 #
@@ -36,7 +40,9 @@
 #                        a clone in turn waits for those writes
 # wait-for-server wait-for-founder wait-for-peers          wait, and for what
 # wait-for-primary wait-for-release wait-for-close wait-for-replica
-# errant                 holds transactions the primary lacks: stays closed, replicates nothing
+# wait-for-space         refuse the app's writes until there is room again
+# set-aside              copy the transactions which the primary by a newer term lacks into a file, then clone
+# errant                 holds transactions the primary lacks, by the same term: stays closed, replicates nothing
 # behind                 a peer has transactions which this host, the primary, lacks: stays closed
 
 # The peer to follow: not closed, and primary by the newest term which it knows itself. Among several
@@ -141,10 +147,15 @@ decide_reopen() {
 }
 
 decide_primary() {
-  local door=$1 term=$2 held=$3 backing=$4 verdict
-  shift 4
+  local door=$1 term=$2 held=$3 backing=$4 space=$5 verdict
+  shift 5
   verdict=$(decide_reopen "$term" "$held" "$@")
+  if [[ $space == full && $verdict:$door =~ ^(reopen|wait-for-peers):ready$ ]]; then
+    echo wait-for-space
+    return
+  fi
   case $verdict:$door:$backing in
+    reopen:closed:backed) if [[ $space == full ]]; then echo ready; else echo reopen; fi ;;
     reopen:*:backed) echo reopen ;;
     reopen:ready:*) echo wait-for-replica ;;
     reopen:closed:*) echo ready ;;
@@ -158,16 +169,20 @@ decide_primary() {
 
 # Not primary by its own newest term, or no longer: it replicates from the leader.
 decide_member() {
-  local source=$1 replication=$2 leader_name=$3 relation=$4
+  local source=$1 replication=$2 term=$3 leader_name=$4 leader_term=$5 relation=$6
+  if [[ $relation == strayed ]]; then
+    echo set-aside
+    return
+  fi
   if [[ $source == "$leader_name" && $replication == running ]]; then
     # Its transactions arrive between one answer and the next: comparing them proves nothing.
     echo follow
     return
   fi
   case $relation in
-    same | ahead) echo join ;;
+    same | ahead) if [[ $replication == failed ]]; then echo clone; else echo join; fi ;;
     purged) echo clone ;;
-    behind | diverged) echo errant ;;
+    behind | diverged) if ((leader_term > term)); then echo set-aside; else echo errant; fi ;;
     *) echo wait-for-primary ;;
   esac
 }
@@ -175,8 +190,8 @@ decide_member() {
 decide() {
   local number=$1 own=$2
   shift 2
-  local name state door term primary source replication held backing
-  IFS=, read -r name state door term primary source replication held backing <<<"$own"
+  local name state door term primary source replication held backing space
+  IFS=, read -r name state door term primary source replication held backing space <<<"$own"
   local leader leader_name leader_term relation
   leader=$(leader "$@")
   read -r leader_name leader_term relation <<<"${leader:-- 0 unknown}"
@@ -205,14 +220,16 @@ decide() {
   elif [[ $door == open ]]; then
     if [[ $backing == alone ]] && blocks_clone "$@"; then
       echo retreat
+    elif [[ $space == full ]]; then
+      echo wait-for-space
     else
       echo serve
     fi
   elif ((leader_term > term)) ||
     { [[ $primary != "$name" && $leader_name == "$primary" ]] && ((leader_term == term)); }; then
-    decide_member "$source" "$replication" "$leader_name" "$relation"
+    decide_member "$source" "$replication" "$term" "$leader_name" "$leader_term" "$relation"
   elif [[ $primary == "$name" ]]; then
-    decide_primary "$door" "$term" "$held" "$backing" "$@"
+    decide_primary "$door" "$term" "$held" "$backing" "$space" "$@"
   else
     # What replicates goes on trying by itself; what does not stays as it is.
     echo wait-for-primary

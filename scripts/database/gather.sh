@@ -7,6 +7,10 @@
 HELD=$DATA_VOLUME/held
 PEER_ANSWERS=$RUN/peers
 mkdir --parents "$PEER_ANSWERS"
+# What the primary last said of itself: `name term time semiSync`.
+SIGHT=$RUN/sight
+# As much of the data volume as must be free for writes to be taken: the server needs room of its own.
+RESERVE=64MiB
 
 # What the server says of itself, in one row. Placeholders stand for what is empty, because `read`
 # takes two tabs for one. The table of terms is asked only where it is, so that an error is never
@@ -38,6 +42,12 @@ SELECT
   COALESCE(NULLIF(configuration.host, ''), '-'),
   COALESCE(connection.service_state, 'OFF'),
   COALESCE(applier.service_state, 'OFF'),
+  COALESCE(connection.last_error_number, 0),
+  GREATEST(
+    COALESCE((SELECT MAX(last_error_number)
+      FROM performance_schema.replication_applier_status_by_coordinator), 0),
+    COALESCE((SELECT MAX(last_error_number)
+      FROM performance_schema.replication_applier_status_by_worker), 0)),
   COALESCE(GTID_SUBSET(connection.received_transaction_set, @@gtid_executed), 1),
   COALESCE(TIMESTAMPDIFF(SECOND, GREATEST(connection.last_heartbeat_timestamp,
     connection.last_queued_transaction_end_queue_timestamp), NOW(6)), 999999),
@@ -64,11 +74,15 @@ LEFT JOIN (
 SQL
 
 # relation_query VARIABLE NAME EXECUTED PURGED: adds to the variable the question how a peer's transactions
-# stand to this host's.
+# stand to this host's. What a host writes itself begins with its own server's identity: where another is
+# primary, none of that arrives any more.
 relation_query() {
   local executed=${3/#-/} purged=${4/#-/}
   printf -v "$1" '%s' "${!1}
+SET @extra = GTID_SUBTRACT(@@gtid_executed, '$executed');
 SELECT 'peer', '$2', CASE
+  WHEN @primary <> '$HOST_NAME' AND GTID_SUBTRACT(@extra,
+    GTID_SUBTRACT(@extra, CONCAT(@@server_uuid, ':1-9223372036854775806'))) <> '' THEN 'strayed'
   WHEN GTID_SUBSET(@@gtid_executed, '$executed') THEN CASE
     WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'same'
     WHEN GTID_SUBSET('$purged', @@gtid_executed) THEN 'ahead'
@@ -87,7 +101,7 @@ field() {
 # peer_facts NAME JSON: adds `name,number,state,door,term,primary executed purged` to PEER_FACTS. The
 # answer came over the network: each value must look as it should before it is used.
 peer_facts() {
-  local name=$1 answer=$2 host state door term primary executed purged
+  local name=$1 answer=$2 host state door term primary executed purged semi_sync
   if field host host '[a-z0-9-]+' "$answer" && [[ $host == "$name" ]] &&
     field state state 'empty|partial|member' "$answer" &&
     field door door 'open|ready|closed' "$answer" &&
@@ -96,6 +110,9 @@ peer_facts() {
     field executed gtidExecuted '[0-9A-Za-z_:,-]+' "$answer" &&
     field purged gtidPurged '[0-9A-Za-z_:,-]+' "$answer"; then
     PEER_FACTS+=("$name,${name##*-},$state,$door,$term,$primary $executed $purged")
+    if [[ $door == open && $primary == "$name" ]] && field semi_sync semiSync 'on|off' "$answer"; then
+      printf '%s %s %s %s\n' "$name" "$term" "$EPOCHSECONDS" "$semi_sync" >"$SIGHT"
+    fi
   else
     PEER_FACTS+=("$name,${name##*-},unknown,closed,0,- - -")
   fi
@@ -125,13 +142,13 @@ gather_peers() {
 # own_facts ROW: sets the own_* variables from a row of own_query, or to what a server that does
 # not answer is taken for.
 own_facts() {
-  local kind io sql_thread
+  local kind io sql_thread io_error sql_error
   IFS=$'\t' read -r kind own_state own_door own_term own_primary own_uuid own_executed own_purged \
-    own_source io sql_thread own_applied own_silence own_lag own_semi_sync own_semi_sync_replicas \
-    <<<"$1"
+    own_source io sql_thread io_error sql_error own_applied own_silence own_lag own_semi_sync \
+    own_semi_sync_replicas <<<"$1"
   if [[ $kind != own || -z $own_semi_sync_replicas ]]; then
     own_state=unknown own_door=closed own_term=0 own_primary=- own_uuid=- own_executed=-
-    own_purged=- own_source=- io=OFF sql_thread=OFF own_applied=0 own_silence=999999
+    own_purged=- own_source=- io=OFF sql_thread=OFF io_error=0 sql_error=0 own_applied=0 own_silence=999999
     own_lag=999999 own_semi_sync=OFF own_semi_sync_replicas=0
   fi
   own_source_name=-
@@ -140,7 +157,11 @@ own_facts() {
   fi
   # An IO thread that goes on trying to reach its source runs; one that stopped on an error does not.
   own_replication=stopped
-  if [[ $io != OFF && $sql_thread == ON ]]; then own_replication=running; fi
+  if [[ $io != OFF && $sql_thread == ON ]]; then
+    own_replication=running
+  elif ((sql_error > 0)) && [[ $sql_thread == OFF ]] || ((io_error > 0)) && [[ $io == OFF ]]; then
+    own_replication=failed
+  fi
   own_connected=$io
   own_held=free
   if [[ -e $HELD ]]; then own_held=held; fi
@@ -149,6 +170,18 @@ own_facts() {
     ((own_semi_sync_replicas == 0)); then
     own_backing=alone
   fi
+}
+
+# look_for_room: sets own_space, every five seconds while there is room. Room is what can be had, whatever
+# a filesystem says is free: there may be a quota.
+own_space=full
+next_look=0
+look_for_room() {
+  if [[ $own_space == room ]] && ((SECONDS < next_look)); then return; fi
+  next_look=$((SECONDS + 5))
+  own_space=room
+  if ! fallocate --length "$RESERVE" "$DATA_VOLUME/reserve" 2>/dev/null; then own_space=full; fi
+  rm --force "$DATA_VOLUME/reserve"
 }
 
 # gather_own: this host's server alone.
@@ -163,6 +196,7 @@ gather() {
   local facts executed purged kind name relation line query=$OWN_QUERY
   local -A relations=()
   gather_peers
+  look_for_room
   for line in "${PEER_FACTS[@]}"; do
     read -r facts executed purged <<<"$line"
     [[ $facts != *,member,* ]] || relation_query query "${facts%%,*}" "$executed" "$purged"
@@ -183,6 +217,6 @@ gather() {
 
 # own_line: this host in the form decide takes it.
 own_line() {
-  printf '%s,%s,%s,%s,%s,%s,%s,%s,%s' "$HOST_NAME" "$own_state" "$own_door" "$own_term" \
-    "$own_primary" "$own_source_name" "$own_replication" "$own_held" "$own_backing"
+  printf '%s,%s,%s,%s,%s,%s,%s,%s,%s,%s' "$HOST_NAME" "$own_state" "$own_door" "$own_term" \
+    "$own_primary" "$own_source_name" "$own_replication" "$own_held" "$own_backing" "$own_space"
 }

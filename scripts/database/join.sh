@@ -3,7 +3,7 @@
 # than a unit that ends when the host has joined, because a primary must go on looking for a newer
 # one, and a replica for a new source.
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
 # shellcheck source=decide.sh
@@ -15,6 +15,7 @@ source "$HERE/observe.sh"
 
 PEERS=()
 last=""
+noted=0
 
 # explain: what was seen, for the journal and for whoever wonders what it waits for.
 explain() {
@@ -29,8 +30,15 @@ explain() {
 }
 
 note() {
-  if [[ $1 == "$last" ]]; then return; fi
+  if [[ $1 == "$last" ]]; then
+    # A server that does its work for a minute has not ended for the sake of its data.
+    if [[ $1 =~ ^(serve|follow)$ && -e $CRASHED ]] && ((SECONDS > noted + 60)); then
+      rm --force "$CRASHED"
+    fi
+    return
+  fi
   last=$1
+  noted=$SECONDS
   log "$1 ($(explain))"
   printf '%s %s\n' "$1" "$EPOCHSECONDS" >"$DECISION.new"
   mv "$DECISION.new" "$DECISION"
@@ -42,14 +50,41 @@ leader_address() {
   printf '%s' "${PEER_ADDRESSES[$name]}"
 }
 
+# What the primary has executed.
+leader_executed() {
+  local name line executed
+  read -r name _ <<<"$(leader "${PEERS[@]}")"
+  for line in "${PEER_FACTS[@]}"; do
+    if [[ ${line%%,*} == "$name" ]]; then read -r _ executed _ <<<"$line"; fi
+  done
+  printf '%s %s' "$name" "$executed"
+}
+
+# set_aside_and_clone: the file first.
+set_aside_and_clone() {
+  local name executed
+  read -r name executed <<<"$(leader_executed)"
+  act_set_aside "$name" "$executed" && act_clone "${PEER_ADDRESSES[$name]}"
+}
+
+# clone_again: what a clone did not mend is not cloned again in haste, which would wear out the primary.
+next_clone=0
+clone_again() {
+  if [[ $own_state == member ]] && ((SECONDS < next_clone)); then return; fi
+  next_clone=$((SECONDS + 60))
+  act_clone "$(leader_address)"
+}
+
 act() {
   case $1 in
     found) act_found ;;
-    clone) act_clone "$(leader_address)" ;;
+    clone) clone_again ;;
+    set-aside) set_aside_and_clone ;;
     join) act_join "$(leader_address)" ;;
     ready) act_ready ;;
     reopen) act_reopen ;;
     close | retreat) act_close ;;
+    wait-for-space) [[ $own_door == ready ]] || act_refuse ;;
     errant | behind) act_stop_replica ;;
     # Once is enough: this loop starts anew when the cluster's hosts change.
     serve) [[ $1 == "$before" ]] || act_serve ;;
@@ -70,7 +105,7 @@ step() {
   fi
   case $word in
     serve | follow) seconds=2 ;;
-    found | clone | join | ready | reopen | close | retreat)
+    found | clone | set-aside | join | ready | reopen | close | retreat)
       observe
       seconds=0.1
       # What did not help at once is not repeated in haste.

@@ -15,19 +15,28 @@ is_primary() {
 
 is_replica() {
   [[ $own_state == member && $own_door == closed && $own_primary != "$HOST_NAME" &&
-    $own_replication == running && $own_connected == ON && $decision != errant ]] &&
+    $own_replication == running && $own_connected == ON && $decision != errant &&
+    $decision != set-aside ]] &&
     ((own_silence <= FRESH_SECONDS && own_lag <= FRESH_SECONDS))
 }
 
 # Stale or not: the last resort where no primary is. What is open but not primary is not readable.
 is_readable() {
   is_primary || [[ $own_state == member && $own_door != open && $own_applied == 1 &&
-    $decision != errant && $decision != behind ]]
+    $own_replication != failed && ! $decision =~ ^(errant|set-aside|behind|clone)$ ]]
 }
 
-# observe: asks the server once and publishes what it says.
+# The primary which refuses writes for want of room is the primary all the same: whoever writes is told so
+# at once, instead of looking for another.
+is_full_primary() {
+  [[ $decision == wait-for-space && $own_state == member && $own_door == ready &&
+    $own_primary == "$HOST_NAME" && $own_source == - ]]
+}
+
+# observe: asks the server once and publishes what it says. Sets STATE, and STATUSES of /primary, /replica
+# and /readable.
 observe() {
-  local decision="wait-for-server" since="" lag=null primary=503 replica=503 readable=503 state
+  local decision="wait-for-server" since="" lag=null primary=503 replica=503 readable=503
   gather_own
   if [[ -r $DECISION ]]; then read -r decision since <"$DECISION" || true; fi
   if [[ $own_source != - ]]; then
@@ -35,16 +44,18 @@ observe() {
     # Between two heartbeats a replica which has applied everything is not behind.
     if ((own_lag == 0 && own_silence <= FRESH_SECONDS)); then lag=0; fi
   fi
-  if is_primary; then primary=200; fi
+  if is_primary || is_full_primary; then primary=200; fi
   if is_replica; then replica=200; fi
   if is_readable; then readable=200; fi
-  printf -v state '%s' \
+  printf -v STATE '%s' \
     "{\"host\":\"$HOST_NAME\",\"state\":\"$own_state\",\"door\":\"$own_door\",\"term\":$own_term," \
     "\"primary\":\"$own_primary\",\"serverUuid\":\"$own_uuid\",\"source\":\"$own_source_name\"," \
     "\"replication\":\"$own_replication\",\"lagSeconds\":$lag,\"semiSync\":\"${own_semi_sync,,}\"," \
     "\"semiSyncReplicas\":$own_semi_sync_replicas,\"doing\":\"$decision\",\"since\":${since:-0}," \
     "\"gtidPurged\":\"$own_purged\",\"gtidExecuted\":\"$own_executed\"}"
-  publish "$EPOCHSECONDS|$primary|$replica|$readable|$state"
+  # shellcheck disable=SC2034  # read by whoever sources this file
+  STATUSES=("$primary" "$replica" "$readable")
+  publish "$EPOCHSECONDS|$primary|$replica|$readable|$STATE"
 }
 
 # publish ANSWERS: what the health port answers from now on. The port forgets everything when it is

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Keeps the answers of the health port up to date, every second, whatever else is going on.
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
 # shellcheck source=observe.sh

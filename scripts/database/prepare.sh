@@ -3,7 +3,7 @@
 # data, certificates and the size of the memory where there are none. In the unit rather than in
 # the first boot, so that a reboot and a volume that comes late take the same way.
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 
 # initialise: a fresh, empty server. It is made under another name and renamed at the end, so what
 # stands under the final name is whole. An image may carry one ready to be copied.
@@ -25,8 +25,51 @@ initialise() {
   log "initialised an empty server"
 }
 
+# damaged_file: names a file of the data with a page that does not match its checksum, if there is one.
+# https://dev.mysql.com/doc/refman/8.4/en/innochecksum.html
+damaged_file() {
+  local file
+  while IFS= read -r -d "" file; do
+    if ! innochecksum "$file" >/dev/null 2>&1; then
+      printf '%s' "$file"
+      return
+    fi
+  done < <(find "$DATA" -type f \( -name '*.ibd' -o -name 'ibdata*' -o -name 'undo_*' \) -print0)
+}
+
+# could_start: whether the server would start, were its data sound.
+could_start() {
+  fallocate --length 64MiB "$DATA_VOLUME/reserve" 2>/dev/null || return
+  rm --force "$DATA_VOLUME/reserve"
+  mysqld --defaults-file="$CONFIGURATION/mysqld.cnf" --validate-config 2>/dev/null
+}
+
+# put_damaged_aside: where the server ended by itself and its data is damaged, or it does not start at
+# all, the data is taken away, and the host clones the primary's. Only where it is nothing but a copy:
+# a primary's data is for a person to judge.
+put_damaged_aside() {
+  local crashes file
+  [[ -e $CRASHED && -d $DATA ]] || return 0
+  crashes=$(<"$CRASHED")
+  file=$(damaged_file)
+  if [[ -z $file ]]; then
+    ((${crashes:-0} >= 5)) && could_start || return 0
+    file="the server does not start"
+  fi
+  log "the data is damaged: $file"
+  if [[ ! -e $FOLLOWS ]]; then
+    log "it is no copy of another host's data, so it stays: restore it, or promote another host"
+    return
+  fi
+  if mountpoint --quiet "$DATADIR"; then umount "$DATADIR"; fi
+  rm --recursive --force "$DAMAGED"
+  mv "$DATA" "$DAMAGED"
+  rm --force "$CRASHED"
+  sync --file-system "$DATA_VOLUME"
+  log "it is put aside in $DAMAGED, and this host starts empty"
+}
+
 mount_data() {
-  /opt/cluster/platform.sh data-volume "$DATA_VOLUME"
   mkdir --parents "$DATADIR"
   if [[ $DATADIR -ef $DATA ]]; then
     return
@@ -64,6 +107,8 @@ CNF
   mv "$CONFIGURATION/memory.cnf.new" "$CONFIGURATION/memory.cnf"
 }
 
-mount_data
+/opt/cluster/platform.sh data-volume "$DATA_VOLUME"
 size_memory
+put_damaged_aside
+mount_data
 "$HERE/certificates.sh"

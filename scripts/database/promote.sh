@@ -1,67 +1,97 @@
 #!/usr/bin/env bash
-# Makes this host the primary. Run by a person, or by what a person runs.
+# Makes this host the primary.
 #
-#   promote.sh [--lost HOST]...
+#   promote.sh [--check] [--lost HOST]... [--accept-loss]
 #
-# Every other database host must answer and be closed, and none may hold transactions which this
-# one lacks. A host named with --lost is believed to be gone for good, or at least closed: whoever
-# names it vouches for that. Should it come back open with an older term, it closes itself.
+# Every other database host must answer and be closed, and none may hold transactions which this one
+# lacks; nor may acknowledged writes be on a host that is gone. Without --check what speaks against it is
+# said, and nothing is done.
+#
+#   --check         only says what speaks against it, a line each, as promotion.sh prints it
+#   --lost HOST     whoever says so vouches that the host is gone for good, or at least closed. Should it
+#                   come back open with an older term, it closes itself
+#   --accept-loss   acknowledged writes that are not here may go. What another host holds of them is set
+#                   aside in a file there, when it joins
 # shellcheck source=common.sh
-source /opt/cluster/database/common.sh
+source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
+# shellcheck source=promotion.sh
+source "$HERE/promotion.sh"
 # shellcheck source=act.sh
 source "$HERE/act.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
 
-lost=" "
+# How long what arrived may take to be applied; it may be an acknowledged write's only copy.
+PATIENCE=10
+
+lost=- accept_loss=no check=no
 while (($#)); do
   case $1 in
+    --check) check=yes ;;
+    --accept-loss) accept_loss=yes ;;
     --lost)
       [[ -n ${PEER_ADDRESSES[${2:--}]:-} ]] || fail "--lost: no other database host named '${2:-}'"
-      lost+="$2 "
-      shift 2
+      lost+=",$2"
+      shift
       ;;
-    *) fail "usage: promote.sh [--lost HOST]..." ;;
+    *) fail "usage: promote.sh [--check] [--lost HOST]... [--accept-loss]" ;;
   esac
+  shift
 done
+lost=${lost#-,}
 
-# objections: what speaks against it, one line each.
-objections() {
-  local peer name state door term relation
-  if [[ $own_state != member ]]; then echo "$HOST_NAME is $own_state"; fi
-  if [[ $own_applied != 1 ]]; then echo "$HOST_NAME has not applied all it received"; fi
-  for peer in "${PEERS[@]}"; do
-    IFS=, read -r name _ state door term _ relation <<<"$peer"
-    if [[ $state == unknown ]]; then
-      [[ $lost == *" $name "* ]] || echo "$name does not answer"
-      continue
-    fi
-    if [[ $door != closed ]]; then echo "$name is $door"; fi
-    if [[ $state == member ]]; then
-      if ((term > own_term)); then echo "$name knows a newer term"; fi
-      case $relation in
-        same | behind) ;;
-        *) echo "$name has transactions that $HOST_NAME lacks, or could not be compared" ;;
-      esac
-    fi
+# sight: what the primary last said, if it was heard until the stream of its transactions broke off.
+sight() {
+  local name term at semi_sync
+  if read -r name term at semi_sync 2>/dev/null <"$SIGHT" && [[ $name == "$own_primary" ]] &&
+    ((term == own_term && EPOCHSECONDS - at <= own_silence + 5)); then
+    printf '%s' "$semi_sync"
+  else
+    printf 'none'
+  fi
+}
+
+# found: what speaks against it and is not overridden.
+find_objections() {
+  local kind host sentence
+  gather
+  found=()
+  while IFS=$'\t' read -r kind host sentence; do
+    [[ $accept_loss == yes && $kind =~ ^(accept-loss|time)$ ]] || found+=("$kind"$'\t'"$host"$'\t'"$sentence")
+  done < <(objections "$(own_line)" "$own_applied" "$(sight)" "$DATABASE_DURABILITY" "$lost" "${PEERS[@]}")
+}
+
+# is_passing: whether everything that speaks against it may pass by itself.
+is_passing() {
+  local line
+  for line in "${found[@]}"; do
+    [[ $line == time$'\t'* ]] || return 1
   done
 }
 
 exec {lock}>"$RUN/lock"
 flock --timeout 10 "$lock" || fail "this host is in the middle of something, a clone perhaps"
-# What was received is applied first, for some seconds; it may be an acknowledged write's only copy.
-for ((attempt = 0; attempt < 20; attempt++)); do
-  gather
-  found=$(objections)
-  if [[ -z $found ]]; then break; fi
-  sleep 0.5
+deadline=$((SECONDS + PATIENCE))
+find_objections
+if [[ $check == yes ]]; then
+  ((${#found[@]} == 0)) || printf '%s\n' "${found[@]}"
+  exit
+fi
+while ((${#found[@]} > 0 && SECONDS < deadline)) && is_passing; do
+  pause 0.1
+  find_objections
 done
-[[ -z $found ]] || fail "not promoted: ${found//$'\n'/; }"
-if [[ $own_door != closed && $own_primary == "$HOST_NAME" ]]; then
+if [[ $own_door == open && $own_primary == "$HOST_NAME" && $own_source == - ]]; then
   log "$HOST_NAME is the primary already"
-  exit 0
+  exit
+fi
+if ((${#found[@]} > 0)); then
+  for line in "${found[@]}"; do
+    log "${line##*$'\t'}"
+  done
+  fail "not promoted"
 fi
 act_promote
 observe

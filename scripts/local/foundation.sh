@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes what the hosts of one cluster stand on: a project, a network, a profile for each role.
 #
-# Facts: DWI_PROJECT; DWI_BRIDGE, DWI_GATEWAY (address/prefix) of the network; DWI_ROLES; and
-# DWI_SECRETS, names with their readers: "password=web,database seed=database".
+# Facts: DWI_PROJECT; DWI_BRIDGE, DWI_GATEWAY (address/prefix) of the network; DWI_ROLES; DWI_SECRETS,
+# names with their readers: "password=web,database seed=database"; DWI_SCRIPTS and DWI_RELEASE, the
+# names of archives in the folder archives.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -26,6 +27,14 @@ else
 fi
 
 use_project "$DWI_PROJECT"
+
+share "$DWI_SCRIPTS" "archives/$DWI_SCRIPTS"
+forget_old scripts
+# The first release comes with the cluster, every later one by the operator's word.
+if [[ ! -e $SHARED/$DWI_PROJECT/release ]]; then
+  share "$DWI_RELEASE" "archives/$DWI_RELEASE"
+  share release <(basename "$DWI_RELEASE" .tar.gz)
+fi
 
 # What systemd gives a machine of its own.
 OPEN_FILES=524288
@@ -93,6 +102,8 @@ for role in $DWI_ROLES; do
     done
     printf 'devices:\n'
     printf '  root: { type: disk, path: /, pool: %s }\n' "$POOL"
+    printf '  shared: { type: disk, source: %s, path: /srv/shared, readonly: "true" }\n' \
+      "$SHARED/$DWI_PROJECT"
     printf '  eth0: { type: nic, name: eth0, network: %s }\n' "$DWI_BRIDGE"
   } | replace_profile "$role"
 done

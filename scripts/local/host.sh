@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Brings one host to its declared state: makes it if it is not there, starts it if it does not run,
-# and gives it new user-data and a new release if it has others.
+# and has it take over its user-data if it has another.
 #
 # Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in
-# MiB; DWI_PACKAGES, which name the image; DWI_USER_DATA, a file. For hosts that carry the app
-# DWI_RELEASE, its SHA-256, and DWI_RELEASE_FILE. For hosts that keep data DWI_VOLUME, the name of
-# the volume to have at /srv/data.
+# MiB; DWI_PACKAGES, which name the image; DWI_USER_DATA, a file. For hosts that keep data DWI_VOLUME,
+# the name of the volume to have at /srv/data.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -16,7 +15,7 @@ use_project "$DWI_PROJECT"
 BOOT_SECONDS=300
 
 # What the host must carry, as one word. Its last successful boot or update notes it.
-wanted() { { cat "$DWI_USER_DATA" && printf '%s' "${DWI_RELEASE:-}"; } | sha256sum | head -c 16; }
+wanted() { sha256sum <"$DWI_USER_DATA" | head -c 16; }
 
 setting() { incus config get "$DWI_HOST" "$1"; }
 on_host() { incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null; }
@@ -42,12 +41,6 @@ make_host() {
       printf '  data: { type: disk, pool: %s, source: %s, path: /srv/data }\n' "$POOL" "$DWI_VOLUME"
     fi
   } | incus create --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
-}
-
-push_release() {
-  [[ -n ${DWI_RELEASE:-} ]] || return 0
-  incus file push --quiet --create-dirs --mode 0644 "$DWI_RELEASE_FILE" \
-    "$DWI_HOST/var/lib/cluster/inbox/$DWI_RELEASE.tar.gz"
 }
 
 running() { [[ $(incus list --format csv --columns s "^$DWI_HOST\$") == RUNNING ]]; }
@@ -109,7 +102,7 @@ update() {
   say "$DWI_HOST: updating"
   # What failed before is no part of what may fail now.
   on_host systemctl reset-failed || true
-  if ! output=$(on_host /opt/cluster/host/update.sh 2>&1); then
+  if ! output=$(on_host /opt/cluster/boot/boot.sh --if-changed 2>&1); then
     mapfile -t lines < <(tail -n 20 <<<"$output")
     fail_with_diagnosis "its update failed" "${lines[@]}"
   fi
@@ -134,14 +127,13 @@ if exists incus config show "$DWI_HOST"; then
   # One that never finished its first boot and cannot update itself is made anew: what must be kept
   # is on its volume.
   if [[ -z $(setting user.carries) && $(setting user.carries-at-boot) != "$wanted" ]] &&
-    ! { running && on_host test -x /opt/cluster/host/update.sh; }; then
+    ! { running && on_host test -x /opt/cluster/boot/boot.sh; }; then
     say "$DWI_HOST: removing what an earlier attempt left"
     incus delete --force "$DWI_HOST"
   fi
 fi
 
 if exists incus config show "$DWI_HOST"; then
-  push_release
   incus config set "$DWI_HOST" cloud-init.user-data - <"$DWI_USER_DATA"
   running || incus start "$DWI_HOST"
   errors=$(wait_for_boot)
@@ -151,7 +143,6 @@ if exists incus config show "$DWI_HOST"; then
 else
   make_volume
   make_host "$wanted"
-  push_release
   incus start "$DWI_HOST"
   say "$DWI_HOST: started"
   errors=$(wait_for_boot)

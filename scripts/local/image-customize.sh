@@ -20,7 +20,7 @@ rm -f "$root/tmp/initialise.sh"
 rm -rf "$root"/etc/ssl/private/ssl-cert-snakeoil.key
 rm -rf "$root"/var/log/*.log "$root"/var/log/apt "$root"/var/log/mysql/* "$root"/var/cache/debconf/*-old
 rm -f "$root/etc/resolv.conf"
-mkdir -p "$root/var/lib/cloud/seed/nocloud" "$root/var/lib/cluster/inbox"
+mkdir -p "$root/var/lib/cloud/seed/nocloud"
 
 # Packages enable their services; a host starts the one its role configures, no other.
 for unit in "$root"/etc/systemd/system/multi-user.target.wants/*.service; do

@@ -74,6 +74,27 @@ end_work() {
   fi
 }
 
+# What all hosts of a cluster may read: archives of scripts and releases, and the names of the releases,
+# the one to run first. Hosts see it as /srv/shared.
+SHARED=$STATE_DIRECTORY/shared
+
+# share NAME FILE: puts a file there, whole or not at all, readable to every host.
+share() {
+  local target=$SHARED/${DWI_PROJECT:?}/$1
+  install -d -m 0755 "${target%/*}"
+  install -m 0644 "$2" "$target.new"
+  mv "$target.new" "$target"
+}
+
+# forget_old KIND: all but the ten newest archives of a kind.
+forget_old() {
+  local archive
+  # shellcheck disable=SC2012 # names of ours: letters and digits
+  ls -t "$SHARED/${DWI_PROJECT:?}/$1" | tail -n +11 | while read -r archive; do
+    rm -f "$SHARED/$DWI_PROJECT/$1/$archive"
+  done
+}
+
 exists() { "$@" >/dev/null 2>&1; }
 
 # ID and codename as /etc/os-release has them.

@@ -65,7 +65,7 @@ remove_project() {
   done
   use_project default
   incus project delete --quiet "$DWI_PROJECT"
-  rm -rf "${NOTES:?}/$DWI_PROJECT"
+  rm -rf "${NOTES:?}/$DWI_PROJECT" "${SHARED:?}/$DWI_PROJECT"
 }
 
 case $1 in

@@ -3,7 +3,8 @@
 #
 #   install-packages PACKAGE...  makes sure that the packages are installed
 #   secret NAME                  prints a secret of the cluster
-#   release SHA256 FILE          fetches the app's release
+#   archive NAME FILE            fetches an archive: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
+#   release                      prints the releases of the app, the one to run first
 #   data-volume DIRECTORY        mounts the host's data volume
 #   user-data FILE               fetches the host's newest user-data
 #
@@ -100,7 +101,7 @@ EOF
   printf '%s' "$answer" | jq --exit-status --raw-output --join-output .Parameter.Value
 }
 
-# object KEY FILE: fetches an object of the cluster's bucket; FILE is whole or not there.
+# object KEY FILE: fetches an object of the cluster's bucket to FILE.part, whole or not at all.
 object() {
   local bucket url options key=$1 file=$2
   bucket=$(parameter bucket)
@@ -121,19 +122,18 @@ EOF
   fi
 }
 
-fetch_release() {
-  local sha256=$1 file=$2
-  object "releases/$sha256.tar.gz" "$file"
-  if ! sha256sum --check --status <<<"$sha256  $file.part"; then
-    rm --force "$file.part"
-    fail "the release in the bucket is not the one asked for: its SHA-256 is not $sha256"
-  fi
-  mv --force "$file.part" "$file"
+# fetch KEY FILE: the same, under its own name.
+fetch() {
+  object "$1" "$2"
+  mv --force "$2.part" "$2"
 }
 
-fetch_user_data() {
-  object "hosts/$HOST_NAME/user-data" "$1"
-  mv --force "$1.part" "$1"
+print_release() {
+  local file
+  file=$(mktemp)
+  fetch release "$file"
+  cat "$file"
+  rm --force "$file"
 }
 
 is_installed() {
@@ -260,12 +260,13 @@ mount_data_volume() {
   resize2fs "$disk" >&2 || log "the filesystem did not grow to its volume's size; the database runs on"
 }
 
-usage="one of: install-packages PACKAGE..., secret NAME, release SHA256 FILE, data-volume DIRECTORY, user-data FILE"
+usage="one of: install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, user-data FILE"
 case "${1:-}:$#" in
   install-packages:*) (($# > 1)) || fail "$usage" ; install_packages "${@:2}" ;;
   secret:2) parameter "secrets/$2" ;;
-  release:3) fetch_release "$2" "$3" ;;
+  archive:3) fetch "$2" "$3" ;;
+  release:1) print_release ;;
   data-volume:2) mount_data_volume "$2" ;;
-  user-data:2) fetch_user_data "$2" ;;
+  user-data:2) fetch "hosts/$HOST_NAME/user-data" "$2" ;;
   *) fail "$usage" ;;
 esac

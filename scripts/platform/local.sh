@@ -3,7 +3,8 @@
 #
 #   install-packages PACKAGE...   make sure the packages are installed
 #   secret NAME                   print a secret
-#   release SHA256 FILE           put the app's release archive at FILE
+#   archive NAME FILE             put an archive at FILE: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
+#   release                       print the releases of the app, the one to run first
 #   data-volume DIRECTORY         make sure the data volume is mounted at DIRECTORY
 #   user-data FILE                put this host's newest user-data at FILE
 #
@@ -13,7 +14,8 @@ set -euo pipefail
 
 # The engine's own channel to its container: settings of this host, and of this host only.
 SOCKET=/dev/incus/sock
-INBOX=/var/lib/cluster/inbox
+# A folder of the machine, which all hosts of the cluster may read.
+SHARED=/srv/shared
 
 fail() {
   printf 'platform.sh: %s\n' "$*" >&2
@@ -52,13 +54,14 @@ secret() {
   setting "user.$1" || fail "no secret $1 for this host"
 }
 
+archive() {
+  [[ -f $SHARED/$1 ]] || fail "$1 is not here: a deploy or a release puts it at $SHARED"
+  place "$2" <"$SHARED/$1"
+}
+
 release() {
-  local archive=$INBOX/$1.tar.gz
-  [[ -f $archive ]] || fail "release $1 is not here yet: a deploy puts it at $archive"
-  # It may still be on its way in.
-  printf '%s  %s\n' "$1" "$archive" | sha256sum --check --status ||
-    fail "release $1 at $archive is incomplete"
-  place "$2" <"$archive"
+  [[ -f $SHARED/release ]] || fail "there is no release yet: a deploy makes the first"
+  cat "$SHARED/release"
 }
 
 data_volume() {
@@ -75,8 +78,9 @@ user_data() {
 case ${1:-} in
   install-packages) install_packages "${@:2}" ;;
   secret) secret "${2:?NAME}" ;;
-  release) release "${2:?SHA256}" "${3:?FILE}" ;;
+  archive) archive "${2:?NAME}" "${3:?FILE}" ;;
+  release) release ;;
   data-volume) data_volume "${2:?DIRECTORY}" ;;
   user-data) user_data "${2:?FILE}" ;;
-  *) fail "unknown verb: ${1:-none}; known are install-packages, secret, release, data-volume, user-data" ;;
+  *) fail "unknown verb: ${1:-none}; known are install-packages, secret, archive, release, data-volume, user-data" ;;
 esac

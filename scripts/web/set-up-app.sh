@@ -2,11 +2,11 @@
 # Fetches what the app needs and starts it: the database password, the certificate authority, the
 # release. Fails until all of it is there; its unit tries again.
 # shellcheck source=../host/lib.sh
-source /opt/cluster/host/lib.sh
+source /opt/cluster/scripts/host/lib.sh
+# shellcheck source=release.sh
+source /opt/cluster/scripts/web/release.sh
 
 authority=/etc/cluster/certificate-authority.pem
-release=/srv/app/releases/$APP_RELEASE
-current=/srv/app/current
 
 # Any database host tells the certificate authority; that it holds the app's password too is what
 # makes its word good.
@@ -31,44 +31,20 @@ fetch_authority() {
   [[ -s $authority ]] || fail "no database host tells the certificate authority yet"
 }
 
-fetch_release() {
-  local archive unpacked
-  [[ ! -d $release ]] || return 0
-  mkdir --parents /srv/app/releases
-  rm --recursive --force /srv/app/releases/*.partial
-  archive=$(mktemp /srv/app/releases/XXXXXX.partial)
-  unpacked=$(mktemp --directory /srv/app/releases/XXXXXX.partial)
-  /opt/cluster/platform.sh release "$APP_RELEASE" "$archive"
-  sha256sum --check --status <<<"$APP_RELEASE  $archive" ||
-    fail "the release that arrived is not $APP_RELEASE"
-  tar --extract --gzip --no-same-owner --file "$archive" --directory "$unpacked"
-  chmod --recursive u=rwX,go=rX "$unpacked"
-  mv "$unpacked" "$release"
-  rm --force "$archive"
-}
-
-start_app() {
-  ln --symbolic --force --no-dereference "$release" "$current.new"
-  mv --force --no-target-directory "$current.new" "$current"
-  systemctl enable --quiet app.service
-  local determining=(/etc/systemd/system/app.service /etc/cluster/app.env "$authority")
-  if changed "app-$APP_RELEASE" "${determining[@]}" || ! systemctl --quiet is-active app.service; then
-    systemctl restart app.service
-    rm --force /var/lib/cluster/stamps/app-*
-    mark "app-$APP_RELEASE" "${determining[@]}"
+main() {
+  local releases
+  lock_releases
+  secret mysql-app-password >/dev/null
+  read -ra releases <<<"$(/opt/cluster/platform.sh release)"
+  [[ -n ${releases[0]:-} ]] || fail "the platform names no release"
+  install_release "${releases[0]}"
+  fetch_authority
+  if [[ $(release_at "$CURRENT") != "${releases[0]}" ]] || changed app "${SURROUNDINGS[@]}" ||
+    ! systemctl --quiet is-active app.service; then
+    start_release "${releases[0]}"
+    remove_old_releases
   fi
 }
 
-main() {
-  # Two at once would fetch into each other's way.
-  exec 7>/run/cluster-set-up-app.lock
-  flock 7
-  secret mysql-app-password >/dev/null
-  fetch_release
-  fetch_authority
-  start_app
-}
-
-# The file may be replaced while it runs; bash has read it to the end by then.
 main
 exit

@@ -3,8 +3,8 @@ import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicy } from "@cdktf/provider-aws/lib/iam-role-policy";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
 import { ROLES, type Role, type Topology } from "../../topology/topology";
-import type { Releases } from "./releases";
 import type { Secrets } from "./secrets";
+import type { Store } from "./store";
 
 /** What a role's hosts are allowed to do. */
 export interface RoleAccess {
@@ -41,9 +41,9 @@ const AGENT_ACTIONS = [
 export function declareAccess(
   stack: TerraformStack,
   { clusterName, secrets: declared }: Topology,
-  { secrets, releases }: { secrets: Secrets; releases: Releases },
+  { secrets, store }: { secrets: Secrets; store: Store },
 ): ReadonlyMap<Role, RoleAccess> {
-  const { bucket, bucketParameter } = releases;
+  const { bucket, bucketParameter } = store;
   const policyOf = (role: Role) => ({
     Version: "2012-10-17",
     Statement: [
@@ -65,7 +65,10 @@ export function declareAccess(
         Action: "s3:GetObject",
         Resource: [
           `${bucket.arn}/hosts/${role}-*/user-data`,
-          ...(RELEASE_READERS.includes(role) ? [`${bucket.arn}/releases/*`] : []),
+          `${bucket.arn}/scripts/*`,
+          ...(RELEASE_READERS.includes(role)
+            ? [`${bucket.arn}/release`, `${bucket.arn}/releases/*`]
+            : []),
         ],
       },
     ],

@@ -12,8 +12,8 @@ import type { Role, Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
 import { literal } from "./literal";
 import type { AwsNetwork } from "./network";
-import { type Releases, UNTAGGED } from "./releases";
 import type { SecurityGroups } from "./security-groups";
+import { type Store, UNTAGGED } from "./store";
 
 /** A host on EC2. */
 export interface PlacedHost {
@@ -34,7 +34,7 @@ interface Surroundings {
   readonly hosts: readonly Host[];
   readonly network: AwsNetwork;
   readonly securityGroups: SecurityGroups;
-  readonly releases: Releases;
+  readonly store: Store;
   readonly access: ReadonlyMap<Role, RoleAccess>;
 }
 
@@ -90,7 +90,7 @@ export function declareHosts(
 function placeHost(
   stack: TerraformStack,
   topology: Topology,
-  { network, securityGroups, releases, access }: Surroundings,
+  { network, securityGroups, store, access }: Surroundings,
   image: DataAwsAmi,
   host: Host,
 ): PlacedHost & { networkInterface: NetworkInterface } {
@@ -104,13 +104,13 @@ function placeHost(
   const isProtected = isDatabase && settings.database.terminationProtection;
 
   const userData = new S3Object(stack, `${host.name}-user-data`, {
-    bucket: releases.bucket.id,
+    bucket: store.bucket.id,
     key: `hosts/${host.name}/user-data`,
     content: literal(host.userData),
     contentType: "text/cloud-config",
     overrideProvider: UNTAGGED,
-    // It names the release, which is therefore uploaded first.
-    dependsOn: [releases.object],
+    // It names the scripts, which are therefore uploaded first.
+    dependsOn: [...store.objects],
   });
 
   const networkInterface = new NetworkInterface(stack, `${host.name}-interface`, {

@@ -2,11 +2,11 @@ import { TerraformOutput, type TerraformStack } from "cdktf";
 import type { Topology } from "../../topology/topology";
 import type { PlacedHost } from "./hosts";
 import type { AwsNetwork } from "./network";
-import type { Releases } from "./releases";
+import type { Store } from "./store";
 
 interface Deployed {
   readonly network: AwsNetwork;
-  readonly releases: Releases;
+  readonly store: Store;
   readonly placed: readonly PlacedHost[];
 }
 
@@ -14,7 +14,7 @@ interface Deployed {
 export function declareOutputs(
   stack: TerraformStack,
   { settings }: Topology,
-  { network, releases, placed }: Deployed,
+  { network, store, placed }: Deployed,
 ): void {
   const output = (id: string, description: string, value: unknown) =>
     new TerraformOutput(stack, id, { value, description, staticId: true });
@@ -40,5 +40,5 @@ export function declareOutputs(
       ({ instance }) => `aws ssm start-session --region ${settings.region} --target ${instance.id}`,
     ),
   );
-  output("bucket", "Releases, and the user-data of each host", releases.bucket.id);
+  output("bucket", "Scripts, releases, and the user-data of each host", store.bucket.id);
 }

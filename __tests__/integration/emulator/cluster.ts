@@ -33,10 +33,19 @@ export class EmulatedCluster {
     return readFileSync(join(this.stackDirectory, "cdk.tf.json"), "utf8");
   }
 
-  /** The release whose object the stack declares. */
+  /** The first release, whose object the stack declares. */
   get release(): string {
-    const { key } = JSON.parse(this.text).resource.aws_s3_object.release;
-    return /releases\/([0-9a-f]{64})\.tar\.gz/.exec(key)?.[1] as string;
+    return this.archive("first-release");
+  }
+
+  /** The archive of scripts, whose object the stack declares. */
+  get scripts(): string {
+    return this.archive("scripts");
+  }
+
+  private archive(object: string): string {
+    const { key } = JSON.parse(this.text).resource.aws_s3_object[object];
+    return /\/([0-9a-f]{64})\.tar\.gz$/.exec(key)?.[1] as string;
   }
 
   /**

@@ -126,7 +126,14 @@ export function balancing(cluster: LocalCluster): void {
   }, 600_000);
 
   test("another app takes the place of the guestbook, and gives it back", async () => {
-    cluster.deploy({
+    const answers = async (first: string, second: string) => {
+      const bodies = new Set<string>();
+      for (let index = 0; index < 6; index++) {
+        bodies.add((await ask(`${cluster.url}/`)).body.trim());
+      }
+      return bodies.has(first) && bodies.has(second) && bodies.size === 2 ? true : undefined;
+    };
+    cluster.set({
       app: {
         directory: "__tests__/fixtures/other-app",
         command: "/usr/bin/node main.js",
@@ -134,22 +141,13 @@ export function balancing(cluster: LocalCluster): void {
         healthPath: "/up",
       },
     });
-    await eventually(
-      "the other app answers from both web servers",
-      async () => {
-        const bodies = new Set<string>();
-        for (let index = 0; index < 6; index++) {
-          bodies.add((await ask(`${cluster.url}/`)).body.trim());
-        }
-        return bodies.has("other app on web-1") &&
-          bodies.has("other app on web-2") &&
-          bodies.size === 2
-          ? true
-          : undefined;
-      },
-      60,
+    // Nothing is deployed: an app is released.
+    cluster.operate("release");
+    await eventually("the other app answers from both web servers", () =>
+      answers("other app on web-1", "other app on web-2"),
     );
-    cluster.deploy();
+    cluster.set();
+    cluster.operate("rollback");
     await cluster.serving();
     expect((await ask(`${cluster.url}/api/entries`)).status).toBe(200);
   }, 600_000);

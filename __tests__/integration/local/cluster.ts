@@ -99,6 +99,19 @@ export class LocalCluster {
     return this.workspace.cdktfInBackground(["deploy", this.stack, "--auto-approve"]);
   }
 
+  /** `npm run cluster -- STACK ARGUMENTS...`; returns what was printed. */
+  operate(...args: string[]): string {
+    const { status, stdout, stderr } = this.attemptToOperate(...args);
+    if (status !== 0) {
+      throw new Error(`${args.join(" ")} exited with ${status}:\n${stdout}${stderr}`);
+    }
+    return stdout;
+  }
+
+  attemptToOperate(...args: string[]) {
+    return this.workspace.operate([this.stack, ...args]);
+  }
+
   destroy(): string {
     return this.workspace.cdktf(["destroy", this.stack, "--auto-approve"], 300);
   }

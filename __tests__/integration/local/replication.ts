@@ -167,8 +167,10 @@ export function replication(cluster: LocalCluster): void {
     await write(cluster, message);
     cluster.incus(["stop", "--force", primary]);
     // Nobody vouches for the primary, which may only be cut off.
-    expect(cluster.attemptOn(replica, "/opt/cluster/database/promote.sh").status).not.toBe(0);
-    cluster.on(replica, `/opt/cluster/database/promote.sh --lost ${primary}`);
+    expect(cluster.attemptOn(replica, "/opt/cluster/scripts/database/promote.sh").status).not.toBe(
+      0,
+    );
+    cluster.on(replica, `/opt/cluster/scripts/database/promote.sh --lost ${primary}`);
     expect(
       cluster.query(
         replica,

@@ -7,20 +7,25 @@ import { S3BucketServerSideEncryptionConfigurationA } from "@cdktf/provider-aws/
 import { S3BucketVersioningA } from "@cdktf/provider-aws/lib/s3-bucket-versioning";
 import { S3Object } from "@cdktf/provider-aws/lib/s3-object";
 import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
-import { AssetType, TerraformAsset, type TerraformStack } from "cdktf";
+import {
+  AssetType,
+  TerraformAsset,
+  type TerraformResourceLifecycle,
+  type TerraformStack,
+} from "cdktf";
 import type { Topology } from "../../topology/topology";
-import type { Release } from "../release";
+import type { Archive } from "../archive";
 
 /** The cluster's bucket, and what hosts read from it. */
-export interface Releases {
+export interface Store {
   readonly bucket: S3Bucket;
-  /** The app's current archive. */
-  readonly object: S3Object;
+  /** What has to be there before a host is told of it. */
+  readonly objects: readonly S3Object[];
   /** The SSM parameter in which hosts find the bucket's name, known only after it is made. */
   readonly bucketParameter: SsmParameter;
 }
 
-/** How long replaced releases and user-data can still be looked at, in days. */
+/** How long replaced objects can still be looked at, in days. */
 const NONCURRENT_DAYS = 30;
 
 /**
@@ -29,38 +34,43 @@ const NONCURRENT_DAYS = 30;
  */
 export const UNTAGGED = { defaultTags: { tags: {} } } as const;
 
-/** A private bucket with the app's release in it. */
-export function declareReleases(
+/**
+ * A private bucket: the archive of scripts, releases, and each host's user-data.
+ *
+ * Terraform gives the cluster its first release and says that it is the one to run; what the operator
+ * releases later is no change to undo.
+ */
+export function declareStore(
   stack: TerraformStack,
   { clusterName }: Topology,
-  release: Release,
-): Releases {
-  const bucket = new S3Bucket(stack, "releases", {
-    bucketPrefix: `${clusterName}-releases-`,
-    // It holds nothing but what the next deploy writes again.
+  { scripts, release }: { scripts: Archive; release: Archive },
+): Store {
+  const bucket = new S3Bucket(stack, "store", {
+    bucketPrefix: `${clusterName}-store-`,
+    // It holds nothing but what the next deploy or release writes again.
     forceDestroy: true,
-    tags: { Name: `${clusterName}-releases` },
+    tags: { Name: `${clusterName}-store` },
   });
-  const publicAccess = new S3BucketPublicAccessBlock(stack, "releases-public-access", {
+  const publicAccess = new S3BucketPublicAccessBlock(stack, "store-public-access", {
     bucket: bucket.id,
     blockPublicAcls: true,
     blockPublicPolicy: true,
     ignorePublicAcls: true,
     restrictPublicBuckets: true,
   });
-  new S3BucketOwnershipControls(stack, "releases-ownership", {
+  new S3BucketOwnershipControls(stack, "store-ownership", {
     bucket: bucket.id,
     rule: { objectOwnership: "BucketOwnerEnforced" },
   });
-  new S3BucketServerSideEncryptionConfigurationA(stack, "releases-encryption", {
+  new S3BucketServerSideEncryptionConfigurationA(stack, "store-encryption", {
     bucket: bucket.id,
     rule: [{ applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }],
   });
-  const versioning = new S3BucketVersioningA(stack, "releases-versioning", {
+  const versioning = new S3BucketVersioningA(stack, "store-versioning", {
     bucket: bucket.id,
     versioningConfiguration: { status: "Enabled" },
   });
-  new S3BucketLifecycleConfiguration(stack, "releases-lifecycle", {
+  new S3BucketLifecycleConfiguration(stack, "store-lifecycle", {
     bucket: bucket.id,
     rule: [
       {
@@ -73,7 +83,7 @@ export function declareReleases(
     ],
     dependsOn: [versioning],
   });
-  new S3BucketPolicy(stack, "releases-policy", {
+  new S3BucketPolicy(stack, "store-policy", {
     bucket: bucket.id,
     policy: JSON.stringify({
       Version: "2012-10-17",
@@ -92,27 +102,42 @@ export function declareReleases(
     dependsOn: [publicAccess],
   });
 
-  const asset = new TerraformAsset(stack, "release-archive", {
-    path: release.file,
-    type: AssetType.FILE,
-    assetHash: release.sha256,
-  });
-  const object = new S3Object(stack, "release", {
-    bucket: bucket.id,
-    key: `releases/${release.sha256}.tar.gz`,
-    source: asset.path,
-    contentType: "application/gzip",
-    overrideProvider: UNTAGGED,
-    // Hosts' user-data is told of a new release after it is there, and the old one goes last.
-    lifecycle: { createBeforeDestroy: true },
-    dependsOn: [versioning],
-  });
-  const bucketParameter = new SsmParameter(stack, "releases-bucket", {
+  const upload = (id: string, archive: Archive, lifecycle: TerraformResourceLifecycle) => {
+    const asset = new TerraformAsset(stack, `${id}-archive`, {
+      path: archive.file,
+      type: AssetType.FILE,
+      assetHash: archive.sha256,
+    });
+    return new S3Object(stack, id, {
+      bucket: bucket.id,
+      key: archive.name,
+      source: asset.path,
+      contentType: "application/gzip",
+      overrideProvider: UNTAGGED,
+      lifecycle,
+      dependsOn: [versioning],
+    });
+  };
+  const objects = [
+    // Hosts' user-data is told of new scripts after they are there, and the old ones go last.
+    upload("scripts", scripts, { createBeforeDestroy: true }),
+    upload("first-release", release, { ignoreChanges: "all" }),
+    new S3Object(stack, "release", {
+      bucket: bucket.id,
+      key: "release",
+      content: `${release.sha256}\n`,
+      contentType: "text/plain",
+      overrideProvider: UNTAGGED,
+      lifecycle: { ignoreChanges: "all" },
+      dependsOn: [versioning],
+    }),
+  ];
+  const bucketParameter = new SsmParameter(stack, "store-bucket", {
     name: `/${clusterName}/bucket`,
     type: "String",
     insecureValue: bucket.id,
-    description: "Where the hosts of this cluster find releases and their user-data",
+    description: "Where the hosts of this cluster find scripts, releases and their user-data",
     tags: { Name: `${clusterName}-bucket` },
   });
-  return { bucket, object, bucketParameter };
+  return { bucket, objects, bucketParameter };
 }

@@ -1,0 +1,37 @@
+import { releaseFiles } from "../../hosts/release";
+import type { ClusterSettingsInput } from "../../topology/settings";
+import { topologyOf } from "./rendered";
+
+function filesOf(app: ClusterSettingsInput["app"]): Record<string, string> {
+  const files = releaseFiles(topologyOf({ app }).settings.app);
+  return Object.fromEntries(files.map(({ path, content }) => [path, content]));
+}
+
+test("a release brings its start command, as a program", () => {
+  const app = { directory: "other", command: "/usr/bin/python3 main.py" };
+  const [start] = releaseFiles(topologyOf({ app }).settings.app);
+  expect(start).toEqual({
+    path: "start",
+    content: "#!/bin/sh\nexec /usr/bin/python3 main.py\n",
+    permissions: "0755",
+  });
+});
+
+test("a release brings its environment", () => {
+  const app = { directory: "other", port: 8081, environment: { COLOUR: "a b", NODE_ENV: "test" } };
+  expect(filesOf(app)["app.env"]).toBe("PORT='8081'\nNODE_ENV='test'\nCOLOUR='a b'\n");
+});
+
+test("Nginx forwards to the port of the release, and asks its health path", () => {
+  const files = filesOf({ directory: "other", port: 8081, healthPath: "/up" });
+  expect(files["nginx/http/app.conf"]).toContain("server 127.0.0.1:8081 ");
+  expect(files["nginx/server/app.conf"]).toMatch(
+    /location = \/\.cluster\/health \{\s+proxy_pass http:\/\/app\/up;/,
+  );
+});
+
+test("Nginx serves the app's static folder itself, where there is one", () => {
+  const locations = (app: ClusterSettingsInput["app"]) => filesOf(app)["nginx/server/app.conf"];
+  expect(locations(undefined)).toContain("alias /srv/app/current/app/public/;");
+  expect(locations({ directory: "other" })).not.toContain("/static/");
+});

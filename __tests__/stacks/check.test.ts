@@ -1,0 +1,26 @@
+import { join } from "node:path";
+import { checkClusters } from "../../stacks/check";
+import type { SettingsError } from "../../topology/settings";
+
+// As much as no host's user-data fits into: no settings reach the limit of EC2 any more.
+jest.mock("../../hosts/user-data", () => ({
+  ...jest.requireActual("../../hosts/user-data"),
+  USER_DATA_LIMIT: 1000,
+}));
+
+test("user-data that EC2 would refuse is a problem, with the host and the size", () => {
+  const project = join(__dirname, "..", "..");
+  let problems: unknown;
+  try {
+    checkClusters([{ name: "one", webServers: { count: 1 }, database: { replicas: 0 } }], project);
+  } catch (error) {
+    problems = (error as SettingsError).problems;
+  }
+  expect(problems).toEqual(
+    ["load-balancer-1", "web-1", "database-1"].map((host) => ({
+      path: "clusters[0]",
+      got: expect.stringMatching(new RegExp(`^user-data of \\d+ bytes, compressed, for ${host}$`)),
+      wanted: expect.stringMatching(/^at most 1000, which is what EC2 takes/),
+    })),
+  );
+});

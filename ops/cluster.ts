@@ -1,0 +1,183 @@
+import { Command } from "commander";
+import { stackNames } from "../stacks/names";
+import { parseClusters } from "../topology/settings";
+import { clusterOf, clusterSettings, OperatorError } from "./clusters";
+import { main } from "./main";
+import { drain, undrain } from "./operations/drain";
+import { act, decide, explain, gather, type Request } from "./operations/promotion";
+import { release, rollback } from "./operations/release";
+import { gatherStatus, problemsOf, statusTable } from "./operations/status";
+import { awsPlatform } from "./platform/aws";
+import { localPlatform } from "./platform/local";
+import type { Platform } from "./platform/platform";
+import { PROJECT } from "./run";
+
+// npm run cluster -- STACK VERB: what an operator does to a cluster that is up.
+
+const say = console.log;
+
+/** What the command ends with when it did what it was asked for. */
+let exitCode = 0;
+
+/** The cluster of the stack that was named, and the way to its hosts. */
+function reach(stack: string) {
+  const cluster = clusterOf(stack);
+  const { clusterName } = cluster.topology;
+  const platform: Platform =
+    cluster.platform === "aws"
+      ? awsPlatform(clusterName, cluster.settings.region)
+      : localPlatform(`dwi-${clusterName}`);
+  return { ...cluster, platform };
+}
+
+async function changePrimary(
+  stack: string,
+  request: Request,
+  { dryRun }: { dryRun: boolean },
+): Promise<void> {
+  const { topology, platform } = reach(stack);
+  const decision = decide(await gather(topology, platform), request);
+  for (const line of explain(decision)) {
+    (decision.kind === "refuse" ? console.error : say)(line);
+  }
+  if (decision.kind === "refuse") {
+    throw new OperatorError("Nothing was changed.");
+  }
+  if (!dryRun) {
+    await act(decision, request, platform, say);
+  }
+}
+
+const collect = (value: string, before: string[]) => [...before, value];
+
+function commands(stack: string): Command {
+  const program = new Command(`npm run cluster -- ${stack}`)
+    .description(`Operations on the cluster of stack ${stack}.`)
+    .helpCommand(false)
+    .showHelpAfterError("Add --help for what there is.")
+    .configureHelp({ sortSubcommands: false });
+
+  program
+    .command("status")
+    .description("show every host: what it is, what it does, what is not as it should be")
+    .option("--json", "everything that was gathered, as JSON")
+    .addHelpText("after", "\nEnds with 1 when something is not as it should be.")
+    .action(async ({ json }: { json?: boolean }) => {
+      const { topology, platform } = reach(stack);
+      const status = await gatherStatus(topology, platform);
+      if (json) {
+        say(JSON.stringify({ ...status, problems: problemsOf(status) }, null, 2));
+      } else {
+        statusTable(status).map((line) => say(line));
+      }
+      if (problemsOf(status).length > 0) {
+        exitCode = 1;
+      }
+    });
+
+  program
+    .command("switchover [host]")
+    .description("hand the primary's part to a replica; writes wait for a moment")
+    .option("--lost <host>", "vouch that a host is gone for good, or closed", collect, [])
+    .option("--fence <host>", "stop a host that does not answer, first", collect, [])
+    .option("--dry-run", "say what would be done, and do nothing", false)
+    .addHelpText(
+      "after",
+      "\nInterrupted, run it again; or name the old primary, and it takes writes again.",
+    )
+    .action((candidate: string | undefined, { lost, fence, dryRun }) =>
+      changePrimary(
+        stack,
+        { verb: "switchover", candidate, lost, fence, acceptLoss: false },
+        { dryRun },
+      ),
+    );
+
+  program
+    .command("promote [host]")
+    .description("make a replica the primary, because the primary is gone")
+    .option("--lost <host>", "vouch that a host is gone for good, or closed", collect, [])
+    .option("--fence <host>", "stop a host that does not answer, first", collect, [])
+    .option("--accept-loss", "acknowledged writes that the new primary lacks may go", false)
+    .option("--dry-run", "say what would be done, and do nothing", false)
+    .addHelpText("after", "\nWhat the flags cost is in docs/failover.md.")
+    .action((candidate: string | undefined, { lost, fence, acceptLoss, dryRun }) =>
+      changePrimary(stack, { verb: "promote", candidate, lost, fence, acceptLoss }, { dryRun }),
+    );
+
+  program
+    .command("release")
+    .description("bring the app, as it is in its folder now, to every web server, one at a time")
+    .action(async () => {
+      const { settings, topology, platform } = reach(stack);
+      // Bundling takes a while to load, and only this verb needs it.
+      const { packRelease } = await import("../stacks/release");
+      const archive = packRelease(PROJECT, settings.app);
+      say(
+        `Every web server gets release ${archive.sha256.slice(0, 12)}, one after the other; a release that does not become healthy is taken back.`,
+      );
+      await release(topology, platform, archive, say);
+    });
+
+  program
+    .command("rollback")
+    .description("bring every web server back to the release before, one at a time")
+    .action(async () => {
+      const { topology, platform } = reach(stack);
+      say("Every web server goes back to the release before, one after the other.");
+      await rollback(topology, platform, say);
+    });
+
+  program
+    .command("drain <web-server>")
+    .description("send a web server no new requests, and wait for those under way")
+    .option("--force", "even when no other serves: visitors then get no answer", false)
+    .action(async (webServer: string, { force }: { force: boolean }) => {
+      const { topology, platform } = reach(stack);
+      say(`The load balancer is told to send ${webServer} no new requests, until undrain.`);
+      say(await drain(topology, platform, webServer, { force }));
+    });
+
+  program
+    .command("undrain <web-server>")
+    .description("send a web server requests again, at first a few")
+    .action(async (webServer: string) => {
+      const { topology, platform } = reach(stack);
+      say(await undrain(topology, platform, webServer));
+    });
+  return program;
+}
+
+/** The stacks there are, for whoever named none. */
+function overview(): string {
+  const stacks = parseClusters(clusterSettings()).flatMap((settings, index) => {
+    const { local, aws } = stackNames(settings, index);
+    return [local, aws];
+  });
+  return [
+    "Usage: npm run cluster -- STACK VERB",
+    "",
+    `Stacks: ${stacks.join(", ")}`,
+    "",
+    "Verbs:",
+    ...commands("STACK").commands.map(
+      (command) => `  ${command.name().padEnd(12)}${command.description()}`,
+    ),
+    "",
+    "npm run cluster -- STACK VERB --help tells more of each.",
+  ].join("\n");
+}
+
+void main("cluster", async () => {
+  const [stack, ...rest] = process.argv.slice(2);
+  if (stack === undefined || stack.startsWith("-")) {
+    if (stack === "--help" || stack === "-h") {
+      say(overview());
+      return 0;
+    }
+    throw new OperatorError(overview());
+  }
+  clusterOf(stack);
+  await commands(stack).parseAsync(rest, { from: "user" });
+  return exitCode;
+});

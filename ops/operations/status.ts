@@ -1,0 +1,276 @@
+import type { Topology, TopologyHost } from "../../topology/topology";
+import type { Platform, Power } from "../platform/platform";
+
+/** What every host says of itself (scripts/host/status.sh). */
+interface HostFacts {
+  readonly uptimeSeconds: number;
+  /** Whether it has come to its declared state. */
+  readonly converged: boolean;
+  readonly failedUnits: readonly string[];
+  /** By program, for example `mysql`. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export interface LoadBalancerFacts extends HostFacts {
+  readonly role: "load-balancer";
+  /** How it chooses a web server. */
+  readonly balance: string;
+  /** The web servers as it sees them; `status` in HAProxy's words. */
+  readonly servers: ReadonlyArray<{
+    readonly name: string;
+    readonly status: string;
+    readonly underWay: number;
+  }>;
+}
+
+export interface WebFacts extends HostFacts {
+  readonly role: "web";
+  /** SHA-256 of the release that serves; empty when there is none. */
+  readonly release: string;
+  readonly releaseBefore: string;
+  /** Whether the app answers that it can serve. */
+  readonly healthy: boolean;
+  readonly writesTo: readonly string[];
+  readonly readsFrom: readonly string[];
+}
+
+export interface DatabaseFacts extends HostFacts {
+  readonly role: "database";
+  readonly state: "unknown" | "empty" | "partial" | "member";
+  readonly door: "open" | "ready" | "closed";
+  readonly term: number;
+  /** The host that is primary by the newest term it knows; `-` if none. */
+  readonly primary: string;
+  /** The host it replicates from; `-` if none. */
+  readonly source: string;
+  readonly replication: "running" | "failed" | "stopped";
+  /** How far it is behind; `null` when it replicates from nobody. */
+  readonly lagSeconds: number | null;
+  readonly semiSync: "on" | "off";
+  readonly semiSyncReplicas: number;
+  /** The word of its last decision (docs/database.md). */
+  readonly doing: string;
+  readonly gtidExecuted: string;
+  readonly gtidPurged: string;
+  readonly held: boolean;
+  readonly hasRoom: boolean;
+  readonly freeMebibytes: number;
+  readonly durability: "available" | "lossless";
+  /** What its health port answers. */
+  readonly answers: {
+    readonly primary: number;
+    readonly replica: number;
+    readonly readable: number;
+  };
+  /** Files with transactions that never reached the primary. */
+  readonly setAside: readonly string[];
+}
+
+/** One host, as it was found. */
+export interface HostStatus {
+  readonly host: string;
+  readonly address: string;
+  readonly role: TopologyHost["role"];
+  readonly power: Power;
+  /** What it says of itself; `undefined` when it does not answer. */
+  readonly facts: LoadBalancerFacts | WebFacts | DatabaseFacts | undefined;
+}
+
+/** A whole cluster, as it was found. */
+export interface ClusterStatus {
+  readonly cluster: string;
+  readonly hosts: readonly HostStatus[];
+}
+
+const SCRIPT = "/opt/cluster/scripts/host/status.sh";
+
+/** The last line that is JSON, of what a script printed. */
+function parseFacts(output: string): HostStatus["facts"] {
+  try {
+    return JSON.parse(output.trim().split("\n").at(-1) ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Asks every host, or those of some roles, what it is.
+ *
+ * @param seconds how long a host may take to answer; default 20
+ */
+export async function gatherStatus(
+  topology: Topology,
+  platform: Platform,
+  roles: ReadonlyArray<TopologyHost["role"]> = ["load-balancer", "web", "database"],
+  seconds = 20,
+): Promise<ClusterStatus> {
+  const hosts = topology.hosts.filter(({ role }) => roles.includes(role));
+  const answers = await Promise.all(
+    hosts.map(async ({ name, address, role }) => {
+      const ran = await platform.run(name, [SCRIPT], seconds);
+      const facts = ran.exitCode === 0 ? parseFacts(ran.stdout) : undefined;
+      return { host: name, address, role, facts };
+    }),
+  );
+  const silent = answers.filter(({ facts }) => facts === undefined).map(({ host }) => host);
+  const power: ReadonlyMap<string, Power> =
+    silent.length > 0 ? await platform.power(silent) : new Map();
+  return {
+    cluster: topology.clusterName,
+    hosts: answers.map((one) => ({
+      ...one,
+      power: one.facts === undefined ? (power.get(one.host) ?? "unknown") : "running",
+    })),
+  };
+}
+
+/** The facts of the hosts of one role that answer, with their names. */
+export function factsOf<Role extends TopologyHost["role"]>(
+  status: ClusterStatus,
+  role: Role,
+): Array<{ host: string; facts: Extract<HostStatus["facts"], { role: Role }> }> {
+  return status.hosts.flatMap(({ host, facts }) =>
+    facts?.role === role
+      ? [{ host, facts: facts as Extract<HostStatus["facts"], { role: Role }> }]
+      : [],
+  );
+}
+
+function describe({ facts, power }: HostStatus): { state: string; details: string[] } {
+  if (facts === undefined) {
+    return { state: power === "running" ? "silent" : power, details: [] };
+  }
+  switch (facts.role) {
+    case "load-balancer":
+      return {
+        state: facts.servers.some(({ status }) => status.startsWith("UP")) ? "serves" : "no server",
+        details: [
+          facts.balance,
+          facts.servers.map(({ name, status }) => `${name} ${status.toLowerCase()}`).join(", "),
+        ],
+      };
+    case "web":
+      return {
+        state: facts.healthy ? "serves" : "unhealthy",
+        details: [
+          facts.release === "" ? "no release" : `release ${facts.release.slice(0, 12)}`,
+          `writes to ${facts.writesTo.join(", ") || "nobody"}`,
+          `reads from ${facts.readsFrom.join(", ") || "nobody"}`,
+        ],
+      };
+    case "database":
+      return {
+        state:
+          facts.answers.primary === 200 && facts.door === "open"
+            ? "primary"
+            : facts.answers.replica === 200
+              ? "replica"
+              : facts.doing,
+        details: [
+          `term ${facts.term} of ${facts.primary}`,
+          ...(facts.door === "closed" ? [] : [facts.door]),
+          facts.source === "-"
+            ? facts.semiSync === "on"
+              ? `writes wait for ${facts.semiSyncReplicas} replica${facts.semiSyncReplicas === 1 ? "" : "s"}`
+              : "writes wait for no replica"
+            : `${facts.lagSeconds ?? "?"} s behind ${facts.source}`,
+        ],
+      };
+  }
+}
+
+function problemsOfHost({ host, facts, power }: HostStatus): string[] {
+  if (facts === undefined) {
+    return [power === "running" ? `${host} does not answer` : `${host} is ${power}`];
+  }
+  const problems: string[] = [];
+  if (!facts.converged) {
+    problems.push(`${host} has not come to its declared state`);
+  }
+  if (facts.failedUnits.length > 0) {
+    problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
+  }
+  if (facts.role === "load-balancer") {
+    for (const { name, status } of facts.servers) {
+      if (!status.startsWith("UP") && status !== "no check") {
+        problems.push(`${host} sends nothing to ${name}: ${status.toLowerCase()}`);
+      }
+    }
+  }
+  if (facts.role === "web" && !facts.healthy) {
+    problems.push(`${host}: its app does not answer that it can serve`);
+  }
+  if (facts.role === "database") {
+    if (facts.answers.primary !== 200 && facts.answers.replica !== 200) {
+      problems.push(`${host} serves neither writes nor fresh reads: ${facts.doing}`);
+    }
+    if (!facts.hasRoom) {
+      problems.push(`${host}: its data volume is full, ${facts.freeMebibytes} MiB are free`);
+    }
+    if (facts.setAside.length > 0) {
+      problems.push(
+        `${host} has set aside transactions that never reached the primary: ${facts.setAside.join(", ")}`,
+      );
+    }
+  }
+  return problems;
+}
+
+/** What is not as it should be, a sentence each; nothing when all is well. */
+export function problemsOf(status: ClusterStatus): string[] {
+  const problems = status.hosts.flatMap(problemsOfHost);
+  const databases = factsOf(status, "database");
+  const primaries = databases.filter(({ facts }) => facts.door === "open");
+  if (primaries.length !== 1) {
+    problems.push(
+      primaries.length === 0
+        ? "no database host takes writes"
+        : `${primaries.map(({ host }) => host).join(" and ")} all take writes`,
+    );
+  }
+  const hasReplicas = status.hosts.filter(({ role }) => role === "database").length > 1;
+  for (const { host, facts } of primaries) {
+    if (hasReplicas && facts.semiSync !== "on") {
+      problems.push(`writes to ${host} are acknowledged without a second copy`);
+    }
+  }
+  const releases = new Set(factsOf(status, "web").map(({ facts }) => facts.release));
+  if (releases.size > 1) {
+    problems.push("web servers serve different releases");
+  }
+  return problems;
+}
+
+/** The status as a table for people, and what is not as it should be. */
+export function statusTable(status: ClusterStatus): string[] {
+  const rows = [
+    ["HOST", "ADDRESS", "STATE", "DETAILS"],
+    ...status.hosts.map((host) => {
+      const { state, details } = describe(host);
+      return [host.host, host.address, state, details.join("; ")];
+    }),
+  ];
+  const widths = [0, 1, 2].map((column) =>
+    Math.max(...rows.map((row) => (row[column] as string).length)),
+  );
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+  const versions = new Map<string, Set<string>>();
+  for (const { facts } of status.hosts) {
+    for (const [program, version] of Object.entries(facts?.versions ?? {})) {
+      versions.set(program, (versions.get(program) ?? new Set()).add(version));
+    }
+  }
+  const programs = [...versions].sort(([one], [other]) => (one < other ? -1 : 1));
+  const problems = problemsOf(status);
+  return [
+    ...lines,
+    "",
+    `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
+    ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),
+  ];
+}

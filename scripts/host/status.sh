@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Prints what this host is, as one line of JSON: what is true of every host, and what its role says.
+# shellcheck source=lib.sh
+source /opt/cluster/scripts/host/lib.sh
+
+version_of() {
+  dpkg-query --show --showformat='${Version}' "$1" 2>/dev/null || true
+}
+
+read -r uptime _ </proc/uptime
+jq --null-input --compact-output \
+  --arg host "$HOST_NAME" --arg role "$HOST_ROLE" --arg address "$HOST_ADDRESS" \
+  --arg uptime "${uptime%%.*}" --arg scripts "$SCRIPTS" --arg haproxy "$(version_of haproxy)" \
+  --arg converged "$(systemctl is-active cluster-converge.service || true)" \
+  --arg failed "$(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }')" \
+  --argjson own "$("/opt/cluster/scripts/$HOST_ROLE/status.sh")" \
+  '{host: $host, role: $role, address: $address, uptimeSeconds: ($uptime | tonumber),
+    converged: ($converged == "active"), failedUnits: ($failed | split("\n") | map(select(. != ""))),
+    scripts: $scripts} + $own + {versions: ({haproxy: $haproxy} + ($own.versions // {}))}'

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Takes a web server out of service, or back into it.
+#
+#   drain.sh WEB_SERVER [--force]   sends it no new requests, and waits for those under way
+#   drain.sh --undo WEB_SERVER      sends it requests again, at first a few
+#
+# The last one that serves is not drained without --force: visitors then get no answer.
+# shellcheck source=../host/lib.sh
+source /opt/cluster/scripts/host/lib.sh
+# shellcheck source=servers.sh
+source /opt/cluster/scripts/load-balancer/servers.sh
+
+# How long requests may take to end.
+PATIENCE=30
+
+usage="usage: drain.sh WEB_SERVER [--force], or drain.sh --undo WEB_SERVER"
+
+# status_of NAME: sets `status` and `under_way`.
+status_of() {
+  local name
+  while read -r name status under_way; do
+    if [[ $name == "$1" ]]; then return; fi
+  done < <(servers)
+  fail "the load balancer knows no web server $1"
+}
+
+others_serve() {
+  local name status
+  while read -r name status _; do
+    if [[ $name != "$1" && $status == UP* ]]; then return; fi
+  done < <(servers)
+  return 1
+}
+
+set_state() {
+  local answer
+  answer=$(ask_haproxy "set server web/$1 state $2")
+  [[ -z ${answer//[[:space:]]/} ]] || fail "HAProxy: $answer"
+  save_server_state || fail "what HAProxy knows of the web servers could not be kept"
+}
+
+drain() {
+  local name=$1 force=$2
+  status_of "$name"
+  [[ $force == --force || $status != UP* ]] || others_serve "$name" ||
+    fail "no other web server serves: visitors would get no answer. --force drains it all the same"
+  set_state "$name" drain
+  for ((SECONDS = 0; SECONDS < PATIENCE; )); do
+    status_of "$name"
+    if ((under_way == 0)); then
+      log "$name is drained"
+      return
+    fi
+    sleep 0.2
+  done
+  log "$name is drained; $under_way requests are still under way after $PATIENCE s"
+}
+
+undrain() {
+  status_of "$1"
+  # Whatever is shown of it: one that was drained and is down now is shown as down.
+  set_state "$1" ready
+  log "$1 is sent requests"
+}
+
+case ${1:-}:$# in
+  --undo:2) undrain "$2" ;;
+  [a-z]*:1) drain "$1" "" ;;
+  [a-z]*:2) [[ $2 == --force ]] || fail "$usage" ; drain "$1" --force ;;
+  *) fail "$usage" ;;
+esac

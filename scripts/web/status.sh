@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Prints what this web server is, as JSON: the release it serves, and which database hosts it reads from
+# and writes to.
+# shellcheck source=../host/lib.sh
+source /opt/cluster/scripts/host/lib.sh
+# shellcheck source=release.sh
+source /opt/cluster/scripts/web/release.sh
+
+# routes LISTENER: the database hosts that are used, of those up: backup servers only where no other is.
+# https://docs.haproxy.org/3.2/management.html#9.1: fields 2, 18 (status), 20 and 21 (active, backup).
+routes() {
+  printf 'show stat %s 4 -1\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock |
+    awk -F, '$18 == "UP" { sub(/^[a-z]*:/, "", $2); if ($20 == 1) active = active $2 "\n"; else if (!backup) backup = $2 "\n" }
+      END { printf "%s", active ? active : backup }'
+}
+
+jq --null-input --compact-output \
+  --arg release "$(release_at "$CURRENT")" --arg before "$(release_at "$PREVIOUS")" \
+  --arg app "$(systemctl is-active app.service || true)" \
+  --argjson healthy "$(becomes_healthy 0 && echo true || echo false)" \
+  --arg writes "$(routes writes)" --arg reads "$(routes reads)" \
+  --arg nginx "$(dpkg-query --show --showformat='${Version}' nginx)" --arg node "$(node --version)" \
+  'def names: split("\n") | map(select(. != ""));
+   {release: $release, releaseBefore: $before, app: $app, healthy: $healthy,
+    writesTo: ($writes | names), readsFrom: ($reads | names), versions: {nginx: $nginx, node: $node}}'
