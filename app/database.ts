@@ -27,7 +27,7 @@ export interface Patience {
 }
 
 /** For a server that nobody can stand in for. */
-export const PATIENT: Patience = { connect: 2_000, acquire: 2_500, read: 2_000, attempts: 2 };
+const PATIENT: Patience = { connect: 2_000, acquire: 2_500, read: 2_000, attempts: 2 };
 /** For a server besides which there is another one to ask. */
 export const IMPATIENT: Patience = { connect: 600, acquire: 700, read: 600, attempts: 1 };
 /**

@@ -1,0 +1,87 @@
+import { problemsOf, statusTable } from "../../ops/operations/status";
+import { clusterWith, database, loadBalancer, primary, silent, web } from "./statuses";
+
+test("a cluster that is well has no problem, and its table says so", () => {
+  expect(problemsOf(clusterWith())).toEqual([]);
+  const lines = statusTable(clusterWith());
+  expect(lines.at(-1)).toBe("all is well");
+  expect(lines[0]).toMatch(/^HOST +ADDRESS +STATE +DETAILS$/);
+  expect(lines.slice(1, 6).map((line) => line.split(/ {2,}/).slice(0, 3))).toEqual([
+    ["load-balancer-1", "10.90.0.4", "serves"],
+    ["web-1", "10.90.2.12", "serves"],
+    ["web-2", "10.90.2.13", "serves"],
+    ["database-1", "10.90.2.4", "primary"],
+    ["database-2", "10.90.2.5", "replica"],
+  ]);
+});
+
+describe("what is not as it should be is said", () => {
+  test.each([
+    ["a host that runs and is silent", web(1, {}), { facts: undefined }, "web-1 does not answer"],
+    [
+      "a failed unit",
+      web(1, { failedUnits: ["app.service"] }),
+      {},
+      "web-1: failed units: app.service",
+    ],
+    [
+      "a host that is not done",
+      web(1, { converged: false }),
+      {},
+      "web-1 has not come to its declared state",
+    ],
+    [
+      "an app that cannot serve",
+      web(2, { healthy: false }),
+      {},
+      "web-2: its app does not answer that it can serve",
+    ],
+    ["different releases", web(2, { release: "b" }), {}, "web servers serve different releases"],
+    [
+      "a web server that gets nothing",
+      loadBalancer({ servers: [{ name: "web-1", status: "DRAIN", underWay: 0 }] }),
+      {},
+      "load-balancer-1 sends nothing to web-1: drain",
+    ],
+    [
+      "a replica that is not fresh",
+      database(2, { doing: "clone", answers: { primary: 503, replica: 503, readable: 503 } }),
+      {},
+      "database-2 serves neither writes nor fresh reads: clone",
+    ],
+    [
+      "writes without a second copy",
+      primary(1, { semiSync: "off" }),
+      {},
+      "writes to database-1 are acknowledged without a second copy",
+    ],
+    ["two that take writes", primary(2), {}, "database-1 and database-2 all take writes"],
+    [
+      "a full volume",
+      primary(1, { hasRoom: false, freeMebibytes: 3 }),
+      {},
+      "database-1: its data volume is full, 3 MiB are free",
+    ],
+    [
+      "transactions set aside",
+      database(2, { setAside: ["/srv/data/set-aside/x.sql"] }),
+      {},
+      "database-2 has set aside transactions that never reached the primary: /srv/data/set-aside/x.sql",
+    ],
+  ])("%s", (_, host, change, sentence) => {
+    expect(problemsOf(clusterWith({ ...host, ...change }))).toContain(sentence);
+  });
+
+  test("no primary, and a host that its platform says is stopped", () => {
+    expect(problemsOf(clusterWith(silent(1, "stopped")))).toEqual([
+      "database-1 is stopped",
+      "no database host takes writes",
+    ]);
+  });
+});
+
+test("a primary without replicas is not blamed for acknowledging alone", () => {
+  const { hosts } = clusterWith(primary(1, { semiSync: "off" }));
+  const alone = hosts.filter(({ host }) => host !== "database-2");
+  expect(problemsOf({ cluster: "demo", hosts: alone })).toEqual([]);
+});

@@ -1,0 +1,110 @@
+import type {
+  ClusterStatus,
+  DatabaseFacts,
+  HostStatus,
+  LoadBalancerFacts,
+  WebFacts,
+} from "../../ops/operations/status";
+
+const every = { uptimeSeconds: 100, converged: true, failedUnits: [], versions: {} };
+
+/** What database-<number> says of itself; without more, a fresh replica of database-1. */
+export function database(number: number, facts: Partial<DatabaseFacts> = {}): HostStatus {
+  return {
+    host: `database-${number}`,
+    address: `10.90.2.${3 + number}`,
+    role: "database",
+    power: "running",
+    facts: {
+      ...every,
+      role: "database",
+      state: "member",
+      door: "closed",
+      term: 1,
+      primary: "database-1",
+      source: "database-1",
+      replication: "running",
+      lagSeconds: 0,
+      semiSync: "off",
+      semiSyncReplicas: 0,
+      doing: "follow",
+      gtidExecuted: "-",
+      gtidPurged: "-",
+      held: false,
+      hasRoom: true,
+      freeMebibytes: 1000,
+      durability: "available",
+      answers: { primary: 503, replica: 200, readable: 200 },
+      setAside: [],
+      ...facts,
+    },
+  };
+}
+
+/** What the open primary says of itself. */
+export function primary(number = 1, facts: Partial<DatabaseFacts> = {}): HostStatus {
+  return database(number, {
+    door: "open",
+    primary: `database-${number}`,
+    source: "-",
+    replication: "stopped",
+    lagSeconds: null,
+    semiSync: "on",
+    semiSyncReplicas: 1,
+    doing: "serve",
+    answers: { primary: 200, replica: 503, readable: 200 },
+    ...facts,
+  });
+}
+
+/** A host that says nothing. */
+export function silent(number: number, power: HostStatus["power"]): HostStatus {
+  return { ...database(number), power, facts: undefined };
+}
+
+export function web(number: number, facts: Partial<WebFacts> = {}): HostStatus {
+  return {
+    host: `web-${number}`,
+    address: `10.90.2.${11 + number}`,
+    role: "web",
+    power: "running",
+    facts: {
+      ...every,
+      role: "web",
+      release: "a".repeat(64),
+      releaseBefore: "",
+      healthy: true,
+      writesTo: ["database-1"],
+      readsFrom: ["database-2"],
+      ...facts,
+    },
+  };
+}
+
+export function loadBalancer(facts: Partial<LoadBalancerFacts> = {}): HostStatus {
+  return {
+    host: "load-balancer-1",
+    address: "10.90.0.4",
+    role: "load-balancer",
+    power: "running",
+    facts: {
+      ...every,
+      role: "load-balancer",
+      balance: "roundrobin",
+      servers: [
+        { name: "web-1", status: "UP", underWay: 0 },
+        { name: "web-2", status: "UP", underWay: 0 },
+      ],
+      ...facts,
+    },
+  };
+}
+
+/** The default cluster with all well, with some hosts in the place of those of their names. */
+export function clusterWith(...others: HostStatus[]): ClusterStatus {
+  const hosts = [loadBalancer(), web(1), web(2), primary(), database(2)];
+  return {
+    cluster: "demo",
+    hosts: hosts.map((host) => others.find((other) => other.host === host.host) ?? host),
+  };
+}
