@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { LocalCluster } from "../__tests__/integration/local/cluster";
-import { eventually, run } from "../__tests__/integration/workspace";
 import { renderHosts } from "../hosts/render";
+import { ScratchCluster } from "../ops/scratch/cluster";
+import { eventually, run } from "../ops/scratch/workspace";
 import { packagesOf } from "../stacks/local/hosts";
 import { localNames } from "../stacks/local/names";
 import { median, report } from "./measure";
@@ -14,7 +14,7 @@ import { median, report } from "./measure";
 const ROUNDS = 3;
 const SCRIPTS = join(__dirname, "..", "scripts", "local");
 
-const cluster = new LocalCluster({
+const cluster = new ScratchCluster({
   name: "bench",
   network: { cidr: "10.95.0.0/22" },
   localPort: 18099,

@@ -51,8 +51,8 @@ frontend site
   # request into a door that is closing.
   option idle-close-on-response
   monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
-  http-request deny deny_status 404 if { path_beg ${HEALTH_PATH.replace(/[^/]*$/, "")} }
   monitor fail if { nbsrv(web) lt 1 }
+  http-request deny deny_status 404 if { path_beg ${HEALTH_PATH.replace(/[^/]*$/, "")} }
   # What a visitor claims about itself does not reach the app.
   http-request del-header X-Forwarded-For
   http-request del-header X-Forwarded-Proto

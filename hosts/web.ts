@@ -142,6 +142,15 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
 `;
 }
 
+/** Debian's unit leaves an Nginx that died as it is. */
+const NGINX_DROP_IN = `[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+Restart=always
+RestartSec=500ms
+`;
+
 const APP_UNIT = `[Unit]
 Description=The app
 After=network.target haproxy.service
@@ -196,6 +205,7 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
       textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
       textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),
       textFile("/etc/systemd/system/app.service", APP_UNIT),
+      textFile("/etc/systemd/system/nginx.service.d/cluster.conf", NGINX_DROP_IN),
       textFile(
         "/etc/cluster/app.env",
         envFile({

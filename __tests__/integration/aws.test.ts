@@ -4,13 +4,13 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { renderHosts } from "../../hosts/render";
+import { PROJECT } from "../../ops/scratch/workspace";
 import { parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
 import { EmulatedCluster } from "./emulator/cluster";
 import { LIMITS } from "./emulator/limits";
 import { MetadataService } from "./emulator/metadata";
 import { Emulator, IMAGES, REGION, valuesOf } from "./emulator/server";
-import { PROJECT } from "./workspace";
 
 // Stack `aws`, by real Terraform and the real provider, against an emulator of AWS's API.
 

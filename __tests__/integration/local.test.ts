@@ -1,6 +1,6 @@
+import { ScratchCluster } from "../../ops/scratch/cluster";
 import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
-import { LocalCluster } from "./local/cluster";
 import { firewall } from "./local/firewall";
 import { hosts } from "./local/hosts";
 import { lifecycle } from "./local/lifecycle";
@@ -11,10 +11,10 @@ import { serving } from "./local/serving";
 
 const settings = { name: "test", network: { cidr: "10.94.0.0/22" }, localPort: 18094 };
 
-const cluster = new LocalCluster(settings);
+const cluster = new ScratchCluster(settings);
 
 /** Another one in the same settings: no replica, one web server, a network and a port of its own. */
-const other = new LocalCluster(
+const other = new ScratchCluster(
   {
     name: "test-other",
     network: { cidr: "10.94.4.0/24" },

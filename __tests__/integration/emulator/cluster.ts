@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { attempt, PROJECT, run, Workspace } from "../../../ops/scratch/workspace";
 import type { ClusterSettingsInput } from "../../../topology/settings";
-import { attempt, PROJECT, run, Workspace } from "../workspace";
 import { overrides } from "./limits";
 
 /** What a plan does to one resource. */
@@ -64,7 +64,7 @@ export class EmulatedCluster {
         process.execPath,
         "-r",
         join(PROJECT, "node_modules", "ts-node", "register"),
-        join(PROJECT, "__tests__", "integration", "main.ts"),
+        join(PROJECT, "ops", "scratch", "main.ts"),
       ],
       {
         directory: this.workspace.directory,

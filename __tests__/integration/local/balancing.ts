@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import { eventually, run } from "../workspace";
-import { ask, type LocalCluster, tally } from "./cluster";
+import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
+import { eventually, run } from "../../../ops/scratch/workspace";
 
 /** Opens a request whose body never comes: it occupies a web server until it is closed. */
 function occupy(port: number): Promise<Socket> {
@@ -9,20 +9,19 @@ function occupy(port: number): Promise<Socket> {
     const socket = connect(port, "127.0.0.1", () => {
       socket.write(
         "POST /api/entries HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+        () => resolve(socket),
       );
-      // Time for the load balancer to have passed it on.
-      setTimeout(() => resolve(socket), 300);
     });
     socket.on("error", reject);
   });
 }
 
 /** Follows the load balancer's process, to tell a reload from a restart. */
-const processOf = (cluster: LocalCluster) =>
+const processOf = (cluster: ScratchCluster) =>
   cluster.on("load-balancer-1", "systemctl show --value --property=MainPID haproxy.service").trim();
 
 /** Changes of the load balancer's settings, on a cluster that serves. */
-export function balancing(cluster: LocalCluster): void {
+export function balancing(cluster: ScratchCluster): void {
   const address = () => cluster.address("load-balancer-1");
 
   test("a change of the algorithm touches the load balancer alone, and nobody is dropped", async () => {
@@ -50,6 +49,10 @@ export function balancing(cluster: LocalCluster): void {
   test("leastconn sends requests where fewer are under way", async () => {
     await cluster.serving();
     const occupied = await occupy(cluster.topology.settings.localPort);
+    await eventually("the load balancer has passed the request on", () => {
+      const [loadBalancer] = JSON.parse(cluster.operate("status", "--json")).hosts;
+      return loadBalancer.facts.servers.some(({ underWay }: { underWay: number }) => underWay > 0);
+    });
     try {
       const counts = await tally(`${cluster.url}/api/whoami`, 20);
       expect(Object.values(counts)).toEqual([20]);

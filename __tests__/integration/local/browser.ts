@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium } from "playwright-core";
-import { attempt } from "../workspace";
-import type { LocalCluster } from "./cluster";
+import type { ScratchCluster } from "../../../ops/scratch/cluster";
+import { attempt } from "../../../ops/scratch/workspace";
 
 const CHROMIUM = attempt([
   "sh",
@@ -15,7 +15,7 @@ const CHROMIUM = attempt([
 const inBrowser = CHROMIUM === "" ? test.skip : test;
 
 /** The site in a real browser. */
-export function browser(cluster: LocalCluster): void {
+export function browser(cluster: ScratchCluster): void {
   const profile = mkdtempSync(join(tmpdir(), "browser-"));
   let context: BrowserContext | undefined;
 

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
+import type { ScratchCluster } from "../../../ops/scratch/cluster";
 import type { Role } from "../../../topology/topology";
-import type { LocalCluster } from "./cluster";
 
 /** Ports on which something listens, so that a refusal is the firewall's doing. */
 const LISTENING: Record<Role, readonly number[]> = {
@@ -9,7 +9,7 @@ const LISTENING: Record<Role, readonly number[]> = {
   database: [3306, 8008],
 };
 
-function attempts(cluster: LocalCluster) {
+function attempts(cluster: ScratchCluster) {
   const { hosts, flows } = cluster.topology;
   return hosts.flatMap((source) =>
     hosts
@@ -36,7 +36,7 @@ function attempts(cluster: LocalCluster) {
 }
 
 /** One line for each target that answers. */
-function reached(cluster: LocalCluster, source: string): Set<string> {
+function reached(cluster: ScratchCluster, source: string): Set<string> {
   const tries = attempts(cluster)
     .filter((one) => one.source === source)
     .map(
@@ -53,7 +53,7 @@ function reached(cluster: LocalCluster, source: string): Set<string> {
 }
 
 /** Every allowed flow passes and every other is refused, at both ends. */
-export function firewall(cluster: LocalCluster): void {
+export function firewall(cluster: ScratchCluster): void {
   const sources = ["load-balancer-1", "web-1", "web-2", "database-1", "database-2"];
 
   test.each(sources)("%s reaches what the flows allow and nothing else", (source) => {

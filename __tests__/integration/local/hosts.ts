@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../workspace";
-import type { LocalCluster } from "./cluster";
+import type { ScratchCluster } from "../../../ops/scratch/cluster";
+import { run } from "../../../ops/scratch/workspace";
 
 function everyFile(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
@@ -11,7 +11,7 @@ function everyFile(directory: string): string[] {
 }
 
 /** What the hosts carry, judged by the programs that read it and by what must not be found. */
-export function hosts(cluster: LocalCluster): void {
+export function hosts(cluster: ScratchCluster): void {
   const names = () => cluster.topology.hosts.map(({ name }) => name);
 
   test.each(["load-balancer-1", "web-1", "web-2"])(

@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
-import { attempt, eventually, run } from "../workspace";
-import { ask, LocalCluster } from "./cluster";
+import { ask, ScratchCluster } from "../../../ops/scratch/cluster";
+import { attempt, eventually, run } from "../../../ops/scratch/workspace";
 
 const incusNames = (kind: string, column: string): string[] =>
   run(["incus", kind, "list", "--format", "csv", "--columns", column])
@@ -9,7 +9,7 @@ const incusNames = (kind: string, column: string): string[] =>
     .map((name) => name.replace(/ \(current\)$/, ""));
 
 /** What the engine holds of a cluster that is gone. */
-function left(cluster: LocalCluster): string[] {
+function left(cluster: ScratchCluster): string[] {
   const projects = incusNames("project", "n").filter((name) => name === cluster.incusProject);
   const networks = attempt(["ip", "-o", "-4", "address"]).stdout.includes(
     ` ${cluster.topology.network.gateway}/`,
@@ -18,14 +18,14 @@ function left(cluster: LocalCluster): string[] {
 }
 
 /** Deploys that are cut short, clusters side by side, and leaving nothing. */
-export function lifecycle(cluster: LocalCluster, other: LocalCluster): void {
+export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void {
   afterAll(() => {
     other.workspace.attemptCdktf(["destroy", other.stack, "--auto-approve"]);
     other.workspace.remove();
   });
 
   test("wrong settings: every problem at once, exit code 1, nothing written", () => {
-    const broken = new LocalCluster(other.base);
+    const broken = new ScratchCluster(other.base);
     broken.workspace.set([{ name: "Wrong", webServers: { count: 0 }, colour: "red" } as never]);
     for (const verb of ["synth", "deploy"]) {
       const args = verb === "deploy" ? [verb, "local", "--auto-approve"] : [verb];

@@ -1,10 +1,10 @@
-import { eventually } from "../workspace";
-import { ask, type LocalCluster } from "./cluster";
+import { ask, type ScratchCluster } from "../../../ops/scratch/cluster";
+import { eventually } from "../../../ops/scratch/workspace";
 
-const rows = (cluster: LocalCluster, host: string) =>
+const rows = (cluster: ScratchCluster, host: string) =>
   cluster.query(host, "SELECT COUNT(*) FROM app.guestbook_entries")[0];
 
-async function write(cluster: LocalCluster, message: string): Promise<void> {
+async function write(cluster: ScratchCluster, message: string): Promise<void> {
   await eventually(
     `the write of ${message}`,
     async () => {
@@ -20,7 +20,7 @@ async function write(cluster: LocalCluster, message: string): Promise<void> {
 }
 
 /** Waits until the replica has as many entries as the primary. */
-async function sameRows(cluster: LocalCluster): Promise<void> {
+async function sameRows(cluster: ScratchCluster): Promise<void> {
   const primary = await cluster.inSync();
   for (const host of cluster.databases) {
     await eventually(
@@ -31,11 +31,11 @@ async function sameRows(cluster: LocalCluster): Promise<void> {
   }
 }
 
-const serverId = (cluster: LocalCluster, host: string) =>
+const serverId = (cluster: ScratchCluster, host: string) =>
   cluster.query(host, "SELECT @@server_uuid")[0];
 
 /** Replaces resources by Terraform, as `terraform apply -replace` does. */
-function replace(cluster: LocalCluster, resources: readonly string[]): void {
+function replace(cluster: ScratchCluster, resources: readonly string[]): void {
   const flags = resources.map((resource) => `-replace=terraform_data.${resource}`);
   cluster.workspace.terraform(
     cluster.stack,
@@ -45,7 +45,7 @@ function replace(cluster: LocalCluster, resources: readonly string[]): void {
 }
 
 /** The database over replacements, losses and boots in any order. */
-export function replication(cluster: LocalCluster): void {
+export function replication(cluster: ScratchCluster): void {
   const hosts = async () => {
     const primary = await cluster.inSync();
     return { primary, replica: cluster.databases.find((name) => name !== primary) as string };

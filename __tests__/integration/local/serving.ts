@@ -1,12 +1,12 @@
 import { networkInterfaces } from "node:os";
-import { eventually } from "../workspace";
-import { ask, type LocalCluster, tally } from "./cluster";
+import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
+import { eventually } from "../../../ops/scratch/workspace";
 
 interface Whoami {
   webServer: string;
 }
 
-async function post(cluster: LocalCluster, key: string, message: string) {
+async function post(cluster: ScratchCluster, key: string, message: string) {
   const answer = await ask(`${cluster.url}/api/entries`, {
     method: "POST",
     headers: { "content-type": "application/json", "idempotency-key": key },
@@ -15,11 +15,11 @@ async function post(cluster: LocalCluster, key: string, message: string) {
   return { ...answer, entry: JSON.parse(answer.body) };
 }
 
-const countOf = (cluster: LocalCluster, host: string, message: string) =>
+const countOf = (cluster: ScratchCluster, host: string, message: string) =>
   cluster.query(host, `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`)[0];
 
 /** The site as visitors see it. */
-export function serving(cluster: LocalCluster): void {
+export function serving(cluster: ScratchCluster): void {
   test("1,000 requests are split 500 to 500", async () => {
     await cluster.inTurn();
     expect(await tally(`${cluster.url}/api/whoami`, 1000)).toEqual({ "web-1": 500, "web-2": 500 });

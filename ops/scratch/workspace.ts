@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClusterSettingsInput } from "../../topology/settings";
 
+/** The project's folder. */
 export const PROJECT = join(__dirname, "..", "..");
 
 const TS_NODE = join(PROJECT, "node_modules", "ts-node", "register");

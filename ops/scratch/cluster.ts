@@ -1,7 +1,7 @@
 import { request } from "node:http";
-import { type ClusterSettingsInput, parseClusters } from "../../../topology/settings";
-import { buildTopology, hostsOf, type Topology } from "../../../topology/topology";
-import { attempt, eventually, run, Workspace } from "../workspace";
+import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
+import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
+import { attempt, eventually, run, Workspace } from "./workspace";
 
 /** What one HTTP request was answered. */
 export interface Answer {
@@ -58,7 +58,7 @@ export async function tally(url: string, requests: number, from?: string) {
 }
 
 /** A cluster of containers on this machine, brought up by `cdktf deploy` and judged from outside. */
-export class LocalCluster {
+export class ScratchCluster {
   readonly workspace: Workspace;
   readonly stack: string;
   topology: Topology;

@@ -1,0 +1,172 @@
+import type { RequestRecord } from "./load";
+
+/** What must hold of a fault; what is left out is only reported. Gaps and times in seconds. */
+export interface Bounds {
+  /** Failed requests; `under-way`: as many as were under way when the fault began. */
+  readonly failed?: number | "under-way";
+  readonly failedReads?: number;
+  readonly readGap?: number;
+  readonly writeGap?: number;
+  /** From the operator's command to the first write that was acknowledged. */
+  readonly commandToWrite?: number;
+}
+
+/** What was seen while a fault was there, until the cluster was well again. */
+export interface Observed {
+  readonly records: readonly RequestRecord[];
+  /** When the fault began and when the cluster was well again, milliseconds since 1970. */
+  readonly from: number;
+  readonly to: number;
+  /** Requests under way when the fault began. */
+  readonly underWay: number;
+  /** When the operator's command was given, for faults that take one. */
+  readonly commandAt?: number | undefined;
+  /** Request keys that the primary holds afterwards. */
+  readonly stored: ReadonlySet<string>;
+  /** Whether every replica holds the same rows as the primary. */
+  readonly inSync: boolean;
+  /** Seconds until the replicas were in sync again. */
+  readonly inSyncAfter: number;
+}
+
+/** One row of the drill's table. Gaps and times in seconds. */
+export interface Row {
+  readonly fault: string;
+  readonly requests: number;
+  readonly failed: number;
+  readonly failedReads: number;
+  readonly readGap: number;
+  readonly writeGap: number;
+  readonly commandToWrite: number | undefined;
+  readonly acknowledged: number;
+  readonly missing: number;
+  readonly inSync: boolean;
+  readonly inSyncAfter: number;
+  /** How often requests failed in which way. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** What was to be and is not, a sentence each. */
+  readonly broken: readonly string[];
+}
+
+/** The longest time, in seconds, in which no request was answered well. */
+export function longestGap(records: readonly RequestRecord[], from: number, to: number): number {
+  const answered = records
+    .filter(({ outcome, endedAt }) => outcome === "ok" && endedAt >= from && endedAt <= to)
+    .map(({ endedAt }) => endedAt)
+    .sort((one, other) => one - other);
+  const moments = [from, ...answered, to];
+  const gaps = moments.slice(1).map((moment, index) => moment - (moments[index] as number));
+  return Math.max(0, ...gaps) / 1000;
+}
+
+const seconds = (value: number) => `${value.toFixed(1)} s`;
+
+/** Holds what was seen against the bounds. */
+export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
+  const { from, to, stored, commandAt } = observed;
+  // What began before and ended after is part of it.
+  const records = observed.records.filter((one) => one.endedAt >= from && one.startedAt <= to);
+  const failures = records.filter(({ outcome }) => outcome !== "ok");
+  const reads = records.filter(({ kind }) => kind === "read");
+  const writes = records.filter(({ kind }) => kind === "write");
+  const acknowledged = observed.records.filter(
+    ({ kind, outcome }) => kind === "write" && outcome === "ok",
+  );
+  const firstWrite = writes
+    .filter(({ outcome, endedAt }) => outcome === "ok" && endedAt > (commandAt ?? from))
+    .map(({ endedAt }) => endedAt)
+    .sort((one, other) => one - other)[0];
+  const counted: Record<string, number> = {};
+  for (const { kind, outcome } of failures) {
+    const name = `${kind}: ${outcome}`;
+    counted[name] = (counted[name] ?? 0) + 1;
+  }
+  const row = {
+    fault,
+    requests: records.length,
+    failed: failures.length,
+    failedReads: failures.filter(({ kind }) => kind === "read").length,
+    readGap: longestGap(reads, from, to),
+    writeGap: longestGap(writes, from, to),
+    commandToWrite:
+      commandAt === undefined
+        ? undefined
+        : firstWrite === undefined
+          ? Number.POSITIVE_INFINITY
+          : (firstWrite - commandAt) / 1000,
+    acknowledged: acknowledged.length,
+    missing: acknowledged.filter(({ key }) => key !== undefined && !stored.has(key)).length,
+    inSync: observed.inSync,
+    inSyncAfter: observed.inSyncAfter,
+    failures: counted,
+  };
+
+  const broken: string[] = [];
+  const atMost = (
+    what: string,
+    value: number,
+    bound: number | undefined,
+    shown: (value: number) => string = String,
+  ) => {
+    if (bound !== undefined && value > bound) {
+      broken.push(`${what}: ${shown(value)}, at most ${shown(bound)}`);
+    }
+  };
+  const failed = bounds.failed === "under-way" ? observed.underWay : bounds.failed;
+  atMost("failed requests", row.failed, failed);
+  atMost("failed reads", row.failedReads, bounds.failedReads);
+  atMost("gap in reads", row.readGap, bounds.readGap, seconds);
+  atMost("gap in writes", row.writeGap, bounds.writeGap, seconds);
+  atMost("from command to write", row.commandToWrite ?? 0, bounds.commandToWrite, seconds);
+  atMost("acknowledged writes missing", row.missing, 0);
+  if (!row.inSync) {
+    broken.push("the replicas do not hold the primary's rows");
+  }
+  if (acknowledged.length === 0 || reads.length === 0) {
+    broken.push("the load did not reach the cluster");
+  }
+  return { ...row, broken };
+}
+
+/** The rows as a table for people. */
+export function table(rows: readonly Row[]): string[] {
+  const cells = [
+    [
+      "fault",
+      "requests",
+      "failed",
+      "read gap",
+      "write gap",
+      "to write",
+      "acked",
+      "missing",
+      "in sync",
+      "",
+    ],
+    ...rows.map((row) => [
+      row.fault,
+      String(row.requests),
+      String(row.failed),
+      seconds(row.readGap),
+      seconds(row.writeGap),
+      row.commandToWrite === undefined ? "" : seconds(row.commandToWrite),
+      String(row.acknowledged),
+      String(row.missing),
+      row.inSync ? `after ${row.inSyncAfter.toFixed(0)} s` : "no",
+      row.broken.length === 0 ? "holds" : "BROKEN",
+    ]),
+  ];
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(...cells.map((row) => (row[column] as string).length)),
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 || column === row.length - 1
+          ? cell.padEnd(widths[column] ?? 0)
+          : cell.padStart(widths[column] ?? 0),
+      )
+      .join("  ")
+      .trimEnd(),
+  );
+}
