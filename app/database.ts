@@ -102,6 +102,7 @@ const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
   ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: "read-only",
   ER_OPTION_PREVENTS_STATEMENT: "read-only",
   ER_READ_ONLY_MODE: "read-only",
+  PRIMARY_REFUSES: "refusing",
 };
 
 /**
@@ -109,17 +110,7 @@ const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
  * database's doing, such as a mistake in a statement.
  */
 export function failureKind(error: unknown): FailureKind | undefined {
-  const { code, errno, sqlState, message } = error as {
-    code?: string;
-    errno?: number;
-    sqlState?: string;
-    message?: string;
-  };
-  // A primary without room, or without the replica it has to wait for, is `read_only` without being
-  // `super_read_only`; every other server is both, and says so.
-  if (code === "ER_OPTION_PREVENTS_STATEMENT" && message?.includes(" --read-only ")) {
-    return "refusing";
-  }
+  const { code, errno, sqlState } = error as { code?: string; errno?: number; sqlState?: string };
   const known = code === undefined ? undefined : FAILURE_KINDS[code];
   if (known !== undefined) return known;
   // An error that no server numbered comes from the connection: refused, reset, closed, not
@@ -133,6 +124,11 @@ export function failureKind(error: unknown): FailureKind | undefined {
 function isWorthAnotherConnection(error: unknown): boolean {
   const kind = failureKind(error);
   return kind === "connection" || kind === "read-only" || kind === "access-denied";
+}
+
+/** A primary that takes no writes for the time being: without room, or without a replica to wait for. */
+class PrimaryRefusesError extends Error {
+  readonly code = "PRIMARY_REFUSES";
 }
 
 class NoFreeConnectionError extends Error {
@@ -216,7 +212,10 @@ export class Database {
       const kind = failureKind(error);
       if (kind === "connection" || kind === "timeout" || generation.retired) connection?.destroy();
       else connection?.release();
-      if (isWorthAnotherConnection(error)) void this.retire(generation);
+      // A new connection that took too long says nothing against those that are there.
+      const tookTooLong =
+        connection === undefined && (error as { code?: string }).code === "ETIMEDOUT";
+      if (isWorthAnotherConnection(error) && !tookTooLong) void this.retire(generation);
       throw error;
     } finally {
       generation.inUse -= 1;
@@ -308,6 +307,25 @@ async function endPool(pool: Pool): Promise<void> {
   await pool.end().catch(() => undefined);
 }
 
+/**
+ * Tells a primary that refuses writes from a server that is no primary: the first is `read_only` alone,
+ * every other `super_read_only` as well, and the error is the same.
+ */
+async function whyRefused(
+  connection: PoolConnection,
+  error: Error & { code?: string },
+  { read: timeout }: Patience,
+): Promise<never> {
+  if (error.code === "ER_OPTION_PREVENTS_STATEMENT") {
+    const [rows] = await connection.query<RowDataPacket[]>({
+      sql: "SELECT @@global.super_read_only AS closed",
+      timeout,
+    });
+    if (rows[0]?.closed === 0) throw new PrimaryRefusesError(error.message);
+  }
+  throw error;
+}
+
 function sessionOn(connection: PoolConnection, databaseHost: string, patience: Patience): Session {
   return {
     databaseHost,
@@ -318,7 +336,9 @@ function sessionOn(connection: PoolConnection, databaseHost: string, patience: P
     },
     async write(statement, values = []) {
       const write = { sql: statement, timeout: WRITE_MILLISECONDS };
-      const [header] = await connection.execute<ResultSetHeader>(write, values);
+      const [header] = await connection
+        .execute<ResultSetHeader>(write, values)
+        .catch((error) => whyRefused(connection, error, patience));
       // The driver reads the server's session tracking, but its types do not mention it.
       const { stateChanges } = header as { stateChanges?: { gtids: string[] } };
       return {

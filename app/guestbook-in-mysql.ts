@@ -204,7 +204,7 @@ export class GuestbookInMysql implements Guestbook {
         return result;
       } catch (error) {
         const kind = failureKind(error);
-        if (kind !== "read-only" && kind !== "connection") throw error;
+        if (kind !== "read-only" && kind !== "connection" && kind !== "busy") throw error;
         this.noWritesSince ??= started;
         const until = Math.min(started, this.noWritesSince) + WRITES_WAIT;
         if (this.closed || Date.now() + WRITE_PAUSE > until) throw error;

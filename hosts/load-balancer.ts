@@ -35,7 +35,7 @@ defaults
   log global
   option dontlognull
   load-server-state-from-file global
-  timeout connect 2s
+  timeout connect 1s
   timeout client 30s
   # A web server that is silent for as long is given up, and what can be repeated is repeated elsewhere.
   timeout server ${app.responseTimeout}s

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { Command } from "commander";
 import { OperatorError } from "../clusters";
 import { main } from "../main";
 import { ScratchCluster } from "../scratch/cluster";
@@ -8,16 +9,6 @@ import { Stage } from "./stage";
 
 // npm run drill [-- NAME...]: what can happen to a cluster, one thing after the other, under load.
 
-const USAGE = `Usage: npm run drill [-- NAME... | --short | --list]
-
-Brings up a cluster of its own, lets things happen to it under a constant load of reads and writes, and
-prints a table. Ends with 1 when a bound is broken. Without a name all of it, which takes about half an hour.
-
-  --short        those that take little time
-  --list         the names
-  --json FILE    writes the rows to a file as well
-  --keep         leaves the cluster up afterwards`;
-
 const LOAD = { readsPerSecond: 12, writesPerSecond: 4 };
 
 /** Seconds of load before anything happens. */
@@ -25,33 +16,24 @@ const STEADY_SECONDS = 3;
 
 const say = console.log;
 
-interface Wanted {
-  readonly faults: readonly Fault[];
-  readonly json: string | undefined;
+interface Options {
+  readonly short: boolean;
   readonly keep: boolean;
+  readonly list: boolean;
+  readonly on: string | undefined;
+  readonly json: string | undefined;
 }
 
-function wanted(args: readonly string[]): Wanted {
-  const names: string[] = [];
-  let [short, keep, json]: [boolean, boolean, string | undefined] = [false, false, undefined];
-  for (let index = 0; index < args.length; index++) {
-    const word = args[index] as string;
-    if (word === "--short") {
-      short = true;
-    } else if (word === "--keep") {
-      keep = true;
-    } else if (word === "--json") {
-      index++;
-      json = args[index];
-    } else if (FAULTS.some(({ name }) => name === word)) {
-      names.push(word);
-    } else {
-      throw new OperatorError(`"${word}" is not known.\n\n${USAGE}`);
-    }
+function wanted(names: readonly string[], { short }: Options): Fault[] {
+  const unknown = names.filter((name) => !FAULTS.some((fault) => fault.name === name));
+  if (unknown.length > 0) {
+    throw new OperatorError(
+      `Not known: ${unknown.join(", ")}. There are: ${FAULTS.map(({ name }) => name).join(", ")}.`,
+    );
   }
-  const isWanted = (fault: Fault) =>
-    names.length > 0 ? names.includes(fault.name) : !short || fault.short === true;
-  return { faults: FAULTS.filter(isWanted), json, keep };
+  return FAULTS.filter((fault) =>
+    names.length > 0 ? names.includes(fault.name) : !short || fault.short === true,
+  );
 }
 
 async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
@@ -67,16 +49,13 @@ async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
   }
 }
 
-async function drill({ faults, json, keep }: Wanted): Promise<number> {
+async function drill(faults: readonly Fault[], { json, keep, on }: Options): Promise<number> {
   const reason = unfit();
   if (reason !== undefined) {
     throw new OperatorError(reason);
   }
-  const cluster = new ScratchCluster({
-    name: "drill",
-    network: { cidr: "10.93.0.0/22" },
-    localPort: 18093,
-  });
+  const settings = { name: "drill", network: { cidr: "10.93.0.0/22" }, localPort: 18093 };
+  const cluster = new ScratchCluster(settings, [], on);
   const rows: Row[] = [];
   const stopped: string[] = [];
   try {
@@ -100,10 +79,8 @@ async function drill({ faults, json, keep }: Wanted): Promise<number> {
       }
     }
   } finally {
-    if (keep) {
-      say(
-        `\nthe cluster drill is left up, its settings and state in ${cluster.workspace.directory}`,
-      );
+    if (keep || on !== undefined) {
+      say(`\nthe cluster is left up: npm run drill -- --on ${cluster.workspace.directory}`);
     } else {
       cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
       cluster.workspace.remove();
@@ -121,14 +98,24 @@ async function drill({ faults, json, keep }: Wanted): Promise<number> {
 }
 
 void main("drill", async () => {
-  const args = process.argv.slice(2);
-  if (args.includes("--help") || args.includes("-h")) {
-    say(USAGE);
-    return 0;
-  }
-  if (args.includes("--list")) {
-    FAULTS.map(({ name, short }) => say(`${name}${short === true ? " (short)" : ""}`));
-    return 0;
-  }
-  return drill(wanted(args));
+  let exitCode = 0;
+  await new Command("npm run drill --")
+    .description(
+      "Brings up a cluster of its own, lets things happen to it under a constant load of reads and writes, and prints a table. Ends with 1 when a bound is broken. Without a name all of it, which takes about half an hour.",
+    )
+    .argument("[name...]", "what is to happen")
+    .option("--list", "the names, and nothing else", false)
+    .option("--short", "those that take little time", false)
+    .option("--keep", "leave the cluster up afterwards", false)
+    .option("--on <folder>", "use the cluster that was left up, and leave it up again")
+    .option("--json <file>", "write the rows to a file as well")
+    .action(async (names: string[], options: Options) => {
+      if (options.list) {
+        FAULTS.map(({ name, short }) => say(`${name}${short === true ? " (short)" : ""}`));
+      } else {
+        exitCode = await drill(wanted(names, options), options);
+      }
+    })
+    .parseAsync();
+  return exitCode;
 });

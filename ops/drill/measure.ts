@@ -89,7 +89,7 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
     readGap: longestGap(reads, from, to),
     writeGap: longestGap(writes, from, to),
     commandToWrite:
-      commandAt === undefined
+      commandAt === undefined || bounds.commandToWrite === undefined
         ? undefined
         : firstWrite === undefined
           ? Number.POSITIVE_INFINITY

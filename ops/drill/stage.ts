@@ -58,7 +58,7 @@ export class Stage {
 
   /** The operator gives a command: `npm run cluster -- STACK WORDS...`. Returns what it printed. */
   command(...words: string[]): string {
-    this.commandAt = Date.now();
+    this.commandAt ??= Date.now();
     this.note(`npm run cluster -- ${this.cluster.stack} ${words.join(" ")}`);
     return this.cluster.operate(...words);
   }

@@ -65,14 +65,16 @@ export class ScratchCluster {
 
   /**
    * @param base the settings it begins with
+   * @param directory of a workspace made before, with what is deployed from it; default a new one
    * @param beside clusters before it in the same settings, which leave it the stack local-<name>
    */
   constructor(
     readonly base: ClusterSettingsInput,
     private readonly beside: readonly ClusterSettingsInput[] = [],
+    directory?: string,
   ) {
     this.stack = beside.length === 0 ? "local" : `local-${base.name}`;
-    this.workspace = new Workspace([...beside, base]);
+    this.workspace = new Workspace([...beside, base], directory);
     this.topology = this.topologyOf(base);
   }
 

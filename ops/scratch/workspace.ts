@@ -52,9 +52,11 @@ export function attempt(
 
 /** A project of its own outside the repository: cdktf runs in it, the state stays in it. */
 export class Workspace {
-  readonly directory = mkdtempSync(join(tmpdir(), "clusters-"));
-
-  constructor(settings: readonly ClusterSettingsInput[]) {
+  /** @param directory one that was made before, with what is deployed from it; default a new one */
+  constructor(
+    settings: readonly ClusterSettingsInput[],
+    readonly directory = mkdtempSync(join(tmpdir(), "clusters-")),
+  ) {
     writeFileSync(
       join(this.directory, "cdktf.json"),
       JSON.stringify({

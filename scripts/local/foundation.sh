@@ -84,10 +84,6 @@ fi
 for role in $DWI_ROLES; do
   {
     printf 'description: hosts of role %s\nconfig:\n' "$role"
-    # The cluster serves when its databases do: where the machine is short of processors, at the
-    # first boot above all, they come first.
-    [[ $role == database ]] || printf '  limits.cpu.allowance: "10%%"
-'
     # Without it systemd cannot set up the sandboxes that units ask for.
     printf '  security.nesting: "true"\n'
     # Otherwise hosts inherit the engine's limit of open files, which may be a login shell's. A

@@ -31,6 +31,9 @@ make_host() {
   {
     printf 'config:\n'
     printf '  limits.memory: %sMiB\n' "$DWI_MEMORY"
+    # Where the machine is short of processors, what serves already comes before what boots, and of what
+    # boots the databases come first: the cluster serves when they do.
+    [[ $DWI_ROLE == database ]] || printf '  limits.cpu.allowance: "10%%"\n'
     printf '  user.address: %s\n  user.gateway: %s\n' "$DWI_ADDRESS" "$DWI_GATEWAY"
     printf '  user.nameserver: %s\n' "$(machine_nameserver)"
     printf '  user.carries-at-boot: "%s"\n' "$1"
@@ -44,6 +47,11 @@ make_host() {
 }
 
 running() { [[ $(incus list --format csv --columns s "^$DWI_HOST\$") == RUNNING ]]; }
+
+# Ends the host's first boot: from now on it is as important as any other.
+note_carries() {
+  incus config set "$DWI_HOST" user.carries="$wanted" limits.cpu.allowance=""
+}
 
 # Waits for cloud-init; prints what went wrong in it, a line each.
 wait_for_boot() {
@@ -120,6 +128,7 @@ if exists incus config show "$DWI_HOST"; then
   if [[ $(setting user.carries) == "$wanted" ]]; then
     running || incus start "$DWI_HOST"
     wait_for_boot >/dev/null
+    note_carries
     end_work
     say "$DWI_HOST: up to date"
     exit 0
@@ -151,6 +160,6 @@ else
     fail_with_diagnosis "its first boot failed" "${lines[@]}"
   fi
 fi
-incus config set "$DWI_HOST" user.carries="$wanted"
+note_carries
 end_work
 say "$DWI_HOST: ready"
