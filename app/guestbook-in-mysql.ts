@@ -34,7 +34,7 @@ const REPLICA_LEFT_ALONE = 1_000;
  * within ten seconds.
  */
 const WRITES_WAIT = 5_000;
-/** Pause between attempts to write, in milliseconds. */
+/** Pause, in milliseconds, before it is asked again whether a server takes writes. */
 const WRITE_PAUSE = 100;
 /** Pauses between attempts to create the table, in milliseconds: it doubles up to the longest. */
 const PREPARE_PAUSE = { first: 500, longest: 10_000 };
@@ -85,6 +85,8 @@ export class GuestbookInMysql implements Guestbook {
   private replicaLeftAloneUntil = 0;
   /** Since when no write has worked; undefined while the last one did. */
   private noWritesSince: number | undefined;
+  /** Under way while somebody asks for all whose writes wait. */
+  private askingForWrites: Promise<boolean> | undefined;
   private prepareTimer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -120,9 +122,10 @@ export class GuestbookInMysql implements Guestbook {
     if (after === undefined) {
       return this.isReplicaLeftAlone
         ? await this.firstThatWorks("read", fromPrimary, fromReplica)
-        : await this.firstThatWorks("read", fromReplica, fromPrimary);
+        : // Again, since its connections may have been cut because another server takes its place.
+          await this.firstThatWorks("read", fromReplica, fromPrimary, fromReplica);
     }
-    const ways = [fromPrimary, fromReplica];
+    const ways = [fromPrimary, fromReplica, fromReplica];
     if (after !== READ_FROM_PRIMARY && this.waiting < WAITING_AT_MOST && !this.isReplicaLeftAlone) {
       ways.unshift(() => fromCaughtUpReplica(after));
     }
@@ -148,8 +151,12 @@ export class GuestbookInMysql implements Guestbook {
 
   async check(): Promise<void> {
     const read = (session: Session) => session.select("SELECT 1 FROM guestbook_entries LIMIT 1");
-    const ways = [() => this.fromReplica(read), () => this.writing.use(read)];
-    await this.firstThatWorks("check", ...(this.isReplicaLeftAlone ? ways.reverse() : ways));
+    const fromReplica = () => this.fromReplica(read);
+    const fromPrimary = () => this.writing.use(read);
+    const ways = this.isReplicaLeftAlone
+      ? [fromPrimary, fromReplica]
+      : [fromReplica, fromPrimary, fromReplica];
+    await this.firstThatWorks("check", ...ways);
   }
 
   async databases(): Promise<DatabasesAnswering> {
@@ -207,9 +214,34 @@ export class GuestbookInMysql implements Guestbook {
         if (kind !== "read-only" && kind !== "connection" && kind !== "busy") throw error;
         this.noWritesSince ??= started;
         const until = Math.min(started, this.noWritesSince) + WRITES_WAIT;
-        if (this.closed || Date.now() + WRITE_PAUSE > until) throw error;
+        if (!(await this.writesAreBack(until))) throw error;
       }
-      await pause(WRITE_PAUSE);
+    }
+  }
+
+  /**
+   * Waits until a server takes writes, and tells whether one does. However many wait, one of them asks
+   * for all: a server that comes up is not met by a crowd.
+   */
+  private async writesAreBack(until: number): Promise<boolean> {
+    while (!this.closed && Date.now() + WRITE_PAUSE < until) {
+      this.askingForWrites ??= this.takesWrites().finally(() => {
+        this.askingForWrites = undefined;
+      });
+      if (await this.askingForWrites) return true;
+    }
+    return false;
+  }
+
+  /** Asks, after a pause, whether there is a server that takes writes. Never throws. */
+  private async takesWrites(): Promise<boolean> {
+    await pause(WRITE_PAUSE);
+    try {
+      const open = (session: Session) =>
+        session.select<{ open: number }>("SELECT NOT @@global.read_only AS open");
+      return (await this.writing.use(open))[0]?.open === 1;
+    } catch {
+      return false;
     }
   }
 

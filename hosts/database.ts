@@ -186,7 +186,7 @@ Description=Renewal of the database host's certificate
 
 [Service]
 Type=oneshot
-ExecStart=${SCRIPTS}/certificates.sh
+ExecStart=${SCRIPTS}/certificates.sh --look
 `;
 
 const CERTIFICATES_TIMER = `[Unit]

@@ -2,12 +2,10 @@ import {
   type Decision,
   decide,
   explain,
-  type Gathered,
-  type Objection,
-  parseObjections,
+  type Found,
   type Request,
 } from "../../ops/operations/promotion";
-import type { HostStatus } from "../../ops/operations/status";
+import type { HostStatus, Objection } from "../../ops/operations/status";
 import { database, primary, silent } from "./statuses";
 
 const PROMOTE: Request = { verb: "promote", lost: [], fence: [], acceptLoss: false };
@@ -19,11 +17,17 @@ const objection = (override: Objection["override"], host: string): Objection => 
   sentence: `something of ${host}`,
 });
 
+/** The hosts as they are found, with what speaks against some of them. */
 function gathered(
   hosts: readonly HostStatus[],
-  objections: Record<string, Objection[]> = { "database-2": [] },
-): Gathered {
-  return { hosts, objections: new Map(Object.entries(objections)) };
+  objections: Record<string, Objection[]> = {},
+): Found[] {
+  return hosts.map(({ host, power, facts }) => ({
+    host,
+    power,
+    state:
+      facts?.role === "database" ? { ...facts, objections: objections[host] ?? [] } : undefined,
+  }));
 }
 
 /** The flags that a refusal names; `none` where there is nothing to say. */
@@ -197,7 +201,7 @@ describe("a promotion", () => {
     expect(flags(decide(gathered([silent(1, "stopped"), silent(2, "running")]), PROMOTE))).toEqual([
       "none",
     ]);
-    const seen = gathered([silent(1, "stopped"), database(2)], {});
+    const seen = gathered([silent(1, "stopped"), silent(2, "running"), database(3)]);
     expect(flags(decide(seen, { ...PROMOTE, candidate: "database-2" }))).toEqual(["none"]);
   });
 
@@ -237,10 +241,4 @@ test("each refusal says its reason, the flag and what that costs", () => {
   const text = explain(refused).join("\n");
   expect(text).toMatch(/^Refused:\n {2}database-1 runs, but does not answer/);
   expect(text).toMatch(/ {4}--fence database-1: stops that host; /);
-});
-
-test("objections are read from lines of three fields, and nothing else", () => {
-  expect(parseObjections("lost\tdatabase-1\tIt is silent\n\nnoise\na\tb\n")).toEqual([
-    { override: "lost", host: "database-1", sentence: "It is silent" },
-  ]);
 });

@@ -36,6 +36,7 @@ export function database(number: number, facts: Partial<DatabaseFacts> = {}): Ho
       durability: "available",
       answers: { primary: 503, replica: 200, readable: 200 },
       setAside: [],
+      objections: [],
       ...facts,
     },
   };

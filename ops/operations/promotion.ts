@@ -1,7 +1,7 @@
-import type { Topology } from "../../topology/topology";
+import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
-import type { Platform } from "../platform/platform";
-import { type DatabaseFacts, gatherStatus, type HostStatus } from "./status";
+import type { Platform, Power } from "../platform/platform";
+import { type DatabaseState, parseFacts } from "./status";
 
 // Who is primary, changed by an operator: gather, decide, act. A switchover hands the part over while
 // both hosts answer; a promotion takes it when the primary does not.
@@ -19,19 +19,13 @@ export interface Request {
   readonly acceptLoss: boolean;
 }
 
-/** What a candidate itself says against being promoted (scripts/database/promotion.sh). */
-export interface Objection {
-  readonly override: "nothing" | "lost" | "accept-loss" | "time";
+/** A database host, as it was found. */
+export interface Found {
   readonly host: string;
-  readonly sentence: string;
-}
-
-/** Everything the decision depends on. */
-export interface Gathered {
-  /** The database hosts, silent ones as well. */
-  readonly hosts: readonly HostStatus[];
-  /** By candidate; a host that could not be asked has none. */
-  readonly objections: ReadonlyMap<string, readonly Objection[]>;
+  /** What its platform says of it, where it says nothing itself. */
+  readonly power: Power;
+  /** What it says of itself; `undefined` when it does not answer. */
+  readonly state: DatabaseState | undefined;
 }
 
 /** Why not, and what the operator may say to have it done all the same. */
@@ -61,17 +55,13 @@ const FRESH_SECONDS = 5;
 
 const refuse = (...refusals: Refusal[]): Decision => ({ kind: "refuse", refusals });
 
-const factsOf = ({ facts }: HostStatus): DatabaseFacts | undefined =>
-  facts?.role === "database" ? facts : undefined;
-
 /** The host that is primary by its own newest term, and may be held closed by an operator. */
-function primaryOf(hosts: readonly HostStatus[], isWanted: (facts: DatabaseFacts) => boolean) {
+function primaryOf(hosts: readonly Found[], isWanted: (state: DatabaseState) => boolean) {
   return hosts
-    .filter((one) => {
-      const facts = factsOf(one);
-      return facts?.state === "member" && facts.primary === one.host && isWanted(facts);
-    })
-    .sort((one, other) => (factsOf(other)?.term ?? 0) - (factsOf(one)?.term ?? 0))[0]?.host;
+    .filter(
+      ({ host, state }) => state?.state === "member" && state.primary === host && isWanted(state),
+    )
+    .sort((one, other) => (other.state?.term ?? 0) - (one.state?.term ?? 0))[0]?.host;
 }
 
 function silentHost(host: string): Refusal[] {
@@ -94,12 +84,12 @@ function silentHost(host: string): Refusal[] {
 }
 
 /** How each host that does not answer the candidate is known to be closed, or why it is not. */
-function closedBy(gathered: Gathered, request: Request, silent: readonly string[]) {
+function closedBy(hosts: readonly Found[], request: Request, silent: readonly string[]) {
   const lost: string[] = [];
   const fence: string[] = [];
   const refusals: Refusal[] = [];
   for (const host of silent) {
-    const power = gathered.hosts.find((one) => one.host === host)?.power;
+    const power = hosts.find((one) => one.host === host)?.power;
     if (request.lost.includes(host) || power === "stopped" || power === "absent") {
       lost.push(host);
     } else if (request.fence.includes(host)) {
@@ -113,17 +103,17 @@ function closedBy(gathered: Gathered, request: Request, silent: readonly string[
 }
 
 function judge(
-  gathered: Gathered,
+  hosts: readonly Found[],
   request: Request,
   candidate: string,
   close: string | undefined,
 ): Decision {
-  const objections = gathered.objections.get(candidate);
+  const objections = hosts.find(({ host }) => host === candidate)?.state?.objections;
   if (objections === undefined) {
     return refuse({ reason: `${candidate} cannot be asked whether it could be primary` });
   }
   const silent = objections.filter(({ override }) => override === "lost").map(({ host }) => host);
-  const { lost, fence, refusals } = closedBy(gathered, request, silent);
+  const { lost, fence, refusals } = closedBy(hosts, request, silent);
   for (const { override, host, sentence } of objections) {
     // It is closed first, and what it has by then is waited for.
     if (host === close) {
@@ -147,25 +137,20 @@ function judge(
 }
 
 /** The hosts that could be primary, the fittest first: the fewest objections, the least behind. */
-function candidatesOf({ hosts, objections }: Gathered, except: string | undefined): string[] {
+function candidatesOf(hosts: readonly Found[], except: string | undefined): string[] {
   return hosts
-    .flatMap((one) => {
-      const facts = factsOf(one);
-      return facts?.state === "member" && facts.door === "closed" && one.host !== except
-        ? [{ host: one.host, lag: facts.lagSeconds ?? 0 }]
-        : [];
-    })
-    .sort(
-      (one, other) =>
-        (objections.get(one.host)?.length ?? 99) - (objections.get(other.host)?.length ?? 99) ||
-        one.lag - other.lag,
+    .flatMap(({ host, state }) =>
+      state?.state === "member" && state.door === "closed" && host !== except
+        ? [{ host, against: state.objections.length, lag: state.lagSeconds ?? 0 }]
+        : [],
     )
+    .sort((one, other) => one.against - other.against || one.lag - other.lag)
     .map(({ host }) => host);
 }
 
-function decideSwitchover(gathered: Gathered, request: Request): Decision {
-  const open = primaryOf(gathered.hosts, ({ door }) => door === "open");
-  const held = primaryOf(gathered.hosts, (facts) => facts.held);
+function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
+  const open = primaryOf(hosts, ({ door }) => door === "open");
+  const held = primaryOf(hosts, ({ held }) => held);
   const primary = open ?? held;
   if (primary === undefined) {
     return refuse({ reason: "there is no primary to hand over from; see status, and promote" });
@@ -175,78 +160,63 @@ function decideSwitchover(gathered: Gathered, request: Request): Decision {
       ? { kind: "release", primary }
       : { kind: "nothing", because: `${primary} is the primary` };
   }
-  const candidate = request.candidate ?? candidatesOf(gathered, primary)[0];
+  const candidate = request.candidate ?? candidatesOf(hosts, primary)[0];
   if (candidate === undefined) {
     return refuse({ reason: "there is no replica to hand over to" });
   }
-  const facts = gathered.hosts.flatMap((one) => (one.host === candidate ? [factsOf(one)] : []))[0];
-  if (facts === undefined) {
+  const state = hosts.find(({ host }) => host === candidate)?.state;
+  if (state === undefined) {
     return refuse({ reason: `${candidate} does not answer` });
   }
   if (open !== undefined) {
-    if (facts.source !== primary || facts.replication !== "running") {
-      return refuse({ reason: `${candidate} does not replicate from ${primary}: ${facts.doing}` });
+    if (state.source !== primary || state.replication !== "running") {
+      return refuse({ reason: `${candidate} does not replicate from ${primary}: ${state.doing}` });
     }
-    if (facts.lagSeconds === null || facts.lagSeconds > FRESH_SECONDS) {
+    if (state.lagSeconds === null || state.lagSeconds > FRESH_SECONDS) {
       return refuse({
-        reason: `${candidate} is ${facts.lagSeconds ?? "some"} s behind: writes would have to wait as long`,
+        reason: `${candidate} is ${state.lagSeconds ?? "some"} s behind: writes would have to wait as long`,
       });
     }
   }
-  return judge(gathered, request, candidate, primary);
+  return judge(hosts, request, candidate, primary);
 }
 
-function decidePromote(gathered: Gathered, request: Request): Decision {
-  const open = primaryOf(gathered.hosts, ({ door }) => door === "open");
-  const candidate = request.candidate ?? candidatesOf(gathered, undefined)[0];
+function decidePromote(hosts: readonly Found[], request: Request): Decision {
+  const open = primaryOf(hosts, ({ door }) => door === "open");
+  const candidate = request.candidate ?? candidatesOf(hosts, undefined)[0];
   if (candidate === undefined) {
     return refuse({ reason: "no database host answers and has data" });
   }
   if (open === candidate) {
     return { kind: "nothing", because: `${candidate} is the primary` };
   }
-  return judge(gathered, request, candidate, undefined);
+  return judge(hosts, request, candidate, undefined);
 }
 
 /** Decides what is done. Pure: it depends on nothing but what is given. */
-export function decide(gathered: Gathered, request: Request): Decision {
+export function decide(hosts: readonly Found[], request: Request): Decision {
   return request.verb === "switchover"
-    ? decideSwitchover(gathered, request)
-    : decidePromote(gathered, request);
+    ? decideSwitchover(hosts, request)
+    : decidePromote(hosts, request);
 }
 
 const SCRIPTS = "/opt/cluster/scripts/database";
 
-/** Asks every database host, and every one that could be primary what speaks against it. */
-export async function gather(topology: Topology, platform: Platform): Promise<Gathered> {
-  const { hosts } = await gatherStatus(topology, platform, ["database"], 8);
-  const asked = await Promise.all(
-    hosts
-      .filter((one) => factsOf(one)?.state === "member" && factsOf(one)?.door === "closed")
-      .map(async ({ host }) => {
-        const ran = await platform.run(host, [`${SCRIPTS}/promote.sh`, "--check"], 20);
-        return [host, ran.exitCode === 0 ? parseObjections(ran.stdout) : undefined] as const;
-      }),
-  );
-  return {
-    hosts,
-    objections: new Map(
-      asked.flatMap(([host, found]) => (found === undefined ? [] : [[host, found]])),
+/** Asks every database host what it is, all at once, since writes may be waiting. */
+export async function gather(topology: Topology, platform: Platform): Promise<Found[]> {
+  const names = hostsOf(topology, "database").map(({ name }) => name);
+  const states = await Promise.all(
+    names.map(async (name) =>
+      parseFacts<DatabaseState>(await platform.run(name, [`${SCRIPTS}/status.sh`], 8)),
     ),
-  };
-}
-
-/** Reads what `promote.sh --check` prints: fields between tabs. */
-export function parseObjections(output: string): Objection[] {
-  return output
-    .split("\n")
-    .map((line) => line.split("\t"))
-    .filter((fields) => fields.length === 3)
-    .map(([override, host, sentence]) => ({
-      override: override as Objection["override"],
-      host: host as string,
-      sentence: sentence as string,
-    }));
+  );
+  const silent = names.filter((_, index) => states[index] === undefined);
+  const power = silent.length > 0 ? await platform.power(silent) : new Map<string, Power>();
+  return names.map((host, index) => ({
+    host,
+    power: power.get(host) ?? "running",
+    state: states[index],
+  }));
 }
 
 /** What a decision comes to, in sentences for the operator. */

@@ -1,5 +1,5 @@
 import type { Topology, TopologyHost } from "../../topology/topology";
-import type { Platform, Power } from "../platform/platform";
+import type { Platform, Power, Ran } from "../platform/platform";
 
 /** What every host says of itself (scripts/host/status.sh). */
 interface HostFacts {
@@ -34,7 +34,16 @@ export interface WebFacts extends HostFacts {
   readonly readsFrom: readonly string[];
 }
 
-export interface DatabaseFacts extends HostFacts {
+/** What a candidate itself says against being promoted (scripts/database/promotion.sh). */
+export interface Objection {
+  /** What overrides it; `time` may pass by itself, or else is overridden as `accept-loss` is. */
+  readonly override: "nothing" | "lost" | "accept-loss" | "time";
+  readonly host: string;
+  readonly sentence: string;
+}
+
+/** What a database host says of its part in the cluster (scripts/database/status.sh). */
+export interface DatabaseState {
   readonly role: "database";
   readonly state: "unknown" | "empty" | "partial" | "member";
   readonly door: "open" | "ready" | "closed";
@@ -64,6 +73,11 @@ export interface DatabaseFacts extends HostFacts {
   };
   /** Files with transactions that never reached the primary. */
   readonly setAside: readonly string[];
+  readonly objections: readonly Objection[];
+}
+
+export interface DatabaseFacts extends HostFacts, DatabaseState {
+  readonly role: "database";
 }
 
 /** One host, as it was found. */
@@ -84,10 +98,13 @@ export interface ClusterStatus {
 
 const SCRIPT = "/opt/cluster/scripts/host/status.sh";
 
-/** The last line that is JSON, of what a script printed. */
-function parseFacts(output: string): HostStatus["facts"] {
+/** The facts a script printed, its last line; `undefined` when that is something else. */
+export function parseFacts<Facts>({ exitCode, stdout }: Ran): Facts | undefined {
+  if (exitCode !== 0) {
+    return undefined;
+  }
   try {
-    return JSON.parse(output.trim().split("\n").at(-1) ?? "");
+    return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
   } catch {
     return undefined;
   }
@@ -105,16 +122,15 @@ export async function gatherStatus(
   seconds = 20,
 ): Promise<ClusterStatus> {
   const hosts = topology.hosts.filter(({ role }) => roles.includes(role));
-  const answers = await Promise.all(
-    hosts.map(async ({ name, address, role }) => {
-      const ran = await platform.run(name, [SCRIPT], seconds);
-      const facts = ran.exitCode === 0 ? parseFacts(ran.stdout) : undefined;
-      return { host: name, address, role, facts };
-    }),
-  );
-  const silent = answers.filter(({ facts }) => facts === undefined).map(({ host }) => host);
-  const power: ReadonlyMap<string, Power> =
-    silent.length > 0 ? await platform.power(silent) : new Map();
+  const [power, answers] = await Promise.all([
+    platform.power(hosts.map(({ name }) => name)),
+    Promise.all(
+      hosts.map(async ({ name, address, role }) => {
+        const ran = await platform.run(name, [SCRIPT], seconds);
+        return { host: name, address, role, facts: parseFacts<HostStatus["facts"]>(ran) };
+      }),
+    ),
+  ]);
   return {
     cluster: topology.clusterName,
     hosts: answers.map((one) => ({

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # own_* come from gather.sh
 # Changes what a database host is. Every step may be interrupted and repeated. The functions are
 # called where `set -e` is void, after `if`, so each passes a failure on by itself.
 
@@ -30,10 +31,10 @@ act_found() {
       IDENTIFIED BY '$replication' REQUIRE SSL;
     ALTER USER '$REPLICATION_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$replication' REQUIRE SSL;
     GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';
-  " | sql 30 2>&1 | without_secrets >&2 && act_promote
+  " | sql 30 2>&1 | without_secrets >&2 && act_promote "${PEERS[@]}"
 }
 
-# act_promote: writes the next term and opens, in this order. While it writes, semi-synchronous
+# act_promote [PEER...]: writes the next term and opens, in this order. While it writes, semi-synchronous
 # replication is off: a term must not wait for a replica, and is void until the server is open.
 # In lossless durability the supervisor opens the server, once a replica acknowledges.
 act_promote() {
@@ -46,29 +47,22 @@ act_promote() {
     SET GLOBAL super_read_only = OFF;
     INSERT INTO cluster.primary_term (term, host, server_uuid)
       SELECT COALESCE(MAX(term), 0) + 1, '$HOST_NAME', @@server_uuid FROM cluster.primary_term;
-  " | sql 30 || return
+    $(opening_after "$@")
+  " | sql 30 && rm --force "$HELD"
+}
+
+# opening_after [PEER...]: how a host that has just been promoted opens.
+opening_after() {
   if [[ $DATABASE_DURABILITY == lossless ]]; then
-    act_ready
+    semi_sync_source ON
+  elif [[ " $* " == *,member,* ]]; then
+    semi_sync_source ON
+    printf 'SET GLOBAL read_only = OFF;\n'
   else
-    act_reopen
+    # Nobody answers who could acknowledge: the first write would wait for nothing. act_serve has writes
+    # wait as soon as there is a replica.
+    printf 'SET GLOBAL read_only = OFF;\n'
   fi
-}
-
-# semi_sync_source: the statement that has a primary wait for acknowledgements, where there is
-# another host that could acknowledge anything.
-semi_sync_source() {
-  local state=OFF
-  if [[ -n ${DATABASE_PEERS:-} ]]; then state=ON; fi
-  printf '%s\n' "SET GLOBAL rpl_semi_sync_source_enabled = $state;"
-}
-
-# opening DOOR: the statements that bring a primary into that state.
-opening() {
-  printf '%s\n' "
-    STOP REPLICA;
-    RESET REPLICA ALL;
-    $(semi_sync_source)
-    SET GLOBAL $1 = OFF;"
 }
 
 # act_refuse: the app's writes are refused, those of replication and of root are not. Waits only shortly
@@ -80,9 +74,31 @@ act_refuse() {
   " | sql 5
 }
 
-# act_serve: the cluster may have got its first replica, or lost its last, since it was opened.
+# semi_sync_source STATE: the statement that has a primary wait for acknowledgements, or not. It never
+# waits where no other host could acknowledge anything.
+semi_sync_source() {
+  local state=OFF
+  if [[ -n ${DATABASE_PEERS:-} ]]; then state=$1; fi
+  printf 'SET GLOBAL rpl_semi_sync_source_enabled = %s;\n' "$state"
+}
+
+# opening DOOR: the statements that bring a primary into that state.
+opening() {
+  printf '%s\n' "
+    STOP REPLICA;
+    RESET REPLICA ALL;
+    $(semi_sync_source ON)
+    SET GLOBAL $1 = OFF;"
+}
+
+# act_serve: writes wait for a replica wherever there is one. The cluster may have got its first since the
+# server was opened, or lost its last.
 act_serve() {
-  semi_sync_source | sql 10
+  if [[ -z ${DATABASE_PEERS:-} ]]; then
+    [[ $own_semi_sync == OFF ]] || ask 5 "$(semi_sync_source OFF)"
+  elif [[ $own_semi_sync == OFF ]] && ((own_semi_sync_replicas > 0)); then
+    ask 5 "$(semi_sync_source ON)"
+  fi
 }
 
 # act_ready: may be cloned and replicated from; the app's writes are still refused.

@@ -2,6 +2,8 @@
 # Gives this host a key and a certificate, issued by the cluster's own authority. The authority is
 # derived from a shared seed, so every database host makes the same one, to the byte, without
 # asking another. Its key exists in memory-backed files only.
+#
+#   certificates.sh [--look]   with --look also when all was found good within a day
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
@@ -11,6 +13,9 @@ KEY=$CONFIGURATION/server.key
 CERTIFICATE=$CONFIGURATION/server.pem
 DAY=$((24 * 60 * 60))
 RENEW_BEFORE=$((30 * DAY))
+# When it was last found good, and for which names.
+SEEN=$RUN/certificates-seen
+NAMES="$CLUSTER_NAME $HOST_NAME $HOST_ADDRESS"
 SERVICE_NAME=database.$CLUSTER_NAME.internal
 
 # request ARGUMENT...: openssl req, without what a distribution's own openssl.cnf would add.
@@ -90,7 +95,14 @@ tell_authority() {
   mv "$AUTHORITY_ANSWER.new" "$AUTHORITY_ANSWER"
 }
 
+# was_seen: whether all of this was found good within the last day, since the host booted.
+was_seen() {
+  local at names
+  read -r at names 2>/dev/null <"$SEEN" && [[ $names == "$NAMES" ]] && ((EPOCHSECONDS - at < DAY))
+}
+
 main() {
+  if [[ ${1:-} != --look && -e $AUTHORITY_ANSWER ]] && was_seen; then return; fi
   # The daily look and a convergence may meet.
   exec 7>"$RUN/certificates.lock"
   flock 7
@@ -102,7 +114,8 @@ main() {
   # time, so that one time without an answer does not matter.
   printf 'ALTER INSTANCE RELOAD TLS;\n' | sql 5 2>/dev/null || true
   tell_authority
+  printf '%s %s\n' "$EPOCHSECONDS" "$NAMES" >"$SEEN"
 }
 
-main
+main "$@"
 exit

@@ -14,8 +14,7 @@ if [[ ${1:-} == --release ]]; then
   rm --force "$HELD"
   exit 0
 fi
-exec {lock}>"$RUN/lock"
-flock --timeout 10 "$lock" || fail "this host is in the middle of something, a clone perhaps"
+lock_part 10
 touch "$HELD"
 act_close
 observe

@@ -74,6 +74,24 @@ unset peer
 # A pipe that nobody reads is an error to be looked at, not the end of a script.
 trap '' PIPE
 
+# Who changes what a database host is holds this lock while it does. What was gathered before is void once
+# somebody else has held it: the generation tells.
+GENERATION=$RUN/generation
+exec {lock}>"$RUN/lock"
+
+# lock_part SECONDS: waits for the lock, and takes it as somebody who decides for himself.
+lock_part() {
+  flock --timeout "$1" "$lock" || fail "this host is in the middle of something, a clone perhaps"
+  printf '%s.%s\n' "$$" "$EPOCHREALTIME" >"$GENERATION"
+}
+
+# read_generation: sets generation to that of now.
+# shellcheck disable=SC2034  # read by whoever sources this file
+read_generation() {
+  generation=none
+  if [[ -r $GENERATION ]]; then read -r generation <"$GENERATION" || true; fi
+}
+
 # ask SECONDS SQL: sets ROWS to what root is answered, through a client that is kept from one call
 # to the next: a new process and login for each look, once a second, is most of what an idle host
 # costs. Fails when there is no answer, an error, or none within the seconds.

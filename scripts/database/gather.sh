@@ -9,6 +9,8 @@ PEER_ANSWERS=$RUN/peers
 mkdir --parents "$PEER_ANSWERS"
 # What the primary last said of itself: `name term time semiSync`.
 SIGHT=$RUN/sight
+# How long a peer may take to accept a connection.
+PEER_SECONDS=0.5
 # As much of the data volume as must be free for writes to be taken: the server needs room of its own.
 RESERVE=64MiB
 
@@ -130,7 +132,7 @@ gather_peers() {
   done
   if ((${#transfers[@]} == 0)); then return; fi
   # Each transfer that fails leaves its file as it is: empty.
-  curl --silent --fail --parallel --parallel-immediate --connect-timeout 0.5 --max-time 1 \
+  curl --silent --fail --parallel --parallel-immediate --connect-timeout "$PEER_SECONDS" --max-time 1 \
     --max-filesize 262144 "${transfers[@]}" || true
   for peer in ${DATABASE_PEERS:-}; do
     name=${peer%%:*}

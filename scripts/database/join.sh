@@ -86,23 +86,33 @@ act() {
     close | retreat) act_close ;;
     wait-for-space) [[ $own_door == ready ]] || act_refuse ;;
     errant | behind) act_stop_replica ;;
-    # Once is enough: this loop starts anew when the cluster's hosts change.
-    serve) [[ $1 == "$before" ]] || act_serve ;;
+    serve) act_serve ;;
     *) return 0 ;;
   esac
 }
 
-# step: one round. A person's promotion takes the same lock, so nothing is decided on what it is
-# about to change.
+# step: one round. It is the only one that acts without being asked, so it gathers without the lock: a
+# person's promotion does not wait for a peer that does not answer. What was decided is void when somebody
+# acted meanwhile.
 step() {
-  local word before=$last
+  local word before=$last decided_in
+  read_generation
+  decided_in=$generation
   gather
   word=$(decide "$HOST_NUMBER" "$(own_line)" "${PEERS[@]}")
-  note "$word"
-  if ! act "$word"; then
-    log "$word failed, trying again"
-    last="$word failed"
+  flock "$lock"
+  read_generation
+  if [[ $generation == "$decided_in" ]]; then
+    note "$word"
+    if ! act "$word"; then
+      log "$word failed, trying again"
+      last="$word failed"
+    fi
+  else
+    word=""
   fi
+  # Said, because processes that were started meanwhile and stay have the file open as well.
+  flock --unlock "$lock"
   case $word in
     serve | follow) seconds=2 ;;
     found | clone | set-aside | join | ready | reopen | close | retreat)
@@ -115,12 +125,8 @@ step() {
   esac
 }
 
-exec {lock}>"$RUN/lock"
 while true; do
   seconds=1
-  flock "$lock"
   step
-  # Said, because processes that were started meanwhile and stay have the file open as well.
-  flock --unlock "$lock"
   pause "$seconds"
 done

@@ -33,11 +33,11 @@ is_full_primary() {
     $own_primary == "$HOST_NAME" && $own_source == - ]]
 }
 
-# observe: asks the server once and publishes what it says. Sets STATE, and STATUSES of /primary, /replica
-# and /readable.
-observe() {
+# describe: puts what was gathered into STATE, as JSON, and into STATUSES of /primary, /replica and
+# /readable.
+# shellcheck disable=SC2034  # read by whoever sources this file
+describe() {
   local decision="wait-for-server" since="" lag=null primary=503 replica=503 readable=503
-  gather_own
   if [[ -r $DECISION ]]; then read -r decision since <"$DECISION" || true; fi
   if [[ $own_source != - ]]; then
     lag=$((own_silence > own_lag ? own_silence : own_lag))
@@ -53,9 +53,14 @@ observe() {
     "\"replication\":\"$own_replication\",\"lagSeconds\":$lag,\"semiSync\":\"${own_semi_sync,,}\"," \
     "\"semiSyncReplicas\":$own_semi_sync_replicas,\"doing\":\"$decision\",\"since\":${since:-0}," \
     "\"gtidPurged\":\"$own_purged\",\"gtidExecuted\":\"$own_executed\"}"
-  # shellcheck disable=SC2034  # read by whoever sources this file
   STATUSES=("$primary" "$replica" "$readable")
-  publish "$EPOCHSECONDS|$primary|$replica|$readable|$STATE"
+}
+
+# observe: asks the server once and publishes what it says.
+observe() {
+  gather_own
+  describe
+  publish "$EPOCHSECONDS|${STATUSES[0]}|${STATUSES[1]}|${STATUSES[2]}|$STATE"
 }
 
 # publish ANSWERS: what the health port answers from now on. The port forgets everything when it is

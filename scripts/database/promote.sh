@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Makes this host the primary.
 #
-#   promote.sh [--check] [--lost HOST]... [--accept-loss]
+#   promote.sh [--lost HOST]... [--accept-loss]
 #
 # Every other database host must answer and be closed, and none may hold transactions which this one
-# lacks; nor may acknowledged writes be on a host that is gone. Without --check what speaks against it is
-# said, and nothing is done.
+# lacks; nor may acknowledged writes be on a host that is gone. What speaks against it is said, and
+# nothing is done; status.sh tells it beforehand.
 #
-#   --check         only says what speaks against it, a line each, as promotion.sh prints it
 #   --lost HOST     whoever says so vouches that the host is gone for good, or at least closed. Should it
 #                   come back open with an older term, it closes itself
 #   --accept-loss   acknowledged writes that are not here may go. What another host holds of them is set
@@ -26,41 +25,38 @@ source "$HERE/observe.sh"
 # How long what arrived may take to be applied; it may be an acknowledged write's only copy.
 PATIENCE=10
 
-lost=- accept_loss=no check=no
+lost=- accept_loss=no
 while (($#)); do
   case $1 in
-    --check) check=yes ;;
     --accept-loss) accept_loss=yes ;;
     --lost)
       [[ -n ${PEER_ADDRESSES[${2:--}]:-} ]] || fail "--lost: no other database host named '${2:-}'"
       lost+=",$2"
       shift
       ;;
-    *) fail "usage: promote.sh [--check] [--lost HOST]... [--accept-loss]" ;;
+    *) fail "usage: promote.sh [--lost HOST]... [--accept-loss]" ;;
   esac
   shift
 done
 lost=${lost#-,}
 
-# sight: what the primary last said, if it was heard until the stream of its transactions broke off.
-sight() {
-  local name term at semi_sync
-  if read -r name term at semi_sync 2>/dev/null <"$SIGHT" && [[ $name == "$own_primary" ]] &&
-    ((term == own_term && EPOCHSECONDS - at <= own_silence + 5)); then
-    printf '%s' "$semi_sync"
-  else
-    printf 'none'
-  fi
-}
+# Peers are near, and somebody waits for it.
+PEER_SECONDS=0.3
+# Whether there is room is not asked here.
+next_look=$((SECONDS + 3600)) own_space=room
 
 # found: what speaks against it and is not overridden.
 find_objections() {
-  local kind host sentence
-  gather
+  local kind host sentence attempt
+  # A server that is slow to answer is asked again before it is taken for gone.
+  for attempt in 1 2 3; do
+    gather
+    if [[ $own_state != unknown ]]; then break; fi
+  done
   found=()
   while IFS=$'\t' read -r kind host sentence; do
     [[ $accept_loss == yes && $kind =~ ^(accept-loss|time)$ ]] || found+=("$kind"$'\t'"$host"$'\t'"$sentence")
-  done < <(objections "$(own_line)" "$own_applied" "$(sight)" "$DATABASE_DURABILITY" "$lost" "${PEERS[@]}")
+  done < <(own_objections "$lost")
 }
 
 # is_passing: whether everything that speaks against it may pass by itself.
@@ -71,14 +67,9 @@ is_passing() {
   done
 }
 
-exec {lock}>"$RUN/lock"
-flock --timeout 10 "$lock" || fail "this host is in the middle of something, a clone perhaps"
+lock_part 10
 deadline=$((SECONDS + PATIENCE))
 find_objections
-if [[ $check == yes ]]; then
-  ((${#found[@]} == 0)) || printf '%s\n' "${found[@]}"
-  exit
-fi
 while ((${#found[@]} > 0 && SECONDS < deadline)) && is_passing; do
   pause 0.1
   find_objections
@@ -93,6 +84,6 @@ if ((${#found[@]} > 0)); then
   done
   fail "not promoted"
 fi
-act_promote
+act_promote "${PEERS[@]}"
 observe
 log "$HOST_NAME is the primary"

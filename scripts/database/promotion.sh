@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # own_* come from gather.sh
 # What speaks against making this host the primary. Nothing is asked and nothing is changed here: what
 # was gathered comes in, sentences go out.
 #
@@ -89,4 +90,21 @@ objections() {
   if [[ $is_primary_silent == yes ]]; then
     loss_objections "$own_primary" "$sight" "$durability" "$others"
   fi
+}
+
+# sight: what the primary last said, if it was heard until the stream of its transactions broke off.
+sight() {
+  local name term at semi_sync
+  # shellcheck disable=SC2153  # a path, of gather.sh
+  if read -r name term at semi_sync 2>/dev/null <"$SIGHT" && [[ $name == "$own_primary" ]] &&
+    ((term == own_term && EPOCHSECONDS - at <= own_silence + 5)); then
+    printf '%s' "$semi_sync"
+  else
+    printf 'none'
+  fi
+}
+
+# own_objections LOST: the same of what was just gathered.
+own_objections() {
+  objections "$(own_line)" "$own_applied" "$(sight)" "$DATABASE_DURABILITY" "$1" "${PEERS[@]}"
 }

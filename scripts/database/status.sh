@@ -1,25 +1,39 @@
 #!/usr/bin/env bash
-# Prints what this database host is, as JSON: what the health port says, asked anew, and what only an
-# operator wants to know.
+# Prints what this database host is, as JSON: what the health port says, asked anew; what only an
+# operator wants to know; and what speaks against making it the primary.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
+# shellcheck source=promotion.sh
+source "$HERE/promotion.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
 
+# Peers are near, and somebody waits for it.
+# shellcheck disable=SC2034  # read by gather.sh
+PEER_SECONDS=0.3
+
+# A server that is slow to answer is asked again before it is taken for gone.
+for _ in 1 2 3; do
+  gather
+  if [[ $own_state != unknown ]]; then break; fi
+done
+describe
+ask 1 "SELECT @@version;" || true
+free=$(df --output=avail -BM "$DATA_VOLUME")
 set_aside=()
-if [[ -d $SET_ASIDE ]]; then mapfile -t set_aside < <(find "$SET_ASIDE" -name '*.sql' | sort); fi
-observe
-look_for_room
+if [[ -d $SET_ASIDE ]]; then set_aside=("$SET_ASIDE"/*.sql); fi
+if [[ ! -e ${set_aside[0]:-} ]]; then set_aside=(); fi
+
 jq --null-input --compact-output \
-  --argjson state "$STATE" \
-  --arg mysql "$(mysqld --version | sed 's/.*Ver \([^ ]*\).*/\1/')" \
-  --argjson held "$([[ $own_held == held ]] && echo true || echo false)" \
-  --arg space "$own_space" \
-  --argjson answers "$(printf '{"primary":%s,"replica":%s,"readable":%s}' "${STATUSES[@]}")" \
-  --arg free "$(df --output=avail -BM "$DATA_VOLUME" | tail -n 1 | tr -dc 0-9)" \
-  --arg durability "$DATABASE_DURABILITY" \
-  '$state + {held: $held, hasRoom: ($space == "room"), freeMebibytes: ($free | tonumber),
-    answers: $answers, durability: $durability, setAside: $ARGS.positional, versions: {mysql: $mysql}}' \
+  --argjson state "$STATE" --arg version "${ROWS[0]:-unknown}" --arg held "$own_held" \
+  --arg space "$own_space" --arg free "${free//[^0-9]/}" --arg durability "$DATABASE_DURABILITY" \
+  --argjson answers "{\"primary\":${STATUSES[0]},\"replica\":${STATUSES[1]},\"readable\":${STATUSES[2]}}" \
+  --arg objections "$(own_objections -)" \
+  '$state + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
+    freeMebibytes: ($free | tonumber), answers: $answers, durability: $durability,
+    setAside: $ARGS.positional, versions: {mysql: $version},
+    objections: ($objections | split("\n") | map(select(. != "") | split("\t")
+      | {override: .[0], host: .[1], sentence: .[2]}))}' \
   --args "${set_aside[@]}"
