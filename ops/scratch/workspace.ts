@@ -147,7 +147,7 @@ export class Workspace {
 
   /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
   operate(args: readonly string[], seconds = 180): SpawnSyncReturns<string> {
-    const command = [process.execPath, "-r", TS_NODE, join(PROJECT, "ops", "cluster.ts"), ...args];
+    const command = ["npm", "run", "--silent", "cluster", "--", ...args];
     return attempt(command, { directory: PROJECT, env: this.env, seconds });
   }
 
