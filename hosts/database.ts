@@ -200,6 +200,44 @@ RandomizedDelaySec=1h
 WantedBy=timers.target
 `;
 
+/** What a backup takes must not be missed by the server. */
+function backupService(description: string, what: string): string {
+  return `[Unit]
+Description=${description}
+
+[Service]
+Type=oneshot
+ExecStart=${SCRIPTS}/backup.sh ${what}
+TimeoutStartSec=12h
+Nice=10
+IOSchedulingClass=idle
+OOMScoreAdjust=500
+`;
+}
+
+const BACKUP_TIMER = `[Unit]
+Description=Daily dump of the app's database
+
+[Timer]
+OnCalendar=*-*-* 02:00:00 UTC
+RandomizedDelaySec=1h
+
+[Install]
+WantedBy=timers.target
+`;
+
+/** What is written within these minutes is what is lost when all volumes are. */
+const LOG_ARCHIVE_TIMER = `[Unit]
+Description=Archive of the binary logs, every five minutes
+
+[Timer]
+OnActiveSec=5min
+OnUnitInactiveSec=5min
+
+[Install]
+WantedBy=timers.target
+`;
+
 function unit(name: string, content: string): HostFile {
   return textFile(`/etc/systemd/system/cluster-database-${name}`, content);
 }
@@ -209,7 +247,7 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
   const { name, durability } = topology.settings.database;
   const peers = hostsOf(topology, "database").filter((other) => other.name !== host.name);
   return {
-    packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "socat"],
+    packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "socat"],
     files: [
       textFile(`${CONFIGURATION_PATH}/mysqld.cnf`, serverConfiguration(topology, host)),
       textFile("/etc/mysql/mysql.conf.d/zz-cluster-maintenance.cnf", MAINTENANCE_CONFIGURATION),
@@ -220,11 +258,16 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
       unit("join.service", loop("This host's part in the database cluster", "join.sh")),
       unit("certificates.service", CERTIFICATES_SERVICE),
       unit("certificates.timer", CERTIFICATES_TIMER),
+      unit("backup.service", backupService("Dump of the app's database", "scheduled")),
+      unit("backup.timer", BACKUP_TIMER),
+      unit("log-archive.service", backupService("Archive of the binary logs", "logs")),
+      unit("log-archive.timer", LOG_ARCHIVE_TIMER),
     ],
     facts: {
       DATABASE_PEERS: peers.map((peer) => `${peer.name}:${peer.address}`).join(" "),
       DATABASE_NAME: name,
       DATABASE_DURABILITY: durability,
+      BACKUP_KEEP_DAYS: String(topology.settings.backup.keepDays),
     },
   };
 }

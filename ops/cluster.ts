@@ -3,6 +3,14 @@ import { stackNames } from "../stacks/names";
 import { parseClusters } from "../topology/settings";
 import { clusterOf, clusterSettings, OperatorError } from "./clusters";
 import { main } from "./main";
+import {
+  backup,
+  backupTable,
+  explainRestore,
+  listBackups,
+  planRestore,
+  restore,
+} from "./operations/backup";
 import { drain, undrain } from "./operations/drain";
 import { act, decide, explain, gather, type Request } from "./operations/promotion";
 import { release, rollback } from "./operations/release";
@@ -145,6 +153,54 @@ function commands(stack: string): Command {
       const { topology, platform } = reach(stack);
       say(await undrain(topology, platform, webServer));
     });
+
+  program
+    .command("backup")
+    .description(
+      "dump the app's database into the repository, encrypted, and archive the binary logs",
+    )
+    .option("--list", "show what can be restored instead", false)
+    .option("--json", "with --list: what the repository holds, as restic's JSON", false)
+    .addHelpText(
+      "after",
+      "\nA dump is made every night, and the binary logs are archived every five minutes.",
+    )
+    .action(async ({ list, json }: { list: boolean; json: boolean }) => {
+      const { topology, platform } = reach(stack);
+      if (!list) {
+        await backup(topology, platform, say);
+        return;
+      }
+      const snapshots = await listBackups(topology, platform);
+      say(json ? JSON.stringify(snapshots, null, 2) : backupTable(snapshots).join("\n"));
+    });
+
+  program
+    .command("restore")
+    .description("bring the app's database back to a moment that is archived")
+    .option(
+      "--to <time>",
+      "the moment, for example 2026-11-25T09:30:00.5Z; default the last there is",
+    )
+    .option("--overwrite", "even when there is something in it now", false)
+    .option("--dry-run", "say what would be done, and do nothing", false)
+    .addHelpText("after", "\nInterrupted, run it again: until it is done no database host serves.")
+    .action(
+      async ({ to, overwrite, dryRun }: { to?: string; overwrite: boolean; dryRun: boolean }) => {
+        const { settings, topology, platform } = reach(stack);
+        const plan = await planRestore(topology, platform, to);
+        explainRestore(plan, settings.database.name).map((line) => say(line));
+        if (dryRun) {
+          return;
+        }
+        if (plan.tablesWithRows > 0 && !overwrite) {
+          throw new OperatorError(
+            "Refused: the database is not empty. With --overwrite it is replaced. Nothing was changed.",
+          );
+        }
+        await restore(topology, platform, plan, say);
+      },
+    );
   return program;
 }
 

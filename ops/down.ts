@@ -1,17 +1,29 @@
-import { localCluster, localClusters, OperatorError } from "./clusters";
+import { existsSync } from "node:fs";
+import { backupDirectory } from "../stacks/local/names";
+import { type LocalCluster, localCluster, localClusters, OperatorError } from "./clusters";
 import { hasInterface } from "./machine";
 import { main } from "./main";
 import { runCdktf, runScript } from "./run";
 
 const say = console.log;
 
+/** Backups are what one falls back on, so nothing of ours removes them; here is where they are. */
+function sayWhereBackupsAre(clusters: readonly LocalCluster[]): void {
+  for (const directory of clusters.map(({ settings }) => backupDirectory(settings))) {
+    if (existsSync(directory)) {
+      say(`Backups stay as well, in ${directory}. To remove them: sudo rm -r ${directory}`);
+    }
+  }
+}
+
 async function down(stack = "local"): Promise<void> {
-  localCluster(stack);
+  const cluster = localCluster(stack);
   await runCdktf("destroy", stack, "--auto-approve");
   say(
     "\nThe cluster is gone, with its data. What stays for the next one: the host image, the storage",
   );
   say("pool, the container engine. To remove that too: npm run down -- --purge");
+  sayWhereBackupsAre([cluster]);
 }
 
 async function purge(): Promise<void> {
@@ -20,7 +32,8 @@ async function purge(): Promise<void> {
     await runCdktf("destroy", stack, "--auto-approve");
   }
   await runScript("purge", [], {});
-  say("nothing of local clusters is left on this machine");
+  say("nothing of local clusters is left on this machine but what is named here");
+  sayWhereBackupsAre(localClusters());
 }
 
 const [argument, ...rest] = process.argv.slice(2);

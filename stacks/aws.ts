@@ -4,6 +4,7 @@ import { renderHosts } from "../hosts/render";
 import type { Topology } from "../topology/topology";
 import type { Archive } from "./archive";
 import { declareAccess } from "./aws/access";
+import { declareBackups } from "./aws/backups";
 import { declareHosts } from "./aws/hosts";
 import { declareNetwork } from "./aws/network";
 import { declareOutputs } from "./aws/outputs";
@@ -33,7 +34,8 @@ export class AwsStack extends TerraformStack {
     const securityGroups = declareSecurityGroups(this, topology, network);
     const secrets = declareSecrets(this, topology);
     const store = declareStore(this, topology, { scripts, release });
-    const access = declareAccess(this, topology, { secrets, store });
+    const backups = declareBackups(this, topology);
+    const access = declareAccess(this, topology, { secrets, store, backups });
     const placed = declareHosts(this, topology, {
       hosts,
       network,

@@ -13,7 +13,7 @@ import { hostsOf, ROLES, type Topology } from "../topology/topology";
 import type { Archive } from "./archive";
 import { type FileSource, StackFiles } from "./local/files";
 import { memoryOf, packagesOf } from "./local/hosts";
-import { localNames } from "./local/names";
+import { backupDirectory, localNames } from "./local/names";
 import { keepStateInFile } from "./state";
 import { requireTerraform } from "./terraform-version";
 
@@ -166,6 +166,7 @@ export class LocalStack extends TerraformStack {
       provisioners: [onCreate("image", this.facts({ DWI_PACKAGES: packages }))],
     });
     const secrets = topology.secrets.map(({ name, readers }) => `${name}=${readers.join(",")}`);
+    const backups = backupDirectory(settings);
     const foundation = new DataResource(this, "foundation", {
       dependsOn: [projectResource, networkResource],
       triggersReplace: {
@@ -173,6 +174,7 @@ export class LocalStack extends TerraformStack {
         recipe: recipe("local/foundation.sh"),
         gateway,
         secrets: secrets.join(" "),
+        backups,
         scripts: scripts.sha256,
         unfinished: this.unfinished("foundation"),
       },
@@ -184,6 +186,11 @@ export class LocalStack extends TerraformStack {
             DWI_GATEWAY: gateway,
             DWI_ROLES: ROLES.join(" "),
             DWI_SECRETS: secrets.join(" "),
+            DWI_KEPT_SECRETS: topology.secrets
+              .filter(({ outlivesCluster }) => outlivesCluster)
+              .map(({ name }) => name)
+              .join(" "),
+            DWI_BACKUPS: backups,
             DWI_SCRIPTS: scripts.name,
             DWI_RELEASE: release.name,
           }),

@@ -86,6 +86,22 @@ const database = z.strictObject({
   ...machine({ instanceType: "t3.small", memory: 1024, leastMemory: 512 }),
 });
 
+const backup = z.strictObject({
+  keepDays: whole(1, 365, "days")
+    .default(14)
+    .describe(
+      "How long backups and archived binary logs are kept, days: any moment of that time can be restored.",
+    ),
+  localDirectory: text(
+    /^\/(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
+    "an absolute path of letters, digits or _@./-",
+  )
+    .default("/var/backups/dwi")
+    .describe(
+      "Folder of this machine for the backups of local clusters; each has a folder of its own in it, which stays when the cluster is destroyed. Stack local only.",
+    ),
+});
+
 const app = z.strictObject({
   directory: relativeFolder
     .default("app")
@@ -182,6 +198,7 @@ export const clusterSchema = z.strictObject({
   loadBalancer: loadBalancer.prefault({}),
   webServers: webServers.prefault({}),
   database: database.prefault({}),
+  backup: backup.prefault({}),
   app: app.prefault({ bundle: "server.ts", staticDirectory: "public" }),
   natGateways: oneOf(["one", "per-zone"])
     .default("one")
@@ -211,6 +228,7 @@ export const clusterShapes: Record<string, unknown> = {
   loadBalancer: loadBalancer.shape,
   webServers: webServers.shape,
   database: database.shape,
+  backup: backup.shape,
   app: app.shape,
 };
 

@@ -26,6 +26,8 @@ export interface Secret {
   readonly name: string;
   /** The roles whose hosts may read it. */
   readonly readers: readonly Role[];
+  /** Whether what it opens outlives the cluster, so that it has to as well. Default no. */
+  readonly outlivesCluster?: boolean;
 }
 
 /**
@@ -45,6 +47,7 @@ const SECRETS: readonly Secret[] = [
   { name: "mysql-app-password", readers: ["web", "database"] },
   { name: "mysql-replication-password", readers: ["database"] },
   { name: "certificate-authority-seed", readers: ["database"] },
+  { name: "backup-password", readers: ["database"], outlivesCluster: true },
 ];
 
 /**

@@ -4,6 +4,7 @@ import { browser } from "./local/browser";
 import { firewall } from "./local/firewall";
 import { hosts } from "./local/hosts";
 import { lifecycle } from "./local/lifecycle";
+import { operations } from "./local/operations";
 import { replication } from "./local/replication";
 import { serving } from "./local/serving";
 
@@ -61,4 +62,5 @@ describe("hosts", () => hosts(cluster));
 describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
 describe("replication", () => replication(cluster));
+describe("operations", () => operations(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

@@ -6,6 +6,8 @@ import type {
   WebFacts,
 } from "../../ops/operations/status";
 
+const NOW = Math.floor(Date.now() / 1000);
+
 const every = { uptimeSeconds: 100, converged: true, failedUnits: [], versions: {} };
 
 /** What database-<number> says of itself; without more, a fresh replica of database-1. */
@@ -36,6 +38,7 @@ export function database(number: number, facts: Partial<DatabaseFacts> = {}): Ho
       durability: "available",
       answers: { primary: 503, replica: 200, readable: 200 },
       setAside: [],
+      backups: { dump: NOW, logs: NOW },
       objections: [],
       ...facts,
     },

@@ -281,7 +281,11 @@ describe("access", () => {
   test.each(ROLES)("role %s reads its own secrets and no other's", (role) => {
     const own = topologyOf().secrets.filter(({ readers }) => readers.includes(role));
     expect(allowed(role, "ssm:GetParameter").sort()).toEqual(
-      ["store-bucket", ...own.map(({ name }) => name)]
+      [
+        "store-bucket",
+        ...(role === "database" ? ["backups-bucket"] : []),
+        ...own.map(({ name }) => name),
+      ]
         .map((name) => `\${aws_ssm_parameter.${name}.arn}`)
         .sort(),
     );
@@ -298,17 +302,31 @@ describe("access", () => {
         `${bucket}/hosts/${role}-*/user-data`,
         `${bucket}/scripts/*`,
         ...(role === "web" ? [`${bucket}/release`, `${bucket}/releases/*`] : []),
+        ...(role === "database" ? [`\${aws_s3_bucket.backups.arn}/*`] : []),
       ]);
     },
   );
 
+  test("only database hosts reach the backups, and nobody deletes a version of one for good", () => {
+    const backups = `\${aws_s3_bucket.backups.arn}`;
+    for (const role of ROLES) {
+      const own = role === "database";
+      expect(allowed(role, "s3:PutObject")).toEqual(own ? [`${backups}/*`] : []);
+      expect(allowed(role, "s3:DeleteObject")).toEqual(own ? [`${backups}/*`] : []);
+      expect(allowed(role, "s3:ListBucket")).toEqual(own ? [backups] : []);
+      expect(allowed(role, "s3:DeleteObjectVersion")).toEqual([]);
+    }
+  });
+
   test.each(ROLES)("role %s may nothing else but what the SSM agent needs", (role) => {
     const actions: string[] = policyOf(role).Statement.flatMap(({ Action }: Json) => list(Action));
-    const others = actions.filter(
-      (action) => !/^(ssmmessages|ec2messages):[A-Za-z]+$/.test(action),
+    const others = new Set(
+      actions.filter((action) => !/^(ssmmessages|ec2messages):[A-Za-z]+$/.test(action)),
     );
-    expect(others.sort()).toEqual([
+    expect([...others].sort()).toEqual([
+      ...(role === "database" ? ["s3:DeleteObject", "s3:GetBucketLocation"] : []),
       "s3:GetObject",
+      ...(role === "database" ? ["s3:ListBucket", "s3:PutObject"] : []),
       "ssm:GetParameter",
       "ssm:UpdateInstanceInformation",
     ]);
@@ -342,30 +360,43 @@ describe("secrets", () => {
   });
 });
 
-describe("the store", () => {
-  test("is a bucket that is private, encrypted, versioned and answers over TLS only", () => {
-    expect(resources("aws_s3_bucket_public_access_block")[0]?.[1]).toMatchObject({
-      block_public_acls: true,
-      block_public_policy: true,
-      ignore_public_acls: true,
-      restrict_public_buckets: true,
-    });
-    expect(resources("aws_s3_bucket_server_side_encryption_configuration")).toHaveLength(1);
-    expect(resources("aws_s3_bucket_versioning")[0]?.[1].versioning_configuration).toEqual({
-      status: "Enabled",
-    });
-    const [, { policy }] = resources("aws_s3_bucket_policy")[0] as [string, Json];
-    expect(JSON.parse(policy).Statement).toEqual([
-      expect.objectContaining({
-        Effect: "Deny",
-        Principal: "*",
-        Action: "s3:*",
-        Condition: { Bool: { "aws:SecureTransport": "false" } },
-      }),
-    ]);
+describe("the buckets", () => {
+  test.each(["store", "backups"])(
+    "%s is private, encrypted, versioned and answers over TLS only",
+    (id) => {
+      expect(json.resource.aws_s3_bucket_public_access_block[`${id}-public-access`]).toMatchObject({
+        bucket: `\${aws_s3_bucket.${id}.id}`,
+        block_public_acls: true,
+        block_public_policy: true,
+        ignore_public_acls: true,
+        restrict_public_buckets: true,
+      });
+      expect(json.resource.aws_s3_bucket_server_side_encryption_configuration).toHaveProperty(
+        `${id}-encryption`,
+      );
+      expect(
+        json.resource.aws_s3_bucket_versioning[`${id}-versioning`].versioning_configuration,
+      ).toEqual({ status: "Enabled" });
+      const { policy } = json.resource.aws_s3_bucket_policy[`${id}-policy`];
+      expect(JSON.parse(policy).Statement).toEqual([
+        expect.objectContaining({
+          Effect: "Deny",
+          Principal: "*",
+          Action: "s3:*",
+          Condition: { Bool: { "aws:SecureTransport": "false" } },
+        }),
+      ]);
+    },
+  );
+
+  test("backups are as safe from being destroyed as the data volumes", () => {
+    const kept = { lifecycle: { prevent_destroy: true } };
+    expect(json.resource.aws_s3_bucket.backups).toMatchObject({ ...kept, force_destroy: false });
+    expect(json.resource.aws_ssm_parameter["backup-password"]).toMatchObject(kept);
+    expect(json.resource.aws_s3_bucket.store).not.toHaveProperty("lifecycle");
   });
 
-  test("has new scripts before any host is told of them, and lets the old ones go last", () => {
+  test("the store has new scripts before any host is told of them, and lets the old ones go last", () => {
     expect(json.resource.aws_s3_object.scripts).toMatchObject({
       key: `scripts/${SCRIPTS}.tar.gz`,
       lifecycle: { create_before_destroy: true },
@@ -377,7 +408,7 @@ describe("the store", () => {
     }
   });
 
-  test("is given the first release, and left alone with every later one", () => {
+  test("the store is given the first release, and left alone with every later one", () => {
     expect(json.resource.aws_s3_object["first-release"]).toMatchObject({
       key: `releases/${RELEASE}.tar.gz`,
       lifecycle: { ignore_changes: "all" },
@@ -389,7 +420,7 @@ describe("the store", () => {
     });
   });
 
-  test("has objects without tags: S3 takes ten on an object, the settings forty", () => {
+  test("objects are without tags: S3 takes ten on an object, the settings forty", () => {
     for (const [, object] of resources("aws_s3_object")) {
       expect(object.override_provider).toEqual({ default_tags: { tags: {} } });
     }

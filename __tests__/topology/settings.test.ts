@@ -177,7 +177,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "no such setting; known are name, region, availabilityZones, network, loadBalancer, webServers, database, app, natGateways, localPort, tags, backend",
+            "no such setting; known are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, localPort, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",

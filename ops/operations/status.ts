@@ -73,6 +73,8 @@ export interface DatabaseState {
   };
   /** Files with transactions that never reached the primary. */
   readonly setAside: readonly string[];
+  /** When this host last put a dump and binary logs into the repository, seconds since 1970. */
+  readonly backups: { readonly dump: number | null; readonly logs: number | null };
   readonly objections: readonly Objection[];
 }
 
@@ -232,6 +234,36 @@ function problemsOfHost({ host, facts, power }: HostStatus): string[] {
   return problems;
 }
 
+/** Two nights, in seconds. */
+const BACKUP_OVERDUE = 50 * 60 * 60;
+
+const secondsSince = (time: number) => Math.max(0, Date.now() / 1000 - time);
+
+function age(time: number): string {
+  const minutes = Math.round(secondsSince(time) / 60);
+  return minutes < 100 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+/** When any of the hosts last put a dump and binary logs into the repository. */
+function lastBackups(databases: readonly DatabaseFacts[]): DatabaseFacts["backups"] {
+  const newest = (times: ReadonlyArray<number | null>) => {
+    const known = times.filter((time) => time !== null);
+    return known.length === 0 ? null : Math.max(...known);
+  };
+  return {
+    dump: newest(databases.map(({ backups }) => backups.dump)),
+    logs: newest(databases.map(({ backups }) => backups.logs)),
+  };
+}
+
+function backupLine(databases: readonly DatabaseFacts[]): string {
+  const { dump, logs } = lastBackups(databases);
+  return [
+    `backups: ${dump === null ? "no dump yet" : `last dump ${age(dump)} ago`}`,
+    logs === null ? "no binary logs yet" : `binary logs ${age(logs)} ago`,
+  ].join(", ");
+}
+
 /** What is not as it should be, a sentence each; nothing when all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
   const problems = status.hosts.flatMap(problemsOfHost);
@@ -249,6 +281,15 @@ export function problemsOf(status: ClusterStatus): string[] {
     if (hasReplicas && facts.semiSync !== "on") {
       problems.push(`writes to ${host} are acknowledged without a second copy`);
     }
+  }
+  const { dump } = lastBackups(databases.map(({ facts }) => facts));
+  const upFor = Math.max(0, ...databases.map(({ facts }) => facts.uptimeSeconds));
+  if (databases.length > 0 && Math.min(upFor, secondsSince(dump ?? 0)) > BACKUP_OVERDUE) {
+    problems.push(
+      dump === null
+        ? "there is no backup"
+        : `the last backup is ${age(dump)} old, one is due each night`,
+    );
   }
   const releases = new Set(factsOf(status, "web").map(({ facts }) => facts.release));
   if (releases.size > 1) {
@@ -286,6 +327,7 @@ export function statusTable(status: ClusterStatus): string[] {
   return [
     ...lines,
     "",
+    backupLine(factsOf(status, "database").map(({ facts }) => facts)),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),
   ];

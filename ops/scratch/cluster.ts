@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { join } from "node:path";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
 import { attempt, eventually, run, Workspace } from "./workspace";
@@ -74,8 +75,9 @@ export class ScratchCluster {
     directory?: string,
   ) {
     this.stack = beside.length === 0 ? "local" : `local-${base.name}`;
-    this.workspace = new Workspace([...beside, base], directory);
+    this.workspace = new Workspace([], directory);
     this.topology = this.topologyOf(base);
+    this.set();
   }
 
   private topologyOf(settings: ClusterSettingsInput): Topology {
@@ -84,7 +86,8 @@ export class ScratchCluster {
 
   /** Changes the settings without deploying them. */
   set(change: Partial<ClusterSettingsInput> = {}): void {
-    const settings = { ...this.base, ...change };
+    const backup = { localDirectory: join(this.workspace.directory, "backups") };
+    const settings = { backup, ...this.base, ...change };
     this.workspace.set([...this.beside, settings]);
     this.topology = this.topologyOf(settings);
   }

@@ -158,6 +158,7 @@ act_close() {
 act_clone() {
   local replication attempt result
   replication=$(replication_password) || return
+  rm --force "$SERIES"
   result=$(printf '%s\n' "
     STOP REPLICA;
     RESET REPLICA ALL;

@@ -17,6 +17,10 @@ SET_ASIDE=$DATA_VOLUME/set-aside
 FOLLOWS=$DATA_VOLUME/follows
 # There when the server ended by itself, in a way that may come from damaged data.
 CRASHED=$DATA_VOLUME/crashed
+# Names the run of log files that the server numbers; one whose data is replaced begins another.
+SERIES=$DATA_VOLUME/log-series
+# There while a restore is under way, or was interrupted: what is here may be half of something.
+RESTORING=$DATA_VOLUME/restoring
 # MySQL's data stays at its usual path, a bind mount: AppArmor on Ubuntu lets mysqld write nowhere
 # else.
 DATADIR=/var/lib/mysql
@@ -31,7 +35,7 @@ REPLICATION_USER=replication
 APP_USER=app
 HEALTH_PORT=8008
 MYSQL_PORT=3306
-export DAMAGED SET_ASIDE FOLLOWS CRASHED HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
+export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
 export MYSQL_PORT AUTHORITY_ANSWER
 
 mkdir --parents "$RUN"

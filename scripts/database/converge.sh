@@ -6,6 +6,7 @@ source /opt/cluster/scripts/database/common.sh
 
 DROP_IN=/etc/systemd/system/mysql.service.d/cluster.conf
 LOOPS=(cluster-database-observer.service cluster-database-join.service)
+TIMERS=(cluster-database-{certificates,backup,log-archive}.timer)
 SCRIPTS=("$HERE"/*.sh /opt/cluster/scripts/host/lib.sh /etc/cluster/host.env
   /etc/systemd/system/cluster-database-*)
 SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
@@ -30,11 +31,9 @@ else
 fi
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 keep_serving haproxy /etc/haproxy/haproxy.cfg
-systemctl --quiet enable mysql.service "${LOOPS[@]}" \
-  cluster-database-certificates.timer
+systemctl --quiet enable mysql.service "${LOOPS[@]}" "${TIMERS[@]}"
 if changed database-scripts "${SCRIPTS[@]}"; then
   systemctl --no-block restart "${LOOPS[@]}"
   mark database-scripts "${SCRIPTS[@]}"
 fi
-systemctl --no-block start "${LOOPS[@]}" \
-  cluster-database-certificates.timer
+systemctl --no-block start "${LOOPS[@]}" "${TIMERS[@]}"

@@ -44,9 +44,13 @@ describe() {
     # Between two heartbeats a replica which has applied everything is not behind.
     if ((own_lag == 0 && own_silence <= FRESH_SECONDS)); then lag=0; fi
   fi
-  if is_primary || is_full_primary; then primary=200; fi
-  if is_replica; then replica=200; fi
-  if is_readable; then readable=200; fi
+  if [[ -e $RESTORING ]]; then
+    decision=restoring
+  else
+    if is_primary || is_full_primary; then primary=200; fi
+    if is_replica; then replica=200; fi
+    if is_readable; then readable=200; fi
+  fi
   printf -v STATE '%s' \
     "{\"host\":\"$HOST_NAME\",\"state\":\"$own_state\",\"door\":\"$own_door\",\"term\":$own_term," \
     "\"primary\":\"$own_primary\",\"serverUuid\":\"$own_uuid\",\"source\":\"$own_source_name\"," \

@@ -64,7 +64,7 @@ put_damaged_aside() {
   if mountpoint --quiet "$DATADIR"; then umount "$DATADIR"; fi
   rm --recursive --force "$DAMAGED"
   mv "$DATA" "$DAMAGED"
-  rm --force "$CRASHED"
+  rm --force "$CRASHED" "$SERIES"
   sync --file-system "$DATA_VOLUME"
   log "it is put aside in $DAMAGED, and this host starts empty"
 }

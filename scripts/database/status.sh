@@ -9,6 +9,8 @@ source "$HERE/gather.sh"
 source "$HERE/promotion.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
+# shellcheck source=repository.sh
+source "$HERE/repository.sh"
 
 # Peers are near, and somebody waits for it.
 # shellcheck disable=SC2034  # read by gather.sh
@@ -25,15 +27,19 @@ free=$(df --output=avail -BM "$DATA_VOLUME")
 set_aside=()
 if [[ -d $SET_ASIDE ]]; then set_aside=("$SET_ASIDE"/*.sql); fi
 if [[ ! -e ${set_aside[0]:-} ]]; then set_aside=(); fi
+dumped=null archived=null
+if [[ -s $BACKUP_STAMPS/dump ]]; then dumped=$(<"$BACKUP_STAMPS/dump"); fi
+if [[ -s $BACKUP_STAMPS/logs ]]; then archived=$(<"$BACKUP_STAMPS/logs"); fi
 
 jq --null-input --compact-output \
   --argjson state "$STATE" --arg version "${ROWS[0]:-unknown}" --arg held "$own_held" \
   --arg space "$own_space" --arg free "${free//[^0-9]/}" --arg durability "$DATABASE_DURABILITY" \
+  --argjson backups "{\"dump\":$dumped,\"logs\":$archived}" \
   --argjson answers "{\"primary\":${STATUSES[0]},\"replica\":${STATUSES[1]},\"readable\":${STATUSES[2]}}" \
   --arg objections "$(own_objections -)" \
   '$state + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
     freeMebibytes: ($free | tonumber), answers: $answers, durability: $durability,
-    setAside: $ARGS.positional, versions: {mysql: $version},
+    setAside: $ARGS.positional, backups: $backups, versions: {mysql: $version},
     objections: ($objections | split("\n") | map(select(. != "") | split("\t")
       | {override: .[0], host: .[1], sentence: .[2]}))}' \
   --args "${set_aside[@]}"

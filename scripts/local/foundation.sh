@@ -2,7 +2,8 @@
 # Makes what the hosts of one cluster stand on: a project, a network, a profile for each role.
 #
 # Facts: DWI_PROJECT; DWI_BRIDGE, DWI_GATEWAY (address/prefix) of the network; DWI_ROLES; DWI_SECRETS,
-# names with their readers: "password=web,database seed=database"; DWI_SCRIPTS and DWI_RELEASE, the
+# names with their readers: "password=web,database seed=database"; DWI_KEPT_SECRETS, names of those that
+# outlive the cluster; DWI_BACKUPS, a folder for what they open and for them; DWI_SCRIPTS and DWI_RELEASE, the
 # names of archives in the folder archives.
 
 # shellcheck source=scripts/local/lib.sh
@@ -43,7 +44,7 @@ OPEN_FILES=524288
 generate() { openssl rand -base64 192 | tr -dc 'A-Za-z0-9' | head -c 48; }
 
 # A profile of a name, replaced by the one given on standard input. Values of secrets go this way
-# and no other: never through an argument, a file or Terraform.
+# and no other: never through an argument or Terraform.
 replace_profile() {
   if exists incus profile show "$1"; then
     incus profile edit "$1"
@@ -53,6 +54,9 @@ replace_profile() {
 }
 
 # Every secret is generated once, kept in a profile that no host has, and copied to its readers'.
+# Backups are for database hosts alone; what opens them lies beside them and stays with them.
+install -d -m 0700 "$DWI_BACKUPS" "$DWI_BACKUPS/repository"
+
 declare -A values
 missing=no
 known=no
@@ -67,6 +71,10 @@ for secret in $DWI_SECRETS; do
   if [[ $known == yes ]]; then
     values[$name]=$(incus profile get secrets "user.$name")
   fi
+  if [[ -z ${values[$name]} && " $DWI_KEPT_SECRETS " == *" $name "* && -s $DWI_BACKUPS/$name ]]; then
+    values[$name]=$(<"$DWI_BACKUPS/$name")
+    missing=yes
+  fi
   if [[ -z ${values[$name]} ]]; then
     values[$name]=$(generate)
     missing=yes
@@ -80,6 +88,13 @@ if [[ $missing == yes ]]; then
     done
   } | replace_profile secrets
 fi
+
+for name in $DWI_KEPT_SECRETS; do
+  (
+    umask 077
+    printf '%s' "${values[$name]}" >"$DWI_BACKUPS/$name"
+  )
+done
 
 for role in $DWI_ROLES; do
   {
@@ -100,6 +115,9 @@ for role in $DWI_ROLES; do
     printf '  root: { type: disk, path: /, pool: %s }\n' "$POOL"
     printf '  shared: { type: disk, source: %s, path: /srv/shared, readonly: "true" }\n' \
       "$SHARED/$DWI_PROJECT"
+    # The folder's files are root's, on the machine and on the host.
+    [[ $role != database ]] ||
+      printf '  backups: { type: disk, source: %s, path: /srv/backups, shift: "true" }\n' "$DWI_BACKUPS/repository"
     printf '  eth0: { type: nic, name: eth0, network: %s }\n' "$DWI_BRIDGE"
   } | replace_profile "$role"
 done

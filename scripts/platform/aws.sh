@@ -6,6 +6,7 @@
 #   archive NAME FILE            fetches an archive: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
 #   release                      prints the releases of the app, the one to run first
 #   data-volume DIRECTORY        mounts the host's data volume
+#   backup-repository            prints where restic keeps the cluster's backups
 #   user-data FILE               fetches the host's newest user-data
 #
 # Ubuntu's images have no AWS command line: curl signs the requests, with the credentials of the
@@ -136,6 +137,13 @@ print_release() {
   rm --force "$file"
 }
 
+# restic itself asks the instance metadata service for credentials.
+print_backup_repository() {
+  local bucket
+  bucket=$(parameter backups-bucket)
+  printf 's3:%s/%s' "${endpoint:-$(address s3)}" "$bucket"
+}
+
 is_installed() {
   local package
   for package in "$@"; do
@@ -260,13 +268,14 @@ mount_data_volume() {
   resize2fs "$disk" >&2 || log "the filesystem did not grow to its volume's size; the database runs on"
 }
 
-usage="one of: install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, user-data FILE"
+usage="one of: install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
 case "${1:-}:$#" in
   install-packages:*) (($# > 1)) || fail "$usage" ; install_packages "${@:2}" ;;
   secret:2) parameter "secrets/$2" ;;
   archive:3) fetch "$2" "$3" ;;
   release:1) print_release ;;
   data-volume:2) mount_data_volume "$2" ;;
+  backup-repository:1) print_backup_repository ;;
   user-data:2) fetch "hosts/$HOST_NAME/user-data" "$2" ;;
   *) fail "$usage" ;;
 esac

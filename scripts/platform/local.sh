@@ -6,6 +6,7 @@
 #   archive NAME FILE             put an archive at FILE: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
 #   release                       print the releases of the app, the one to run first
 #   data-volume DIRECTORY         make sure the data volume is mounted at DIRECTORY
+#   backup-repository             print where restic keeps the cluster's backups
 #   user-data FILE                put this host's newest user-data at FILE
 #
 # A verb fails with one line that tells what is missing; callers try again.
@@ -16,6 +17,8 @@ set -euo pipefail
 SOCKET=/dev/incus/sock
 # A folder of the machine, which all hosts of the cluster may read.
 SHARED=/srv/shared
+# Another, of the database hosts.
+BACKUPS=/srv/backups
 
 fail() {
   printf 'platform.sh: %s\n' "$*" >&2
@@ -68,6 +71,11 @@ data_volume() {
   mountpoint --quiet "$1" || fail "no data volume is mounted at $1: a deploy attaches it"
 }
 
+backup_repository() {
+  mountpoint --quiet "$BACKUPS" || fail "no folder for backups is mounted at $BACKUPS: a deploy attaches it"
+  printf '%s' "$BACKUPS"
+}
+
 user_data() {
   local content
   # A sentinel keeps line breaks at the end, which a command substitution would drop.
@@ -81,6 +89,7 @@ case ${1:-} in
   archive) archive "${2:?NAME}" "${3:?FILE}" ;;
   release) release ;;
   data-volume) data_volume "${2:?DIRECTORY}" ;;
+  backup-repository) backup_repository ;;
   user-data) user_data "${2:?FILE}" ;;
-  *) fail "unknown verb: ${1:-none}; known are install-packages, secret, archive, release, data-volume, user-data" ;;
+  *) fail "unknown verb: ${1:-none}; known are install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
 esac

@@ -3,6 +3,7 @@ import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicy } from "@cdktf/provider-aws/lib/iam-role-policy";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
 import { ROLES, type Role, type Topology } from "../../topology/topology";
+import type { Backups } from "./backups";
 import type { Secrets } from "./secrets";
 import type { Store } from "./store";
 
@@ -15,6 +16,9 @@ export interface RoleAccess {
 
 /** The roles whose hosts run the app, and so fetch its releases. */
 const RELEASE_READERS: readonly Role[] = ["web"];
+
+/** The roles whose hosts keep backups. */
+const BACKUP_KEEPERS: readonly Role[] = ["database"];
 
 /**
  * What the SSM agent needs for sessions and commands.
@@ -41,7 +45,7 @@ const AGENT_ACTIONS = [
 export function declareAccess(
   stack: TerraformStack,
   { clusterName, secrets: declared }: Topology,
-  { secrets, store }: { secrets: Secrets; store: Store },
+  { secrets, store, backups }: { secrets: Secrets; store: Store; backups: Backups },
 ): ReadonlyMap<Role, RoleAccess> {
   const { bucket, bucketParameter } = store;
   const policyOf = (role: Role) => ({
@@ -54,6 +58,7 @@ export function declareAccess(
         Action: "ssm:GetParameter",
         Resource: [
           bucketParameter.arn,
+          ...(BACKUP_KEEPERS.includes(role) ? [backups.bucketParameter.arn] : []),
           ...declared
             .filter(({ readers }) => readers.includes(role))
             .map(({ name }) => secrets.get(name)?.arn),
@@ -71,6 +76,23 @@ export function declareAccess(
             : []),
         ],
       },
+      // https://restic.readthedocs.io/en/stable/080_examples.html#backing-up-to-an-s3-bucket-on-amazon
+      ...(BACKUP_KEEPERS.includes(role)
+        ? [
+            {
+              Sid: "Backups",
+              Effect: "Allow",
+              Action: ["s3:GetBucketLocation", "s3:ListBucket"],
+              Resource: backups.bucket.arn,
+            },
+            {
+              Sid: "BackupObjects",
+              Effect: "Allow",
+              Action: ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+              Resource: `${backups.bucket.arn}/*`,
+            },
+          ]
+        : []),
     ],
   });
 

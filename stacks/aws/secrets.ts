@@ -16,9 +16,12 @@ const SECRET_LENGTH = 48;
  * is generated at every run and thrown away again: it is written only when the version changes.
  * The key is the account's own `aws/ssm`, whose policy lets in whoever may read the parameter.
  */
-export function declareSecrets(stack: TerraformStack, { clusterName, secrets }: Topology): Secrets {
+export function declareSecrets(
+  stack: TerraformStack,
+  { clusterName, secrets, settings }: Topology,
+): Secrets {
   return new Map(
-    secrets.map(({ name }) => {
+    secrets.map(({ name, outlivesCluster = false }) => {
       // cdktf has no classes for ephemeral blocks.
       stack.addOverride(`ephemeral.aws_secretsmanager_random_password.${name}`, {
         password_length: SECRET_LENGTH,
@@ -31,6 +34,9 @@ export function declareSecrets(stack: TerraformStack, { clusterName, secrets }: 
         type: "SecureString",
         valueWo: `\${ephemeral.aws_secretsmanager_random_password.${name}.random_password}`,
         valueWoVersion: 1,
+        ...(outlivesCluster && settings.database.preventDestroy
+          ? { lifecycle: { preventDestroy: true } }
+          : {}),
         tags: { Name: `${clusterName}-${name}` },
       });
       return [name, parameter];

@@ -1,10 +1,4 @@
-import { S3Bucket } from "@cdktf/provider-aws/lib/s3-bucket";
-import { S3BucketLifecycleConfiguration } from "@cdktf/provider-aws/lib/s3-bucket-lifecycle-configuration";
-import { S3BucketOwnershipControls } from "@cdktf/provider-aws/lib/s3-bucket-ownership-controls";
-import { S3BucketPolicy } from "@cdktf/provider-aws/lib/s3-bucket-policy";
-import { S3BucketPublicAccessBlock } from "@cdktf/provider-aws/lib/s3-bucket-public-access-block";
-import { S3BucketServerSideEncryptionConfigurationA } from "@cdktf/provider-aws/lib/s3-bucket-server-side-encryption-configuration";
-import { S3BucketVersioningA } from "@cdktf/provider-aws/lib/s3-bucket-versioning";
+import type { S3Bucket } from "@cdktf/provider-aws/lib/s3-bucket";
 import { S3Object } from "@cdktf/provider-aws/lib/s3-object";
 import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import {
@@ -15,6 +9,7 @@ import {
 } from "cdktf";
 import type { Topology } from "../../topology/topology";
 import type { Archive } from "../archive";
+import { declarePrivateBucket } from "./private-bucket";
 
 /** The cluster's bucket, and what hosts read from it. */
 export interface Store {
@@ -24,9 +19,6 @@ export interface Store {
   /** The SSM parameter in which hosts find the bucket's name, known only after it is made. */
   readonly bucketParameter: SsmParameter;
 }
-
-/** How long replaced objects can still be looked at, in days. */
-const NONCURRENT_DAYS = 30;
 
 /**
  * S3 takes at most ten tags on an object, the settings forty: objects carry none.
@@ -45,61 +37,10 @@ export function declareStore(
   { clusterName }: Topology,
   { scripts, release }: { scripts: Archive; release: Archive },
 ): Store {
-  const bucket = new S3Bucket(stack, "store", {
-    bucketPrefix: `${clusterName}-store-`,
+  const { bucket, versioning } = declarePrivateBucket(stack, "store", {
+    clusterName,
     // It holds nothing but what the next deploy or release writes again.
     forceDestroy: true,
-    tags: { Name: `${clusterName}-store` },
-  });
-  const publicAccess = new S3BucketPublicAccessBlock(stack, "store-public-access", {
-    bucket: bucket.id,
-    blockPublicAcls: true,
-    blockPublicPolicy: true,
-    ignorePublicAcls: true,
-    restrictPublicBuckets: true,
-  });
-  new S3BucketOwnershipControls(stack, "store-ownership", {
-    bucket: bucket.id,
-    rule: { objectOwnership: "BucketOwnerEnforced" },
-  });
-  new S3BucketServerSideEncryptionConfigurationA(stack, "store-encryption", {
-    bucket: bucket.id,
-    rule: [{ applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }],
-  });
-  const versioning = new S3BucketVersioningA(stack, "store-versioning", {
-    bucket: bucket.id,
-    versioningConfiguration: { status: "Enabled" },
-  });
-  new S3BucketLifecycleConfiguration(stack, "store-lifecycle", {
-    bucket: bucket.id,
-    rule: [
-      {
-        id: "noncurrent",
-        status: "Enabled",
-        filter: [{ prefix: "" }],
-        noncurrentVersionExpiration: [{ noncurrentDays: NONCURRENT_DAYS }],
-        abortIncompleteMultipartUpload: [{ daysAfterInitiation: 1 }],
-      },
-    ],
-    dependsOn: [versioning],
-  });
-  new S3BucketPolicy(stack, "store-policy", {
-    bucket: bucket.id,
-    policy: JSON.stringify({
-      Version: "2012-10-17",
-      Statement: [
-        {
-          Sid: "OnlyOverTls",
-          Effect: "Deny",
-          Principal: "*",
-          Action: "s3:*",
-          Resource: [bucket.arn, `${bucket.arn}/*`],
-          Condition: { Bool: { "aws:SecureTransport": "false" } },
-        },
-      ],
-    }),
-    // S3 takes one change of a bucket's access at a time.
-    dependsOn: [publicAccess],
   });
 
   const upload = (id: string, archive: Archive, lifecycle: TerraformResourceLifecycle) => {

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { ClusterSettings } from "../../topology/settings";
 
 /** The names a cluster's parts have in Incus. */
 export interface LocalNames {
@@ -11,4 +13,9 @@ export interface LocalNames {
 export function localNames(clusterName: string): LocalNames {
   const hash = createHash("sha256").update(clusterName).digest("hex").slice(0, 8);
   return { project: `dwi-${clusterName}`, bridge: `dwi-${hash}` };
+}
+
+/** The folder of this machine that holds a cluster's backups, and the password that opens them. */
+export function backupDirectory({ name, backup }: ClusterSettings): string {
+  return join(backup.localDirectory, localNames(name).project);
 }

@@ -1,23 +1,9 @@
 import { ask, type ScratchCluster } from "../../../ops/scratch/cluster";
 import { eventually } from "../../../ops/scratch/workspace";
+import { write } from "./writing";
 
 const rows = (cluster: ScratchCluster, host: string) =>
   cluster.query(host, "SELECT COUNT(*) FROM app.guestbook_entries")[0];
-
-async function write(cluster: ScratchCluster, message: string): Promise<void> {
-  await eventually(
-    `the write of ${message}`,
-    async () => {
-      const { status } = await ask(`${cluster.url}/api/entries`, {
-        method: "POST",
-        headers: { "content-type": "application/json", "idempotency-key": message },
-        body: JSON.stringify({ name: "integration", message }),
-      });
-      return status < 300 ? true : undefined;
-    },
-    30,
-  );
-}
 
 /** Waits until the replica has as many entries as the primary. */
 async function sameRows(cluster: ScratchCluster): Promise<void> {

@@ -1,0 +1,134 @@
+import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
+import { write } from "./writing";
+
+/** What an operator does, by `npm run cluster`. The drill has what is done to a cluster under load. */
+export function operations(cluster: ScratchCluster): void {
+  const messages = (host: string) =>
+    cluster.query(host, "SELECT message FROM app.guestbook_entries ORDER BY message");
+  const checksum = (host: string) => cluster.query(host, "CHECKSUM TABLE app.guestbook_entries");
+  /** A moment of the primary's own clock, to the microsecond. */
+  const now = (host: string) =>
+    cluster.query(
+      host,
+      "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')",
+    )[0] as string;
+
+  test("status tells of every host, and exits with 0 when all is well", async () => {
+    await cluster.inSync();
+    await cluster.serving();
+    const table = cluster.operate("status").split("\n");
+    for (const { name, address } of cluster.topology.hosts) {
+      expect(table).toContainEqual(expect.stringMatching(new RegExp(`^${name} +${address} `)));
+    }
+    expect(table).toContain("all is well");
+    const { hosts, problems } = JSON.parse(cluster.operate("status", "--json"));
+    expect(hosts).toHaveLength(cluster.topology.hosts.length);
+    expect(problems).toEqual([]);
+  });
+
+  test("a drained web server gets nothing, until undrain; the last one is not drained", async () => {
+    cluster.operate("drain", "web-1");
+    expect(Object.keys(await tally(`${cluster.url}/api/whoami`, 20))).toEqual(["web-2"]);
+    const { status, stderr } = cluster.attemptToOperate("drain", "web-2");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/--force/);
+    cluster.operate("undrain", "web-1");
+    await cluster.serving();
+  });
+
+  test("a switchover says what it does, hands the part over, and back", async () => {
+    const before = await cluster.inSync();
+    const other = cluster.databases.find((host) => host !== before) as string;
+    const plan = cluster.operate("switchover", "--dry-run");
+    expect(plan).toContain(`${before} is closed`);
+    expect(await cluster.inSync()).toBe(before);
+    cluster.operate("switchover", other);
+    expect(await cluster.inSync()).toBe(other);
+    await write(cluster, `after-switchover-${Date.now()}`);
+    // Named again it has nothing to do.
+    expect(cluster.operate("switchover", other)).toMatch(/Nothing to do/);
+    cluster.operate("switchover", before);
+    expect(await cluster.inSync()).toBe(before);
+  });
+
+  test("a promotion is refused while the primary may be open, and the flag is named", async () => {
+    const primary = await cluster.inSync();
+    const other = cluster.databases.find((host) => host !== primary) as string;
+    // Frozen, it is neither closed nor gone.
+    cluster.incus(["pause", primary]);
+    try {
+      const { status, stderr } = cluster.attemptToOperate("promote", other);
+      expect(status).toBe(1);
+      expect(stderr).toContain(`--fence ${primary}`);
+      expect(stderr).toContain(`--lost ${primary}`);
+    } finally {
+      cluster.incus(["resume", primary]);
+    }
+    expect(await cluster.inSync()).toBe(primary);
+  });
+
+  test("a restore goes back to between two writes, and forth again", async () => {
+    const primary = await cluster.inSync();
+    await write(cluster, `dumped-${Date.now()}`);
+    cluster.operate("backup");
+    const first = `first-${Date.now()}`;
+    await write(cluster, first);
+    const [between, betweenSum] = [now(primary), checksum(primary)];
+    const second = `second-${Date.now()}`;
+    await write(cluster, second);
+    const [after, afterSum] = [now(primary), checksum(primary)];
+    await write(cluster, `third-${Date.now()}`);
+
+    const refused = cluster.attemptToOperate("restore", "--to", between);
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("--overwrite")]);
+    expect(messages(primary)).toContain(second);
+
+    cluster.operate("restore", "--to", between, "--overwrite");
+    expect(checksum(primary)).toEqual(betweenSum);
+    expect(messages(primary)).toContain(first);
+    expect(messages(primary)).not.toContain(second);
+    await cluster.inSync();
+    for (const host of cluster.databases) {
+      expect(checksum(host)).toEqual(betweenSum);
+    }
+
+    // What a restore replaced is not lost.
+    cluster.operate("restore", "--to", after, "--overwrite");
+    expect(checksum(primary)).toEqual(afterSum);
+    await cluster.serving();
+    await write(cluster, `after-restore-${Date.now()}`);
+  }, 300_000);
+
+  test("a fresh cluster is what the lost one was, to the last archived write", async () => {
+    const primary = await cluster.inSync();
+    await write(cluster, `last-${Date.now()}`);
+    cluster.operate("backup");
+    await write(cluster, `after-the-backup-${Date.now()}`);
+    cluster.on(primary, "systemctl start cluster-database-log-archive.service");
+    const before = checksum(primary);
+    cluster.destroy();
+    cluster.deploy();
+    await cluster.inSync();
+    const plan = cluster.operate("restore", "--dry-run");
+    expect(plan).not.toContain("goes");
+    cluster.operate("restore");
+    for (const host of cluster.databases) {
+      expect(checksum(host)).toEqual(before);
+    }
+    await cluster.serving();
+    expect((await ask(`${cluster.url}/`)).body).toContain("after-the-backup-");
+  }, 600_000);
+
+  test("a moment that is not archived is refused, with the reason", () => {
+    const early = cluster.attemptToOperate("restore", "--to", "2020-01-01T00:00:00Z");
+    expect([early.status, early.stderr]).toEqual([
+      1,
+      expect.stringContaining("no backup of 2020-01-01T00:00:00Z or earlier"),
+    ]);
+    const late = cluster.attemptToOperate("restore", "--to", "2120-01-01T00:00:00Z");
+    expect([late.status, late.stderr]).toEqual([
+      1,
+      expect.stringMatching(/binary logs are archived until .*, not until then/),
+    ]);
+  });
+}

@@ -1,0 +1,181 @@
+import {
+  backup,
+  backupTable,
+  explainRestore,
+  parsePlan,
+  planRestore,
+  type RestorePlan,
+  restore,
+  type Snapshot,
+} from "../../ops/operations/backup";
+import type { Platform, Ran } from "../../ops/platform/platform";
+import { topologyOf } from "../hosts/rendered";
+import { database, primary, silent } from "./statuses";
+
+const DONE: Ran = { exitCode: 0, stdout: "", stderr: "" };
+const topology = topologyOf();
+const quiet = () => undefined;
+
+/** Two database hosts in memory, and what they were told, in order. */
+function cluster(
+  hosts = [primary(), database(2)],
+  answer: (words: string) => Ran | undefined = () => undefined,
+) {
+  const told: string[] = [];
+  const platform = {
+    async run(host: string, [script = "", ...args]: readonly string[]) {
+      const facts = hosts.find((one) => one.host === host)?.facts;
+      if (facts === undefined) {
+        return { ...DONE, exitCode: undefined };
+      }
+      if (script.endsWith("status.sh")) {
+        return { ...DONE, stdout: JSON.stringify(facts) };
+      }
+      const words = [script.split("/").at(-1), ...args].join(" ");
+      told.push(`${host}: ${words}`);
+      return answer(words) ?? DONE;
+    },
+    power: async (names: readonly string[]) => new Map(names.map((name) => [name, "stopped"])),
+  } as unknown as Platform;
+  return { platform, told };
+}
+
+describe("backup", () => {
+  test("a fresh replica dumps, and the primary adds its binary logs", async () => {
+    const { platform, told } = cluster();
+    await backup(topology, platform, quiet);
+    expect(told).toEqual(["database-2: backup.sh dump", "database-1: backup.sh logs"]);
+  });
+
+  test("where no replica is fresh, the primary dumps", async () => {
+    const { platform, told } = cluster([primary(), silent(2, "stopped")]);
+    await backup(topology, platform, quiet);
+    expect(told[0]).toBe("database-1: backup.sh dump");
+  });
+
+  test("what the host says went wrong is what the operator reads", async () => {
+    const { platform } = cluster(undefined, (words) =>
+      words === "backup.sh dump" ? { ...DONE, exitCode: 1, stderr: "no space left\n" } : undefined,
+    );
+    await expect(backup(topology, platform, quiet)).rejects.toThrow("database-2: no space left");
+  });
+});
+
+describe("the list", () => {
+  const dump = (id: string, founded: string, at: string): Snapshot => ({
+    id: `${id}${"0".repeat(60)}`,
+    time: at,
+    tags: ["dump", `founded-${founded}`],
+    summary: { backup_end: at, total_bytes_processed: 3 * 1024 ** 2 },
+  });
+  const logs = (founded: string, until: string): Snapshot => ({
+    id: "f".repeat(64),
+    time: until,
+    tags: ["logs", `founded-${founded}`, "series-s", `until-${Date.parse(until)}000`],
+  });
+
+  test("tells of each dump up to when its history is archived", () => {
+    const lines = backupTable([
+      dump("bbbb", "two", "2026-11-25T02:00:00Z"),
+      dump("aaaa", "one", "2026-11-24T02:00:00Z"),
+      logs("one", "2026-11-24T09:00:00Z"),
+      logs("one", "2026-11-24T08:00:00Z"),
+    ]);
+    expect(lines.slice(1)).toEqual([
+      "aaaa0000  2026-11-24T02:00:00.000Z  3.0 MiB     2026-11-24T09:00:00.000Z",
+      "bbbb0000  2026-11-25T02:00:00.000Z  3.0 MiB     that moment",
+    ]);
+  });
+
+  test("says so where there is none", () => {
+    expect(backupTable([logs("one", "2026-11-24T09:00:00Z")])[0]).toMatch(/no backup yet/);
+  });
+});
+
+describe("restore", () => {
+  const plan: RestorePlan = {
+    primary: "database-1",
+    dump: "d1",
+    dumpedAt: "2026-11-25T02:00:00.5Z",
+    logs: "l1:s1",
+    reaches: "1764064800123456",
+    to: "-",
+    tablesWithRows: 0,
+  };
+
+  test("a plan is six fields, and anything else is no plan", () => {
+    const { primary: host, dump, dumpedAt, logs, reaches, to } = plan;
+    expect(parsePlan(host, `${[dump, dumpedAt, logs, reaches, to, 0].join("\t")}\n`)).toEqual(plan);
+    expect(() => parsePlan(host, "nothing")).toThrow("database-1 printed no plan: nothing");
+  });
+
+  test.each(["yesterday", "2026-11-25", "2026-11-25T09:30:00", "2026-11-25T09:30:00.1234567Z"])(
+    "%s is no moment",
+    async (to) => {
+      await expect(planRestore(topology, cluster().platform, to)).rejects.toThrow(
+        /wanted a moment with its time zone/,
+      );
+    },
+  );
+
+  test("it is said to which moment, to the microsecond", () => {
+    expect(explainRestore(plan, "app").join("\n")).toContain(
+      "2025-11-25T10:00:00.123456Z, the end",
+    );
+    expect(explainRestore({ ...plan, to: "1764064800000001" }, "app").join("\n")).toContain(
+      "at 2025-11-25T10:00:00.000001Z",
+    );
+  });
+
+  test("what is there now is named before it goes", () => {
+    expect(explainRestore(plan, "app").join("\n")).not.toContain("goes");
+    expect(explainRestore({ ...plan, tablesWithRows: 2 }, "app").join("\n")).toContain(
+      "what is in it now goes (tables with rows: 2)",
+    );
+  });
+
+  test("nobody serves before it begins, and each host serves once it has all of it", async () => {
+    const { platform, told } = cluster(undefined, (words) =>
+      words.startsWith("restore.sh apply") ? { ...DONE, stdout: "noise\na:1-9\n" } : undefined,
+    );
+    await restore(topology, platform, plan, quiet);
+    expect(told[0]).toBe("database-1: restore.sh fetch d1 l1:s1");
+    expect(told.slice(1, 3).sort()).toEqual([
+      "database-1: restore.sh begin",
+      "database-2: restore.sh begin",
+    ]);
+    expect(told.slice(3)).toEqual([
+      "database-1: restore.sh apply -",
+      "database-1: restore.sh end a:1-9",
+      "database-2: restore.sh end a:1-9",
+    ]);
+  });
+
+  test("what cannot be fetched whole changes nothing", async () => {
+    const { platform, told } = cluster(undefined, (words) =>
+      words.startsWith("restore.sh fetch")
+        ? { ...DONE, exitCode: 1, stderr: "missing" }
+        : undefined,
+    );
+    await expect(restore(topology, platform, plan, quiet)).rejects.toThrow("database-1: missing");
+    expect(told).toHaveLength(1);
+  });
+
+  test("when it fails nobody serves again", async () => {
+    const { platform, told } = cluster(undefined, (words) =>
+      words.startsWith("restore.sh apply") ? { ...DONE, exitCode: 1, stderr: "bad" } : undefined,
+    );
+    await expect(restore(topology, platform, plan, quiet)).rejects.toThrow(
+      "database-1: bad\nNobody is served until a restore has succeeded.",
+    );
+    expect(told.filter((words) => words.includes("end"))).toEqual([]);
+  });
+
+  test("a replica that is away is said to follow, and not waited for", async () => {
+    const said: string[] = [];
+    const { platform, told } = cluster([primary(), silent(2, "stopped")]);
+    await restore(topology, platform, plan, (line) => said.push(line));
+    expect(said[1]).toBe("database-2 does not answer; it follows when it is back");
+    expect(told.at(-1)).toBe("database-1: restore.sh end ");
+  });
+});

@@ -1,0 +1,245 @@
+import { hostsOf, type Topology } from "../../topology/topology";
+import { OperatorError } from "../clusters";
+import type { Platform } from "../platform/platform";
+import { type ClusterStatus, factsOf, gatherStatus } from "./status";
+
+const SCRIPTS = "/opt/cluster/scripts/database";
+
+/** What a large database may need, in seconds. */
+const LONG = 12 * 60 * 60;
+
+type Say = (line: string) => void;
+
+async function onHost(
+  platform: Platform,
+  host: string,
+  command: readonly [script: string, ...args: string[]],
+  seconds: number,
+): Promise<string> {
+  const [script, ...args] = command;
+  const ran = await platform.run(host, [`${SCRIPTS}/${script}`, ...args], seconds);
+  if (ran.exitCode !== 0) {
+    throw new OperatorError(
+      `${host}: ${ran.stderr.trim() || "did not answer"}${ran.exitCode === undefined ? " (out of reach)" : ""}`,
+    );
+  }
+  return ran.stdout;
+}
+
+/** The primary by its own word, whether it serves at the moment or not. */
+function primaryOf(status: ClusterStatus): string {
+  const [primary] = factsOf(status, "database")
+    .filter(
+      ({ host, facts }) =>
+        facts.state === "member" && facts.primary === host && facts.door !== "closed",
+    )
+    .sort((one, other) => other.facts.term - one.facts.term);
+  if (primary === undefined) {
+    throw new OperatorError("There is no primary; see status.");
+  }
+  return primary.host;
+}
+
+/** The host whose dump disturbs least: a fresh replica, or else the primary. */
+function hostToDump(status: ClusterStatus): string {
+  const replica = factsOf(status, "database").find(({ facts }) => facts.answers.replica === 200);
+  return replica?.host ?? primaryOf(status);
+}
+
+/**
+ * Dumps the app's database into the cluster's repository, and archives the primary's binary logs.
+ *
+ * @throws OperatorError with what the host says, when it does not work
+ */
+export async function backup(topology: Topology, platform: Platform, say: Say): Promise<void> {
+  const status = await gatherStatus(topology, platform, ["database"]);
+  const [host, primary] = [hostToDump(status), primaryOf(status)];
+  say(
+    `${host} dumps the database of the app, encrypted; ${primary} adds the binary logs. Both go on serving.`,
+  );
+  await onHost(platform, host, ["backup.sh", "dump"], LONG);
+  await onHost(platform, primary, ["backup.sh", "logs"], LONG);
+  say("done");
+}
+
+/** A snapshot as restic lists it; the tags are those of scripts/database/repository.sh. */
+export interface Snapshot {
+  readonly id: string;
+  readonly time: string;
+  readonly tags?: readonly string[];
+  readonly summary?: { readonly backup_end?: string; readonly total_bytes_processed?: number };
+}
+
+/** Tells what can be restored: the dumps, and the time that binary logs cover after each. */
+export function backupTable(snapshots: readonly Snapshot[]): string[] {
+  const tagged = (snapshot: Snapshot, name: string) =>
+    snapshot.tags?.find((tag) => tag.startsWith(`${name}-`))?.slice(name.length + 1);
+  const dumps = snapshots
+    .filter(({ tags }) => tags?.includes("dump"))
+    .sort((one, other) => (one.time < other.time ? -1 : 1));
+  if (dumps.length === 0) {
+    return ["There is no backup yet. One is made every night, or by: backup"];
+  }
+  const reaches = new Map<string, number>();
+  for (const snapshot of snapshots) {
+    const history = tagged(snapshot, "founded") ?? "";
+    const until = Number(tagged(snapshot, "until") ?? 0);
+    reaches.set(history, Math.max(reaches.get(history) ?? 0, until));
+  }
+  const rows = dumps.map((dump) => {
+    const until = reaches.get(tagged(dump, "founded") ?? "") ?? 0;
+    const complete = new Date(dump.summary?.backup_end ?? dump.time);
+    const bytes = dump.summary?.total_bytes_processed ?? 0;
+    return [
+      dump.id.slice(0, 8),
+      complete.toISOString(),
+      `${(bytes / 1024 ** 2).toFixed(1)} MiB`,
+      until / 1000 > complete.getTime() ? new Date(until / 1000).toISOString() : "that moment",
+    ];
+  });
+  const table = [["BACKUP", "COMPLETE AT", "SIZE", "RESTORES UNTIL"], ...rows];
+  return table.map(([id = "", at = "", size = "", until = ""]) =>
+    [id.padEnd(8), at.padEnd(24), size.padEnd(10), until].join("  "),
+  );
+}
+
+/**
+ * Asks for the snapshots of the repository.
+ *
+ * @throws OperatorError when no database host answers, or the repository cannot be read
+ */
+export async function listBackups(topology: Topology, platform: Platform): Promise<Snapshot[]> {
+  const status = await gatherStatus(topology, platform, ["database"]);
+  const [host] = factsOf(status, "database");
+  if (host === undefined) {
+    throw new OperatorError("No database host answers.");
+  }
+  const listed = await onHost(platform, host.host, ["backup.sh", "list"], 600);
+  return JSON.parse(listed) as Snapshot[];
+}
+
+/** What a restore would do. */
+export interface RestorePlan {
+  readonly primary: string;
+  readonly dump: string;
+  /** When the dump was complete. */
+  readonly dumpedAt: string;
+  /** What scripts/database/restore.sh takes from the archive of binary logs; `-` for nothing. */
+  readonly logs: string;
+  /** Up to when the logs reach, microseconds since 1970; `-` where there are none. */
+  readonly reaches: string;
+  /** The moment that was asked for, microseconds since 1970; `-` for all there is. */
+  readonly to: string;
+  /** How many tables of the app's database have rows now. */
+  readonly tablesWithRows: number;
+}
+
+/** Reads the line of fields that restore.sh prints as its plan. */
+export function parsePlan(primary: string, printed: string): RestorePlan {
+  const [dump, dumpedAt, logs, reaches, to, tables] = printed.trim().split("\t");
+  if (
+    dump === undefined ||
+    dumpedAt === undefined ||
+    logs === undefined ||
+    reaches === undefined ||
+    to === undefined ||
+    tables === undefined
+  ) {
+    throw new OperatorError(`${primary} printed no plan: ${printed.trim()}`);
+  }
+  return { primary, dump, dumpedAt, logs, reaches, to, tablesWithRows: Number(tables) };
+}
+
+/**
+ * Finds out what a restore would do. Archives the primary's binary logs first, so that what is there now
+ * can be restored as well.
+ *
+ * @param to a moment as ISO 8601, with as many digits after the second as are wanted; `undefined` for all
+ *   that is archived
+ * @throws OperatorError when there is no such backup, or the logs do not reach so far
+ */
+export async function planRestore(
+  topology: Topology,
+  platform: Platform,
+  to: string | undefined,
+): Promise<RestorePlan> {
+  if (
+    to !== undefined &&
+    !/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$/.test(to)
+  ) {
+    throw new OperatorError(
+      `--to: got ${to}; wanted a moment with its time zone, for example 2026-11-25T09:30:00.5Z`,
+    );
+  }
+  const primary = primaryOf(await gatherStatus(topology, platform, ["database"]));
+  const words = to === undefined ? [] : [to];
+  return parsePlan(
+    primary,
+    await onHost(platform, primary, ["restore.sh", "plan", ...words], 3600),
+  );
+}
+
+const moment = (microseconds: string) => {
+  const [seconds, fraction] = [microseconds.slice(0, -6), microseconds.slice(-6)];
+  return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${fraction}Z`;
+};
+
+/** Says what a restore will do, and to what. */
+export function explainRestore(plan: RestorePlan, database: string): string[] {
+  const dumpedAt = new Date(plan.dumpedAt).toISOString();
+  const target =
+    plan.to !== "-"
+      ? `at ${moment(plan.to)}`
+      : plan.logs === "-"
+        ? `at ${dumpedAt}`
+        : `at ${moment(plan.reaches)}, the end of what is archived`;
+  return [
+    "This will be done:",
+    `  ${plan.primary} replaces the database ${database} by what it was ${target}:`,
+    `    the backup of ${dumpedAt}${plan.logs === "-" ? "" : ", and what the binary logs have of the time after it"}`,
+    ...(plan.tablesWithRows === 0
+      ? []
+      : [
+          `  what is in it now goes (tables with rows: ${plan.tablesWithRows}); it is archived, and can be restored in turn`,
+        ]),
+    "  meanwhile no database host serves, and visitors get a 503; the replicas follow",
+  ];
+}
+
+/**
+ * Restores the app's database as it was planned. Interrupted, it is repeated from the start: until it has
+ * succeeded no database host serves.
+ *
+ * @throws OperatorError with what a host says, when it does not work
+ */
+export async function restore(
+  topology: Topology,
+  platform: Platform,
+  { primary, dump, logs, to }: RestorePlan,
+  say: Say,
+): Promise<void> {
+  await onHost(platform, primary, ["restore.sh", "fetch", dump, logs], LONG);
+  say(`${primary} has fetched what is to be restored, and nothing of it is missing`);
+  const hosts = hostsOf(topology, "database").map(({ name }) => name);
+  const begun = await Promise.all(
+    hosts.map(async (host) => {
+      const ran = await platform.run(host, [`${SCRIPTS}/restore.sh`, "begin"], 60);
+      return { host, answers: ran.exitCode === 0 };
+    }),
+  );
+  const answering = begun.filter(({ answers }) => answers).map(({ host }) => host);
+  for (const { host } of begun.filter(({ answers }) => !answers)) {
+    say(`${host} does not answer; it follows when it is back`);
+  }
+  const printed = await onHost(platform, primary, ["restore.sh", "apply", to], LONG).catch(
+    (error: Error) => {
+      throw new OperatorError(`${error.message}\nNobody is served until a restore has succeeded.`);
+    },
+  );
+  say(`${primary} has restored it`);
+  const executed = printed.trim().split("\n").at(-1) ?? "";
+  for (const host of [primary, ...answering.filter((other) => other !== primary)]) {
+    await onHost(platform, host, ["restore.sh", "end", executed], 180);
+    say(`${host} serves it`);
+  }
+}

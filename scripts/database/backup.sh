@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Backs the app's database up, encrypted, into the cluster's repository.
+#
+#   backup.sh dump        a dump of it, as it is at one moment; forgets what is older than is to be kept
+#   backup.sh scheduled   the same, on one host of the cluster: a fresh replica, or else the primary
+#   backup.sh logs        the primary's binary logs, if anything was written since the last time
+#   backup.sh list        prints what the repository holds, as restic's JSON
+# shellcheck source=common.sh
+source /opt/cluster/scripts/database/common.sh
+# shellcheck source=gather.sh
+source "$HERE/gather.sh"
+# shellcheck source=repository.sh
+source "$HERE/repository.sh"
+
+# The server's own account of root, as everywhere. Without --source-data the dump would flush tables by a
+# statement that becomes a transaction of the replica's own (MySQL bug 115022).
+dump() {
+  founded || fail "the server does not answer, or has no data yet"
+  in_repository backup --host "$CLUSTER_NAME" --tag "dump,founded-$founded" \
+    --stdin-filename "$DATABASE_NAME.sql" --stdin-from-command -- \
+    mysqldump --no-defaults --user=root --socket=/run/mysqld/mysqld.sock --single-transaction --quick \
+    --source-data=2 --set-gtid-purged=COMMENTED --routines --triggers --events --no-tablespaces \
+    --add-drop-database --databases "$DATABASE_NAME" >&2
+  printf '%s\n' "$EPOCHSECONDS" >"$BACKUP_STAMPS/dump"
+  log "dumped $DATABASE_NAME"
+  # Logs are of use from the oldest dump on.
+  in_repository forget --group-by '' --tag dump --keep-within "${BACKUP_KEEP_DAYS}d" >&2
+  in_repository forget --group-by '' --tag logs --keep-within "${BACKUP_KEEP_DAYS}d" --prune >&2
+}
+
+# answers PATH HOST: whether that host says so.
+answers() {
+  curl --silent --fail --output /dev/null --max-time 2 "http://$2:$HEALTH_PORT/$1"
+}
+
+# is_chosen: whether this host is the one that dumps: of the fresh replicas the first, and the primary where
+# there is none.
+is_chosen() {
+  local peer
+  if answers replica "$HOST_ADDRESS"; then
+    for peer in ${DATABASE_PEERS:-}; do
+      if [[ ${peer%%:*} < $HOST_NAME ]] && answers replica "${peer#*:}"; then return 1; fi
+    done
+    return 0
+  fi
+  answers primary "$HOST_ADDRESS" || return
+  for peer in ${DATABASE_PEERS:-}; do
+    if answers replica "${peer#*:}"; then return 1; fi
+  done
+}
+
+use_repository
+exec {backing_up}>"$RUN/backup.lock"
+case ${1:-} in
+  dump)
+    flock "$backing_up"
+    dump
+    ;;
+  scheduled)
+    flock --nonblock "$backing_up" || exit 0
+    if is_chosen; then dump; fi
+    ;;
+  logs)
+    flock "$backing_up"
+    archive_logs changed || fail "the binary logs were not archived"
+    ;;
+  list) in_repository snapshots --json ;;
+  *) fail "usage: backup.sh dump|scheduled|logs|list" ;;
+esac

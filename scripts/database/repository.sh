@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # own_* come from gather.sh
+# Where backups are kept: a repository of restic, encrypted with a password of the cluster's own. All
+# database hosts share it, and it outlives them.
+#
+# What is in it is told by tags (https://restic.readthedocs.io/en/stable/040_backup.html#tags-for-backup):
+#
+#   dump    the app's database at a moment, as SQL
+#   logs    the binary logs that a primary had closed; with `series-ID`, which numbers them, and `until-TIME`:
+#           all that was committed before that moment (microseconds since 1970) is in them
+#
+# and on each `founded-ID`: two of the same value are of one history.
+
+# Read by status.sh.
+BACKUP_STAMPS=/var/lib/cluster/backups
+mkdir --parents "$BACKUP_STAMPS"
+
+# use_repository: has restic know where and as whom.
+use_repository() {
+  RESTIC_REPOSITORY=$(/opt/cluster/platform.sh backup-repository)
+  secret backup-password >/dev/null
+  # It may be slow, and must take neither memory nor processors from the server.
+  export RESTIC_REPOSITORY RESTIC_PASSWORD_FILE=/run/cluster/secrets/backup-password \
+    RESTIC_CACHE_DIR=/var/cache/cluster/restic GOMAXPROCS=1 GOGC=25
+}
+
+# in_repository ARGUMENT...: restic, in a repository that is made when there is none yet (exit code 10,
+# https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes).
+in_repository() {
+  local status=0
+  restic --quiet --retry-lock 2m "$@" || status=$?
+  if ((status == 10)); then
+    log "making the repository $RESTIC_REPOSITORY"
+    restic --quiet init >&2
+    status=0
+    restic --quiet --retry-lock 2m "$@" || status=$?
+  fi
+  return "$status"
+}
+
+# founded: sets founded to what names the history of this cluster's data: its first promotion.
+founded() {
+  ask 5 "SELECT server_uuid FROM cluster.primary_term ORDER BY term LIMIT 1;" && founded=${ROWS[0]:-}
+  [[ -n ${founded:-} ]]
+}
+
+# archive_logs WHEN: puts the primary's binary logs into the repository, always, or if anything was committed
+# since the last time (changed).
+archive_logs() {
+  local until number log_file
+  local -a files=()
+  gather_own
+  if [[ $own_state != member || $own_primary != "$HOST_NAME" || $own_door == closed ]]; then return; fi
+  if [[ $1 == changed && $own_executed == "$(cat "$RUN/archived" 2>/dev/null)" ]]; then return; fi
+  founded || return
+  # shellcheck disable=SC2153  # a path, of common.sh
+  [[ -s $SERIES ]] || cat /proc/sys/kernel/random/uuid >"$SERIES"
+  until=${EPOCHREALTIME/[.,]/}
+  ask 30 "FLUSH BINARY LOGS; SHOW BINARY LOGS;" || return
+  # All but the last, which is written to.
+  for ((number = 0; number < ${#ROWS[@]} - 1; number++)); do
+    log_file=${ROWS[number]%%$'\t'*}
+    files+=("$DATADIR/$log_file")
+  done
+  in_repository backup --host "$CLUSTER_NAME" --group-by host,tags \
+    --tag "logs,founded-$founded,series-$(<"$SERIES"),until-$until" \
+    --files-from-raw <(printf '%s\0' "${files[@]}") >&2 || return
+  printf '%s\n' "$own_executed" >"$RUN/archived"
+  printf '%s\n' "${until:0:-6}" >"$BACKUP_STAMPS/logs"
+}

@@ -1,0 +1,244 @@
+#!/usr/bin/env bash
+# Restores the app's database from the cluster's repository.
+#
+#   restore.sh plan [TIME]       what would be restored: prints PLAN, tab-separated fields
+#   restore.sh fetch DUMP LOGS   on the primary: fetches it, and makes sure that nothing is missing
+#   restore.sh begin             from now on this host serves nobody
+#   restore.sh apply TIME        on the primary: executes what was fetched; prints the transactions it then has
+#   restore.sh end GTIDS         once this host has these, it serves again
+#
+# TIME is a moment as date(1) reads it, with as many digits after the second as are wanted; left out, all
+# that is archived is restored. PLAN is: dump, its time, logs (`SNAPSHOT:SERIES` with commas, or -), the time
+# up to which they reach (microseconds, or -), TIME as microseconds (or -), and the number of tables here that
+# have rows.
+#
+# All of it becomes new transactions of the primary, which replicas follow like any other.
+# shellcheck source=common.sh
+source /opt/cluster/scripts/database/common.sh
+# shellcheck source=gather.sh
+source "$HERE/gather.sh"
+# shellcheck source=act.sh
+source "$HERE/act.sh"
+# shellcheck source=observe.sh
+source "$HERE/observe.sh"
+# shellcheck source=repository.sh
+source "$HERE/repository.sh"
+
+WORK=$DATA_VOLUME/restore
+# What of WORK is to be executed: the transactions which the dump has, then a line for each part of the logs,
+# the oldest first: its first file, and the transactions to take from it and what follows, - for all.
+PARTS=$WORK/parts
+
+# Snapshots as lines: `dump|logs id founded series time until`, oldest first. The time of a dump is when it
+# was complete: what it holds was committed before.
+# shellcheck disable=SC2016  # jq's own variables
+SNAPSHOTS='
+  def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name | length) + 1:])[0] // "-";
+  def kind: (.tags // []) as $tags | if $tags | index("dump") then "dump"
+    elif $tags | index("logs") then "logs" else empty end;
+  sort_by(.time)[] | [kind, .id, tag("founded"), tag("series"),
+    .summary.backup_end // .time, tag("until")] | @tsv'
+
+# microseconds TIME: since 1970.
+microseconds() {
+  local nanoseconds
+  nanoseconds=$(date --date "$1" +%s%N 2>/dev/null) || fail "no time: $1"
+  printf '%s' "${nanoseconds:0:-3}"
+}
+
+is_the_primary() {
+  gather_own
+  [[ $own_state == member && $own_primary == "$HOST_NAME" && $own_door != closed ]]
+}
+
+# count_tables: prints how many tables of the app's database have rows.
+count_tables() {
+  local table count=0
+  local -a tables
+  ask 10 "SELECT table_name FROM information_schema.tables
+    WHERE table_schema = '$DATABASE_NAME' AND table_type = 'BASE TABLE';" || return
+  tables=("${ROWS[@]}")
+  for table in "${tables[@]}"; do
+    ask 10 "SELECT EXISTS (SELECT 1 FROM \`$DATABASE_NAME\`.\`${table//\`/\`\`}\`);" || return
+    ((count += ROWS[0])) || true
+  done
+  printf '%s' "$count"
+}
+
+plan() {
+  local to=- snapshots kind id history series time until
+  local dump="" dump_time="" dump_history="" logs="" reaches=- tables
+  if [[ -n ${1:-} ]]; then to=$(microseconds "$1"); fi
+  is_the_primary || fail "$HOST_NAME is not the primary"
+  archive_logs always || fail "the binary logs were not archived"
+  snapshots=$(in_repository snapshots --json | jq --raw-output "$SNAPSHOTS")
+  while IFS=$'\t' read -r kind id history series time until; do
+    if [[ $kind == dump ]] && { [[ $to == - ]] || (($(microseconds "$time") <= to)); }; then
+      dump=$id dump_time=$time dump_history=$history
+    fi
+  done <<<"$snapshots"
+  [[ -n $dump ]] || fail "there is no backup${1:+ of $1 or earlier}"
+  # Each later one of a series holds all that an earlier one does. The first that reaches the moment is
+  # enough, with what came before it in other series.
+  while IFS=$'\t' read -r kind id history series time until; do
+    if [[ $kind == logs && $history == "$dump_history" ]] && { [[ $to == - || $reaches == - ]] || ((reaches < to)); }; then
+      reaches=$until
+      logs+=",$id:$series"
+    fi
+  done <<<"$snapshots"
+  if [[ $to != - ]] && { [[ $reaches == - ]] || ((reaches < to)); }; then
+    if [[ $reaches == - ]]; then fail "of the time after $dump_time no binary log was archived"; fi
+    fail "binary logs are archived until $(date --utc --date "@${reaches:0:-6}.${reaches: -6}" +%FT%T.%6NZ), not until then"
+  fi
+  tables=$(count_tables) || fail "the server does not answer"
+  printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$dump" "$dump_time" "$(newest_of_series "${logs#,}")" "$reaches" "$to" "$tables"
+}
+
+# newest_of_series LOGS: of `ID:SERIES` with commas, oldest first, the last of each series, the newest first.
+newest_of_series() {
+  local entry chosen="" seen=","
+  local -a entries
+  IFS=, read -ra entries <<<"$1"
+  local index
+  for ((index = ${#entries[@]} - 1; index >= 0; index--)); do
+    entry=${entries[index]}
+    if [[ $seen == *,"${entry#*:}",* ]]; then continue; fi
+    seen+="${entry#*:},"
+    chosen+=",$entry"
+  done
+  chosen=${chosen#,}
+  printf '%s' "${chosen:--}"
+}
+
+# previous_gtids FILE: what the server had executed before it began this log.
+previous_gtids() {
+  mysqlbinlog --no-defaults --stop-position=100000 "$1" 2>/dev/null |
+    awk '/Previous-GTIDs/ { inside = 1; next } /^# at / { inside = 0 }
+      inside && /^# [0-9a-f]/ { sub("^# ", ""); printf "%s", $0 }'
+}
+
+# subset SET SET: whether the second has all of the first.
+subset() {
+  ask 10 "SELECT GTID_SUBSET('$1', '$2');" && [[ ${ROWS[0]} == 1 ]]
+}
+
+# choose_logs HAD LOGS: fetches logs until they follow on what the dump had, and prints their parts.
+choose_logs() {
+  local had=$1 entry id directory only=- previous file parts=""
+  local -a entries files
+  if [[ $2 == - ]]; then return; fi
+  IFS=, read -ra entries <<<"$2"
+  for entry in "${entries[@]}"; do
+    id=${entry%%:*}
+    directory=$WORK/$id
+    in_repository restore "$id" --target "$directory" >/dev/null || return
+    mapfile -t files < <(find "$directory" -name 'binlog.*' | sort --reverse)
+    previous=""
+    for file in "${files[@]}"; do
+      previous=$(previous_gtids "$file")
+      if subset "$previous" "$had"; then
+        printf '%s\n%s' "$file $only" "$parts"
+        return
+      fi
+    done
+    parts="${files[-1]} $only"$'\n'$parts
+    # Of an older series only what this one began with is part of its history.
+    only=$previous
+  done
+  fail "between the backup and the oldest binary log that is archived transactions are missing"
+}
+
+# as_new UNTIL: makes transactions of a log such as are written now, up to the first that was committed after
+# that moment. The cluster's own notes are no part of it.
+as_new() {
+  awk -v until="$1" '
+    /^#.*original_committed_timestamp=/ {
+      split($0, parts, "original_committed_timestamp=")
+      if (until != "-" && parts[2] + 0 > until + 0) over = 1
+    }
+    over { next }
+    /original_commit_timestamp/ { next }
+    /^SET @@SESSION.GTID_NEXT=/ { print "SET @@SESSION.GTID_NEXT= '\''AUTOMATIC'\''/*!*/;"; next }
+    { print }'
+}
+
+# replay UNTIL: executes what the logs hold beyond the transactions which the dump had.
+replay() {
+  local until=$1 had first only
+  local -a files options
+  {
+    IFS= read -r had
+    while read -r first only; do
+      mapfile -t files < <(find "$(dirname -- "$first")" -name 'binlog.*' | sort |
+        awk -v first="$first" '$0 >= first')
+      options=(--no-defaults --database="$DATABASE_NAME")
+      if [[ -n $had ]]; then options+=(--exclude-gtids="$had"); fi
+      if [[ $only != - ]]; then options+=(--include-gtids="$only"); fi
+      # That it filters by the database is meant, and no warning.
+      mysqlbinlog "${options[@]}" "${files[@]}" 2> >(grep --invert-match 'The option --database' >&2) |
+        as_new "$until" | sql infinity
+    done
+  } <"$PARTS"
+}
+
+fetch() {
+  local had
+  rm --recursive --force "$WORK"
+  install --directory --mode=0700 "$WORK"
+  in_repository dump "$1" "/$DATABASE_NAME.sql" >"$WORK/dump.sql"
+  had=$(sed --quiet '/GTID_PURGED=/,/;/p' "$WORK/dump.sql" | tr -d '\n ' |
+    sed "s/.*GTID_PURGED='+\?\([^']*\)'.*/\1/")
+  {
+    printf '%s\n' "$had"
+    choose_logs "$had" "$2"
+  } >"$PARTS.new"
+  mv "$PARTS.new" "$PARTS"
+}
+
+apply() {
+  lock_part 60
+  is_the_primary || fail "$HOST_NAME is not the primary"
+  act_refuse || fail "the server does not refuse writes"
+  # Whoever is still connected as the app is not to see half of it.
+  ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist WHERE user = '$APP_USER';" || true
+  printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
+  log "loading the backup"
+  sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | sql infinity
+  log "executing what was written after it"
+  replay "$1"
+  rm --recursive --force "$WORK"
+  act_reopen
+  gather_own
+  printf '%s\n' "$own_executed"
+}
+
+end() {
+  ask 120 "SELECT WAIT_FOR_EXECUTED_GTID_SET('$1', 110);" || ROWS=()
+  [[ ${ROWS[0]:-} == 0 ]] || fail "$HOST_NAME has not got what was restored yet"
+  rm --force "$RESTORING"
+  observe
+}
+
+case ${1:-}:$# in
+  plan:[12])
+    use_repository
+    plan "${2:-}"
+    ;;
+  begin:1)
+    touch "$RESTORING"
+    sync "$DATA_VOLUME"
+    observe
+    ;;
+  fetch:3)
+    use_repository
+    fetch "$2" "$3"
+    ;;
+  apply:2)
+    [[ -e $RESTORING && -e $PARTS ]] || fail "fetch and begin first"
+    apply "$2"
+    ;;
+  end:2)
+    end "$2"
+    ;;
+  *) fail "usage: restore.sh plan [TIME] | fetch DUMP LOGS | begin | apply TIME | end GTIDS" ;;
+esac
