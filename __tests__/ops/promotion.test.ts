@@ -3,9 +3,10 @@ import {
   decide,
   explain,
   type Found,
+  type Objection,
   type Request,
 } from "../../ops/operations/promotion";
-import type { HostStatus, Objection } from "../../ops/operations/status";
+import type { HostStatus } from "../../ops/operations/status";
 import { database, primary, silent } from "./statuses";
 
 const PROMOTE: Request = { verb: "promote", lost: [], fence: [], acceptLoss: false };
@@ -42,6 +43,7 @@ const act = (change: object) => ({
   candidate: "database-2",
   close: undefined,
   fence: [],
+  hold: [],
   lost: [],
   ...change,
 });
@@ -140,6 +142,14 @@ describe("a promotion", () => {
       ]);
     },
   );
+
+  test("a primary whose host answers while its server does not is held closed, and needs nobody's word", () => {
+    const seen = gathered([database(1, { state: "unknown" }), database(2)], gone);
+    const decision = decide(seen, PROMOTE);
+    expect(decision).toEqual(act({ hold: ["database-1"], lost: ["database-1"] }));
+    expect(explain(decision).join("\n")).toMatch(/database-1, whose server .* is held closed/);
+    expect(explain(decision).join("\n")).not.toMatch(/taken for closed/);
+  });
 
   test("--fence stops the primary first", () => {
     const seen = gathered([silent(1, "running"), database(2)], gone);

@@ -39,7 +39,6 @@ export function database(number: number, facts: Partial<DatabaseFacts> = {}): Ho
       answers: { primary: 503, replica: 200, readable: 200 },
       setAside: [],
       backups: { dump: NOW, logs: NOW },
-      objections: [],
       ...facts,
     },
   };

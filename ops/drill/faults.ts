@@ -301,17 +301,17 @@ export const FAULTS: readonly Fault[] = [
     name: "primary-killed",
     bounds: { failedReads: 0, commandToWrite: 3 },
     async happen(stage) {
-      const { primary, replica } = await stage.databases();
+      const { primary } = await stage.databases();
       await stage.begin();
       stage.cluster.on(
         primary,
         "systemctl kill --signal=KILL mysql.service; systemctl stop mysql.service",
       );
       await stage.wait(4);
-      stage.command("promote", replica, "--fence", primary);
+      stage.command("promote");
       await stage.wait(3);
       stage.note("the old primary is started again");
-      stage.cluster.incus(["start", primary]);
+      stage.cluster.on(primary, "systemctl start --no-block mysql.service");
       await comesBackAsReplica(stage, primary, undefined);
     },
   },

@@ -19,13 +19,26 @@ export interface Request {
   readonly acceptLoss: boolean;
 }
 
+/** What a host itself says against being promoted (scripts/database/promotion.sh). */
+export interface Objection {
+  /** What overrides it; `time` may pass by itself, or else is overridden as `accept-loss` is. */
+  readonly override: "nothing" | "lost" | "accept-loss" | "time";
+  readonly host: string;
+  readonly sentence: string;
+}
+
+/** What a database host says of itself where it is to be decided who is primary. */
+export interface Candidate extends DatabaseState {
+  readonly objections: readonly Objection[];
+}
+
 /** A database host, as it was found. */
 export interface Found {
   readonly host: string;
   /** What its platform says of it, where it says nothing itself. */
   readonly power: Power;
   /** What it says of itself; `undefined` when it does not answer. */
-  readonly state: DatabaseState | undefined;
+  readonly state: Candidate | undefined;
 }
 
 /** Why not, and what the operator may say to have it done all the same. */
@@ -45,6 +58,8 @@ export type Decision =
       readonly candidate: string;
       /** The open primary, which is closed first. */
       readonly close: string | undefined;
+      /** Hosts that answer while their server does not: should it come back, it must stay closed. */
+      readonly hold: readonly string[];
       readonly fence: readonly string[];
       /** Hosts that are taken for closed although they do not answer. */
       readonly lost: readonly string[];
@@ -56,7 +71,7 @@ const FRESH_SECONDS = 5;
 const refuse = (...refusals: Refusal[]): Decision => ({ kind: "refuse", refusals });
 
 /** The host that is primary by its own newest term, and may be held closed by an operator. */
-function primaryOf(hosts: readonly Found[], isWanted: (state: DatabaseState) => boolean) {
+function primaryOf(hosts: readonly Found[], isWanted: (state: Candidate) => boolean) {
   return hosts
     .filter(
       ({ host, state }) => state?.state === "member" && state.primary === host && isWanted(state),
@@ -87,19 +102,23 @@ function silentHost(host: string): Refusal[] {
 function closedBy(hosts: readonly Found[], request: Request, silent: readonly string[]) {
   const lost: string[] = [];
   const fence: string[] = [];
+  const hold: string[] = [];
   const refusals: Refusal[] = [];
   for (const host of silent) {
-    const power = hosts.find((one) => one.host === host)?.power;
+    const { power, state } = hosts.find((one) => one.host === host) ?? {};
     if (request.lost.includes(host) || power === "stopped" || power === "absent") {
       lost.push(host);
     } else if (request.fence.includes(host)) {
       fence.push(host);
       lost.push(host);
+    } else if (state?.state === "unknown") {
+      hold.push(host);
+      lost.push(host);
     } else {
       refusals.push(...silentHost(host));
     }
   }
-  return { lost, fence, refusals };
+  return { lost, fence, hold, refusals };
 }
 
 function judge(
@@ -113,7 +132,7 @@ function judge(
     return refuse({ reason: `${candidate} cannot be asked whether it could be primary` });
   }
   const silent = objections.filter(({ override }) => override === "lost").map(({ host }) => host);
-  const { lost, fence, refusals } = closedBy(hosts, request, silent);
+  const { lost, fence, hold, refusals } = closedBy(hosts, request, silent);
   for (const { override, host, sentence } of objections) {
     // It is closed first, and what it has by then is waited for.
     if (host === close) {
@@ -133,7 +152,7 @@ function judge(
   }
   return refusals.length > 0
     ? { kind: "refuse", refusals }
-    : { kind: "act", candidate, close, fence, lost };
+    : { kind: "act", candidate, close, fence, hold, lost };
 }
 
 /** The hosts that could be primary, the fittest first: the fewest objections, the least behind. */
@@ -207,7 +226,7 @@ export async function gather(topology: Topology, platform: Platform): Promise<Fo
   const names = hostsOf(topology, "database").map(({ name }) => name);
   const states = await Promise.all(
     names.map(async (name) =>
-      parseFacts<DatabaseState>(await platform.run(name, [`${SCRIPTS}/status.sh`], 8)),
+      parseFacts<Candidate>(await platform.run(name, [`${SCRIPTS}/candidate.sh`], 8)),
     ),
   );
   const silent = names.filter((_, index) => states[index] === undefined);
@@ -238,8 +257,11 @@ export function explain(decision: Decision): string[] {
       return [
         "This will be done:",
         ...decision.fence.map((host) => `  ${host} is stopped`),
+        ...decision.hold.map(
+          (host) => `  ${host}, whose server does not answer, is held closed should it come back`,
+        ),
         ...decision.lost
-          .filter((host) => !decision.fence.includes(host))
+          .filter((host) => ![...decision.fence, ...decision.hold].includes(host))
           .map((host) => `  ${host} is taken for closed`),
         ...(decision.close === undefined
           ? []
@@ -273,8 +295,11 @@ export async function act(
   if (decision.kind !== "act") {
     return;
   }
-  const { candidate, close, fence, lost } = decision;
-  await Promise.all(fence.map((host) => platform.stop(host)));
+  const { candidate, close, fence, hold, lost } = decision;
+  await Promise.all([
+    ...fence.map((host) => platform.stop(host)),
+    ...hold.map((host) => onHost(platform, host, "close.sh", [])),
+  ]);
   if (close !== undefined) {
     await onHost(platform, close, "close.sh", []);
     say(`${close} is closed`);

@@ -34,17 +34,8 @@ export interface WebFacts extends HostFacts {
   readonly readsFrom: readonly string[];
 }
 
-/** What a candidate itself says against being promoted (scripts/database/promotion.sh). */
-export interface Objection {
-  /** What overrides it; `time` may pass by itself, or else is overridden as `accept-loss` is. */
-  readonly override: "nothing" | "lost" | "accept-loss" | "time";
-  readonly host: string;
-  readonly sentence: string;
-}
-
-/** What a database host says of its part in the cluster (scripts/database/status.sh). */
+/** What a database host says of its part in the cluster, to whoever asks its health port. */
 export interface DatabaseState {
-  readonly role: "database";
   readonly state: "unknown" | "empty" | "partial" | "member";
   readonly door: "open" | "ready" | "closed";
   readonly term: number;
@@ -61,7 +52,13 @@ export interface DatabaseState {
   readonly doing: string;
   readonly gtidExecuted: string;
   readonly gtidPurged: string;
+  /** Whether a person closed it, so that it does not reopen by itself. */
   readonly held: boolean;
+}
+
+/** What scripts/database/status.sh adds to it. */
+export interface DatabaseFacts extends HostFacts, DatabaseState {
+  readonly role: "database";
   readonly hasRoom: boolean;
   readonly freeMebibytes: number;
   readonly durability: "available" | "lossless";
@@ -75,11 +72,6 @@ export interface DatabaseState {
   readonly setAside: readonly string[];
   /** When this host last put a dump and binary logs into the repository, seconds since 1970. */
   readonly backups: { readonly dump: number | null; readonly logs: number | null };
-  readonly objections: readonly Objection[];
-}
-
-export interface DatabaseFacts extends HostFacts, DatabaseState {
-  readonly role: "database";
 }
 
 /** One host, as it was found. */

@@ -10,9 +10,6 @@
 # are there. It never waits for another host: units that retry do.
 set -euo pipefail
 
-# shellcheck source=/dev/null
-source /etc/cluster/host.env
-
 BOOT=/opt/cluster/boot
 STATE=/var/lib/cluster
 # The user-data whose files are on the disk, and the one that was taken over whole.
@@ -62,6 +59,9 @@ main() {
   # A boot and a change may meet.
   exec 8>/run/cluster-boot.lock
   flock 8
+  # Only now: whoever held the lock before may have replaced the facts.
+  # shellcheck source=/dev/null
+  source /etc/cluster/host.env
   mkdir --parents "$STATE"
   if [[ ! -e $WRITTEN ]]; then
     first_user_data >"$WRITTEN.new"

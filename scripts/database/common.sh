@@ -38,7 +38,7 @@ MYSQL_PORT=3306
 export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
 export MYSQL_PORT AUTHORITY_ANSWER
 
-mkdir --parents "$RUN"
+[[ -d $RUN ]] || mkdir --parents "$RUN"
 
 # sql SECONDS: runs the SQL on its standard input as root, through the socket. SQL never is an
 # argument, so no secret is ever in a process list.

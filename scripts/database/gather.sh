@@ -6,7 +6,7 @@
 # A person's word outlives a reboot.
 HELD=$DATA_VOLUME/held
 PEER_ANSWERS=$RUN/peers
-mkdir --parents "$PEER_ANSWERS"
+[[ -d $PEER_ANSWERS ]] || mkdir --parents "$PEER_ANSWERS"
 # What the primary last said of itself: `name term time semiSync`.
 SIGHT=$RUN/sight
 # How long a peer may take to accept a connection.

@@ -41,7 +41,7 @@ done
 lost=${lost#-,}
 
 # Peers are near, and somebody waits for it.
-PEER_SECONDS=0.3
+PEER_SECONDS=0.2
 # Whether there is room is not asked here.
 next_look=$((SECONDS + 3600)) own_space=room
 

@@ -13,7 +13,7 @@
 
 # Read by status.sh.
 BACKUP_STAMPS=/var/lib/cluster/backups
-mkdir --parents "$BACKUP_STAMPS"
+[[ -d $BACKUP_STAMPS ]] || mkdir --parents "$BACKUP_STAMPS"
 
 # use_repository: has restic know where and as whom.
 use_repository() {

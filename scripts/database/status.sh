@@ -1,27 +1,22 @@
 #!/usr/bin/env bash
-# Prints what this database host is, as JSON: what the health port says, asked anew; what only an
-# operator wants to know; and what speaks against making it the primary.
+# Prints what this database host is, as JSON: what the health port says, asked anew, and what only an
+# operator wants to know.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
-# shellcheck source=promotion.sh
-source "$HERE/promotion.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
-# Peers are near, and somebody waits for it.
-# shellcheck disable=SC2034  # read by gather.sh
-PEER_SECONDS=0.3
-
 # A server that is slow to answer is asked again before it is taken for gone.
 for _ in 1 2 3; do
-  gather
+  gather_own
   if [[ $own_state != unknown ]]; then break; fi
 done
 describe
+look_for_room
 ask 1 "SELECT @@version;" || true
 free=$(df --output=avail -BM "$DATA_VOLUME")
 set_aside=()
@@ -36,10 +31,7 @@ jq --null-input --compact-output \
   --arg space "$own_space" --arg free "${free//[^0-9]/}" --arg durability "$DATABASE_DURABILITY" \
   --argjson backups "{\"dump\":$dumped,\"logs\":$archived}" \
   --argjson answers "{\"primary\":${STATUSES[0]},\"replica\":${STATUSES[1]},\"readable\":${STATUSES[2]}}" \
-  --arg objections "$(own_objections -)" \
   '$state + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
     freeMebibytes: ($free | tonumber), answers: $answers, durability: $durability,
-    setAside: $ARGS.positional, backups: $backups, versions: {mysql: $version},
-    objections: ($objections | split("\n") | map(select(. != "") | split("\t")
-      | {override: .[0], host: .[1], sentence: .[2]}))}' \
+    setAside: $ARGS.positional, backups: $backups, versions: {mysql: $version}}' \
   --args "${set_aside[@]}"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Prints, as one line of JSON, what a decision about the primary needs to know of this host: its state, and what
+# speaks against making it the primary. Writes may be waiting for the answer, so it starts few programs.
+# shellcheck source=common.sh
+source /opt/cluster/scripts/database/common.sh
+# shellcheck source=gather.sh
+source "$HERE/gather.sh"
+# shellcheck source=promotion.sh
+source "$HERE/promotion.sh"
+# shellcheck source=observe.sh
+source "$HERE/observe.sh"
+
+# Peers are near. Whether there is room is another question.
+# shellcheck disable=SC2034  # both are read by gather.sh
+PEER_SECONDS=0.2 own_space=room next_look=$((SECONDS + 3600))
+
+# A server that is slow to answer is asked again before it is taken for gone.
+for _ in 1 2 3; do
+  gather
+  if [[ $own_state != unknown ]]; then break; fi
+done
+describe
+held=false objections=""
+if [[ $own_held == held ]]; then held=true; fi
+while IFS=$'\t' read -r override host sentence; do
+  printf -v objections '%s,{"override":"%s","host":"%s","sentence":"%s"}' \
+    "$objections" "$override" "$host" "$sentence"
+done < <(own_objections -)
+printf '%s,"held":%s,"objections":[%s]}\n' "${STATE%\}}" "$held" "${objections#,}"
