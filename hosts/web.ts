@@ -54,7 +54,7 @@ defaults
   http-check send meth GET uri-lf "/%[srv_name,field(1,:)]"
   http-check expect status 200
   # No server counts as up before it has said so.
-  default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 250ms downinter ${interval}ms fall 2 rise 1 on-marked-down shutdown-sessions
+  default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 250ms downinter ${interval / 2}ms fall 2 rise 1 on-marked-down shutdown-sessions
 
 listen writes
   bind 127.0.0.1:${WRITE_PORT}

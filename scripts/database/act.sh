@@ -148,6 +148,8 @@ act_set_aside() {
 # those may wait for a replica that never comes: then the server is killed, because it starts
 # closed and has acknowledged none of them.
 act_close() {
+  # One that is started later starts closed.
+  is_running || return 0
   if ! printf '%s\n' "
     SET SESSION lock_wait_timeout = 2;
     SET GLOBAL super_read_only = ON;

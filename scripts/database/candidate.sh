@@ -14,11 +14,7 @@ source "$HERE/observe.sh"
 # shellcheck disable=SC2034  # both are read by gather.sh
 PEER_SECONDS=0.2 own_space=room next_look=$((SECONDS + 3600))
 
-# A server that is slow to answer is asked again before it is taken for gone.
-for _ in 1 2 3; do
-  gather
-  if [[ $own_state != unknown ]]; then break; fi
-done
+patiently gather
 describe
 held=false objections=""
 if [[ $own_held == held ]]; then held=true; fi

@@ -197,6 +197,8 @@ gather_own() {
 gather() {
   local facts executed purged kind name relation line query=$OWN_QUERY
   local -A relations=()
+  # It connects while the peers are asked.
+  if [[ -z ${session_pid:-} ]]; then open_session; fi
   gather_peers
   look_for_room
   for line in "${PEER_FACTS[@]}"; do
@@ -214,6 +216,21 @@ gather() {
     facts=${line%% *}
     name=${facts%%,*}
     PEERS+=("$facts,${relations[$name]:-unknown}")
+  done
+}
+
+# is_running: whether there is a server, be it starting, hanging or well.
+is_running() {
+  pgrep --exact mysqld >/dev/null
+}
+
+# patiently FUNCTION: gathers by it, and again where a server that runs is slow to answer: it must not be
+# taken for gone.
+patiently() {
+  local attempt
+  for attempt in 1 2 3; do
+    "$1"
+    if [[ $own_state != unknown ]] || ((attempt == 3)) || ! is_running; then return; fi
   done
 }
 

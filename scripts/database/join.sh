@@ -114,7 +114,7 @@ step() {
   # Said, because processes that were started meanwhile and stay have the file open as well.
   flock --unlock "$lock"
   case $word in
-    serve | follow) seconds=2 ;;
+    serve | follow | wait-for-primary) seconds=2 ;;
     found | clone | set-aside | join | ready | reopen | close | retreat)
       observe
       seconds=0.1

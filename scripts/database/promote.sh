@@ -47,12 +47,8 @@ next_look=$((SECONDS + 3600)) own_space=room
 
 # found: what speaks against it and is not overridden.
 find_objections() {
-  local kind host sentence attempt
-  # A server that is slow to answer is asked again before it is taken for gone.
-  for attempt in 1 2 3; do
-    gather
-    if [[ $own_state != unknown ]]; then break; fi
-  done
+  local kind host sentence
+  patiently gather
   found=()
   while IFS=$'\t' read -r kind host sentence; do
     [[ $accept_loss == yes && $kind =~ ^(accept-loss|time)$ ]] || found+=("$kind"$'\t'"$host"$'\t'"$sentence")

@@ -10,11 +10,7 @@ source "$HERE/observe.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
-# A server that is slow to answer is asked again before it is taken for gone.
-for _ in 1 2 3; do
-  gather_own
-  if [[ $own_state != unknown ]]; then break; fi
-done
+patiently gather_own
 describe
 look_for_room
 ask 1 "SELECT @@version;" || true
