@@ -83,6 +83,11 @@ const STEPS: readonly Step[] = [
   ),
   jest("unit", ["--ci"]),
   jest("local", ["--runInBand"], localMissing),
+  command(
+    "drill, the short ones",
+    ["npm", "run", "--silent", "drill", "--", "--short"],
+    localMissing,
+  ),
   // Tells by itself what it lacks, and counts as skipped then.
   jest("aws", ["--runInBand"]),
 ];

@@ -193,6 +193,14 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       }
     });
 
+    test("finds the repository of backups in a bucket of its own, where only database hosts write", async () => {
+      const bucket = await emulator.parameter(`/${SETTINGS.name}/backups-bucket`);
+      expect(bucket).toMatch(/^emulated-backups-/);
+      expect(await onHost("database-1", "database", ["backup-repository"])).toBe(
+        `s3:${emulator.endpoint}/${bucket}`,
+      );
+    });
+
     test.each([
       ["a release", "load-balancer-1", "load-balancer", ["archive", "releases/RELEASE.tar.gz"]],
       ["a release", "database-1", "database", ["archive", "releases/RELEASE.tar.gz"]],

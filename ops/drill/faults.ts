@@ -278,7 +278,6 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "switchover",
-    short: true,
     bounds: { failed: 0, writeGap: 3 },
     async happen(stage) {
       await stage.databases();
@@ -332,7 +331,6 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-cut-off",
-    short: true,
     bounds: { failedReads: 0, commandToWrite: 3 },
     async happen(stage) {
       const { primary, replica } = await stage.databases();
