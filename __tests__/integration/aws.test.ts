@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { renderHosts } from "../../hosts/render";
+import { awsPlatform } from "../../ops/platform/aws";
 import { PROJECT } from "../../ops/scratch/workspace";
 import { parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
@@ -25,7 +26,9 @@ const has = (program: string) =>
   spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
 
 function missing(): string | undefined {
-  const programs = ["terraform", "moto_server", "curl", "jq"].filter((program) => !has(program));
+  const programs = ["terraform", "moto_server", "aws", "curl", "jq"].filter(
+    (program) => !has(program),
+  );
   return programs.length > 0 ? `not installed: ${programs.join(", ")}` : cluster.initialize();
 }
 
@@ -299,6 +302,58 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(cluster.refused(["-destroy"])).toEqual([
         "aws_instance.database-1",
         "aws_instance.database-2",
+      ]);
+    });
+  });
+
+  describe("an operator, through AWS's own command line", () => {
+    const before = { ...process.env };
+    const platform = () => awsPlatform(SETTINGS.name, REGION);
+
+    beforeAll(() => {
+      for (const [name, value] of Object.entries(emulator.env)) {
+        if (value === undefined) {
+          delete process.env[name];
+        } else {
+          process.env[name] = value;
+        }
+      }
+    });
+    afterAll(() => {
+      process.env = before;
+    });
+
+    test("brings a release to where hosts fetch it, and says that it is to run", async () => {
+      const later = "f".repeat(64);
+      const archive = join(cluster.workspace.directory, "later.tar.gz");
+      writeFileSync(archive, "a later release");
+      expect(await platform().releases()).toEqual([cluster.release]);
+      await platform().store(`releases/${later}.tar.gz`, archive);
+      await platform().setReleases([later, cluster.release]);
+      expect(await platform().releases()).toEqual([later, cluster.release]);
+
+      const fetched = join(cluster.workspace.directory, "fetched-later");
+      await onHost("web-2", "web", ["archive", `releases/${later}.tar.gz`, fetched]);
+      expect(readFileSync(fetched, "utf8")).toBe("a later release");
+      cluster.synthesize();
+      expect(cluster.plan()).toEqual([]);
+    });
+
+    test("has a command run on a host, by its name", async () => {
+      // What the emulator cannot do: "commands through SSM".
+      expect((await platform().run("web-1", ["/bin/true"])).exitCode).toBe(0);
+      expect(await platform().run("web-9", ["/bin/true"])).toMatchObject({
+        exitCode: undefined,
+        stderr: "web-9 does not run",
+      });
+    });
+
+    test("stops a host, and sees that it has stopped", async () => {
+      await platform().stop("web-2");
+      expect([...(await platform().power(["web-1", "web-2", "web-9"]))]).toEqual([
+        ["web-1", "running"],
+        ["web-2", "stopped"],
+        ["web-9", "absent"],
       ]);
     });
   });
