@@ -1,30 +1,13 @@
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
+import { onHost } from "./on-host";
 import { type ClusterStatus, factsOf, gatherStatus } from "./status";
-
-const SCRIPTS = "/opt/cluster/scripts/database";
 
 /** What a large database may need, in seconds. */
 const LONG = 12 * 60 * 60;
 
 type Say = (line: string) => void;
-
-async function onHost(
-  platform: Platform,
-  host: string,
-  command: readonly [script: string, ...args: string[]],
-  seconds: number,
-): Promise<string> {
-  const [script, ...args] = command;
-  const ran = await platform.run(host, [`${SCRIPTS}/${script}`, ...args], seconds);
-  if (ran.exitCode !== 0) {
-    throw new OperatorError(
-      `${host}: ${ran.stderr.trim() || "did not answer"}${ran.exitCode === undefined ? " (out of reach)" : ""}`,
-    );
-  }
-  return ran.stdout;
-}
 
 /** The primary by its own word, whether it serves at the moment or not. */
 function primaryOf(status: ClusterStatus): string {
@@ -57,8 +40,8 @@ export async function backup(topology: Topology, platform: Platform, say: Say): 
   say(
     `${host} dumps the database of the app, encrypted; ${primary} adds the binary logs. Both go on serving.`,
   );
-  await onHost(platform, host, ["backup.sh", "dump"], LONG);
-  await onHost(platform, primary, ["backup.sh", "logs"], LONG);
+  await onHost(platform, host, ["database/backup.sh", "dump"], LONG);
+  await onHost(platform, primary, ["database/backup.sh", "logs"], LONG);
   say("done");
 }
 
@@ -114,7 +97,7 @@ export async function listBackups(topology: Topology, platform: Platform): Promi
   if (host === undefined) {
     throw new OperatorError("No database host answers.");
   }
-  const listed = await onHost(platform, host.host, ["backup.sh", "list"], 600);
+  const listed = await onHost(platform, host.host, ["database/backup.sh", "list"], 600);
   return JSON.parse(listed) as Snapshot[];
 }
 
@@ -175,7 +158,7 @@ export async function planRestore(
   const words = to === undefined ? [] : [to];
   return parsePlan(
     primary,
-    await onHost(platform, primary, ["restore.sh", "plan", ...words], 3600),
+    await onHost(platform, primary, ["database/restore.sh", "plan", ...words], 3600),
   );
 }
 
@@ -218,12 +201,16 @@ export async function restore(
   { primary, dump, logs, to }: RestorePlan,
   say: Say,
 ): Promise<void> {
-  await onHost(platform, primary, ["restore.sh", "fetch", dump, logs], LONG);
+  await onHost(platform, primary, ["database/restore.sh", "fetch", dump, logs], LONG);
   say(`${primary} has fetched what is to be restored, and nothing of it is missing`);
   const hosts = hostsOf(topology, "database").map(({ name }) => name);
   const begun = await Promise.all(
     hosts.map(async (host) => {
-      const ran = await platform.run(host, [`${SCRIPTS}/restore.sh`, "begin"], 60);
+      const ran = await platform.run(
+        host,
+        ["/opt/cluster/scripts/database/restore.sh", "begin"],
+        60,
+      );
       return { host, answers: ran.exitCode === 0 };
     }),
   );
@@ -231,7 +218,7 @@ export async function restore(
   for (const { host } of begun.filter(({ answers }) => !answers)) {
     say(`${host} does not answer; it follows when it is back`);
   }
-  const printed = await onHost(platform, primary, ["restore.sh", "apply", to], LONG).catch(
+  const printed = await onHost(platform, primary, ["database/restore.sh", "apply", to], LONG).catch(
     (error: Error) => {
       throw new OperatorError(`${error.message}\nNobody is served until a restore has succeeded.`);
     },
@@ -239,7 +226,7 @@ export async function restore(
   say(`${primary} has restored it`);
   const executed = printed.trim().split("\n").at(-1) ?? "";
   for (const host of [primary, ...answering.filter((other) => other !== primary)]) {
-    await onHost(platform, host, ["restore.sh", "end", executed], 180);
+    await onHost(platform, host, ["database/restore.sh", "end", executed], 180);
     say(`${host} serves it`);
   }
 }

@@ -1,6 +1,6 @@
 import { hostsOf, type Topology } from "../../topology/topology";
-import { OperatorError } from "../clusters";
 import type { Platform, Power } from "../platform/platform";
+import { onHost } from "./on-host";
 import { type DatabaseState, parseFacts } from "./status";
 
 // Who is primary, changed by an operator: gather, decide, act. A switchover hands the part over while
@@ -219,14 +219,14 @@ export function decide(hosts: readonly Found[], request: Request): Decision {
     : decidePromote(hosts, request);
 }
 
-const SCRIPTS = "/opt/cluster/scripts/database";
-
 /** Asks every database host what it is, all at once, since writes may be waiting. */
 export async function gather(topology: Topology, platform: Platform): Promise<Found[]> {
   const names = hostsOf(topology, "database").map(({ name }) => name);
   const states = await Promise.all(
     names.map(async (name) =>
-      parseFacts<Candidate>(await platform.run(name, [`${SCRIPTS}/candidate.sh`], 8)),
+      parseFacts<Candidate>(
+        await platform.run(name, ["/opt/cluster/scripts/database/candidate.sh"], 8),
+      ),
     ),
   );
   const silent = names.filter((_, index) => states[index] === undefined);
@@ -272,15 +272,6 @@ export function explain(decision: Decision): string[] {
   }
 }
 
-async function onHost(platform: Platform, host: string, script: string, args: readonly string[]) {
-  const { exitCode, stderr } = await platform.run(host, [`${SCRIPTS}/${script}`, ...args], 60);
-  if (exitCode !== 0) {
-    throw new OperatorError(
-      `${host}: ${stderr.trim() || "did not answer"}${exitCode === undefined ? " (out of reach)" : ""}`,
-    );
-  }
-}
-
 /** Does what was decided. Every step may be interrupted and repeated. */
 export async function act(
   decision: Decision,
@@ -289,7 +280,7 @@ export async function act(
   say: (line: string) => void,
 ): Promise<void> {
   if (decision.kind === "release") {
-    await onHost(platform, decision.primary, "close.sh", ["--release"]);
+    await onHost(platform, decision.primary, ["database/close.sh", "--release"]);
     return;
   }
   if (decision.kind !== "act") {
@@ -298,21 +289,22 @@ export async function act(
   const { candidate, close, fence, hold, lost } = decision;
   await Promise.all([
     ...fence.map((host) => platform.stop(host)),
-    ...hold.map((host) => onHost(platform, host, "close.sh", [])),
+    ...hold.map((host) => onHost(platform, host, ["database/close.sh"])),
   ]);
   if (close !== undefined) {
-    await onHost(platform, close, "close.sh", []);
+    await onHost(platform, close, ["database/close.sh"]);
     say(`${close} is closed`);
   }
   try {
-    await onHost(platform, candidate, "promote.sh", [
+    await onHost(platform, candidate, [
+      "database/promote.sh",
       ...lost.flatMap((host) => ["--lost", host]),
       ...(request.acceptLoss ? ["--accept-loss"] : []),
     ]);
   } catch (error) {
-    if (close !== undefined) {
-      await onHost(platform, close, "close.sh", ["--release"]);
-      say(`${close} takes writes again`);
+    for (const host of [...(close === undefined ? [] : [close]), ...hold]) {
+      await onHost(platform, host, ["database/close.sh", "--release"]);
+      say(`${host} may take writes again`);
     }
     throw error;
   }
