@@ -149,8 +149,9 @@ ${table(["What", "Price", "AWS's page", "Read at"], sources)}
 - CPU credits. T3 instances launch in unlimited mode: a host whose average load stays above its
   baseline is charged for the surplus
   ([AWS](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html)).
-- S3. Backups are charged by the gigabyte-month, compressed, and only what is new of each. The archive of binary logs
-  makes a few requests every five minutes while something is written. The other bucket holds a few megabytes; each host asks for its user-data once a minute, which is
+- S3. Backups are compressed, stored only as far as they are new, and charged by the gigabyte-month, what was
+  deleted for 30 days more. The archive of binary logs makes some requests every five minutes while something is
+  written. The other bucket holds a few megabytes. Each host asks for its user-data once a minute, which is
   about 44,000 requests per host and month.
 - Snapshots. A data volume that Terraform destroys while \`database.preventDestroy\` is in force leaves
   a final snapshot, which is stored until you delete it.

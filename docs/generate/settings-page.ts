@@ -165,6 +165,10 @@ The first cluster of the list is deployed as the stacks \`local\` and \`aws\`, e
 \`local-<name>\` and \`aws-<name>\`. Clusters side by side need names, networks and local ports of their
 own.
 
+A deploy brings a change to the hosts it concerns. What stands under \`app\` goes with a
+[release](operations.md#release-rollback) instead; \`app.responseTimeout\` needs both, because the load
+balancer waits as long.
+
 ${tables.join("\n\n")}
 
 ## When settings are wrong
