@@ -160,7 +160,7 @@ function commands(stack: string): Command {
       "dump the app's database into the repository, encrypted, and archive the binary logs",
     )
     .option("--list", "show what can be restored instead", false)
-    .option("--json", "with --list: what the repository holds, as restic's JSON", false)
+    .option("--json", "with --list: the same as JSON", false)
     .addHelpText(
       "after",
       "\nA dump is made every night, and the binary logs are archived every five minutes.",
@@ -171,8 +171,8 @@ function commands(stack: string): Command {
         await backup(topology, platform, say);
         return;
       }
-      const snapshots = await listBackups(topology, platform);
-      say(json ? JSON.stringify(snapshots, null, 2) : backupTable(snapshots).join("\n"));
+      const dumps = await listBackups(topology, platform);
+      say(json ? JSON.stringify(dumps, null, 2) : backupTable(dumps).join("\n"));
     });
 
   program

@@ -61,6 +61,6 @@ describe("browser", () => browser(cluster));
 describe("hosts", () => hosts(cluster));
 describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
-describe("replication", () => replication(cluster));
 describe("operations", () => operations(cluster));
+describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

@@ -6,7 +6,6 @@ import {
   planRestore,
   type RestorePlan,
   restore,
-  type Snapshot,
 } from "../../ops/operations/backup";
 import type { Platform, Ran } from "../../ops/platform/platform";
 import { topologyOf } from "../hosts/rendered";
@@ -62,24 +61,17 @@ describe("backup", () => {
 });
 
 describe("the list", () => {
-  const dump = (id: string, founded: string, at: string): Snapshot => ({
+  const dump = (id: string, completeAt: string, reaches: string) => ({
     id: `${id}${"0".repeat(60)}`,
-    time: at,
-    tags: ["dump", `founded-${founded}`],
-    summary: { backup_end: at, total_bytes_processed: 3 * 1024 ** 2 },
-  });
-  const logs = (founded: string, until: string): Snapshot => ({
-    id: "f".repeat(64),
-    time: until,
-    tags: ["logs", `founded-${founded}`, "series-s", `until-${Date.parse(until)}000`],
+    completeAt,
+    bytes: 3 * 1024 ** 2,
+    reaches: reaches === "" ? 0 : Date.parse(reaches) * 1000,
   });
 
-  test("tells of each dump up to when its history is archived", () => {
+  test("tells of each dump up to when binary logs follow on it", () => {
     const lines = backupTable([
-      dump("bbbb", "two", "2026-11-25T02:00:00Z"),
-      dump("aaaa", "one", "2026-11-24T02:00:00Z"),
-      logs("one", "2026-11-24T09:00:00Z"),
-      logs("one", "2026-11-24T08:00:00Z"),
+      dump("aaaa", "2026-11-24T02:00:00Z", "2026-11-24T09:00:00Z"),
+      dump("bbbb", "2026-11-25T02:00:00Z", ""),
     ]);
     expect(lines.slice(1)).toEqual([
       "aaaa0000  2026-11-24T02:00:00.000Z  3.0 MiB     2026-11-24T09:00:00.000Z",
@@ -88,7 +80,7 @@ describe("the list", () => {
   });
 
   test("says so where there is none", () => {
-    expect(backupTable([logs("one", "2026-11-24T09:00:00Z")])[0]).toMatch(/no backup yet/);
+    expect(backupTable([])[0]).toMatch(/no backup yet/);
   });
 });
 
@@ -117,6 +109,14 @@ describe("restore", () => {
       );
     },
   );
+
+  test("a replica that runs and does not answer might serve half of it, and is in the way", async () => {
+    const { platform } = cluster([primary(), silent(2, "running")]);
+    platform.power = async () => new Map([["database-2", "running" as const]]);
+    await expect(planRestore(topology, platform, undefined)).rejects.toThrow(
+      /database-2 does not answer, .*: stop it first/,
+    );
+  });
 
   test("it is said to which moment, to the microsecond", () => {
     expect(explainRestore(plan, "app").join("\n")).toContain(
@@ -175,7 +175,9 @@ describe("restore", () => {
     const said: string[] = [];
     const { platform, told } = cluster([primary(), silent(2, "stopped")]);
     await restore(topology, platform, plan, (line) => said.push(line));
-    expect(said[1]).toBe("database-2 does not answer; it follows when it is back");
+    expect(said[1]).toBe(
+      "database-2 does not run; leave it so until this is done: it follows when it is back",
+    );
     expect(told.at(-1)).toBe("database-1: restore.sh end ");
   });
 });

@@ -41,7 +41,7 @@ function replace(stage: Stage, host: string): void {
   ]);
 }
 
-/** Waits until the load balancer sends a web server requests, and checks that its share grows. */
+/** Waits until a web server answers requests again. */
 async function takesShareAgain(stage: Stage, host: string): Promise<void> {
   await eventually(
     `${host} answers again`,

@@ -45,39 +45,28 @@ export async function backup(topology: Topology, platform: Platform, say: Say): 
   say("done");
 }
 
-/** A snapshot as restic lists it; the tags are those of scripts/database/repository.sh. */
-export interface Snapshot {
+/** A dump of the repository (scripts/database/backup.sh). */
+export interface Dump {
   readonly id: string;
-  readonly time: string;
-  readonly tags?: readonly string[];
-  readonly summary?: { readonly backup_end?: string; readonly total_bytes_processed?: number };
+  readonly completeAt: string;
+  /** Its size as SQL. */
+  readonly bytes: number;
+  /** Up to when the binary logs of its history reach, microseconds since 1970; 0 where there are none. */
+  readonly reaches: number;
 }
 
-/** Tells what can be restored: the dumps, and the time that binary logs cover after each. */
-export function backupTable(snapshots: readonly Snapshot[]): string[] {
-  const tagged = (snapshot: Snapshot, name: string) =>
-    snapshot.tags?.find((tag) => tag.startsWith(`${name}-`))?.slice(name.length + 1);
-  const dumps = snapshots
-    .filter(({ tags }) => tags?.includes("dump"))
-    .sort((one, other) => (one.time < other.time ? -1 : 1));
+/** Tells what can be restored: the dumps, and up to when binary logs follow on each. */
+export function backupTable(dumps: readonly Dump[]): string[] {
   if (dumps.length === 0) {
     return ["There is no backup yet. One is made every night, or by: backup"];
   }
-  const reaches = new Map<string, number>();
-  for (const snapshot of snapshots) {
-    const history = tagged(snapshot, "founded") ?? "";
-    const until = Number(tagged(snapshot, "until") ?? 0);
-    reaches.set(history, Math.max(reaches.get(history) ?? 0, until));
-  }
-  const rows = dumps.map((dump) => {
-    const until = reaches.get(tagged(dump, "founded") ?? "") ?? 0;
-    const complete = new Date(dump.summary?.backup_end ?? dump.time);
-    const bytes = dump.summary?.total_bytes_processed ?? 0;
+  const rows = dumps.map(({ id, completeAt, bytes, reaches }) => {
+    const complete = new Date(completeAt);
     return [
-      dump.id.slice(0, 8),
+      id.slice(0, 8),
       complete.toISOString(),
       `${(bytes / 1024 ** 2).toFixed(1)} MiB`,
-      until / 1000 > complete.getTime() ? new Date(until / 1000).toISOString() : "that moment",
+      reaches / 1000 > complete.getTime() ? new Date(reaches / 1000).toISOString() : "that moment",
     ];
   });
   const table = [["BACKUP", "COMPLETE AT", "SIZE", "RESTORES UNTIL"], ...rows];
@@ -87,18 +76,17 @@ export function backupTable(snapshots: readonly Snapshot[]): string[] {
 }
 
 /**
- * Asks for the snapshots of the repository.
+ * Asks for the dumps of the repository, the oldest first.
  *
  * @throws OperatorError when no database host answers, or the repository cannot be read
  */
-export async function listBackups(topology: Topology, platform: Platform): Promise<Snapshot[]> {
+export async function listBackups(topology: Topology, platform: Platform): Promise<Dump[]> {
   const status = await gatherStatus(topology, platform, ["database"]);
   const [host] = factsOf(status, "database");
   if (host === undefined) {
     throw new OperatorError("No database host answers.");
   }
-  const listed = await onHost(platform, host.host, ["database/backup.sh", "list"], 600);
-  return JSON.parse(listed) as Snapshot[];
+  return JSON.parse(await onHost(platform, host.host, ["database/backup.sh", "list"], 600));
 }
 
 /** What a restore would do. */
@@ -154,7 +142,15 @@ export async function planRestore(
       `--to: got ${to}; wanted a moment with its time zone, for example 2026-11-25T09:30:00.5Z`,
     );
   }
-  const primary = primaryOf(await gatherStatus(topology, platform, ["database"]));
+  const status = await gatherStatus(topology, platform, ["database"]);
+  for (const { host, power, facts } of status.hosts) {
+    if (facts === undefined && power !== "stopped" && power !== "absent") {
+      throw new OperatorError(
+        `${host} does not answer, and may serve what is half restored: stop it first, or start it.`,
+      );
+    }
+  }
+  const primary = primaryOf(status);
   const words = to === undefined ? [] : [to];
   return parsePlan(
     primary,
@@ -216,7 +212,7 @@ export async function restore(
   );
   const answering = begun.filter(({ answers }) => answers).map(({ host }) => host);
   for (const { host } of begun.filter(({ answers }) => !answers)) {
-    say(`${host} does not answer; it follows when it is back`);
+    say(`${host} does not run; leave it so until this is done: it follows when it is back`);
   }
   const printed = await onHost(platform, primary, ["database/restore.sh", "apply", to], LONG).catch(
     (error: Error) => {
@@ -226,7 +222,7 @@ export async function restore(
   say(`${primary} has restored it`);
   const executed = printed.trim().split("\n").at(-1) ?? "";
   for (const host of [primary, ...answering.filter((other) => other !== primary)]) {
-    await onHost(platform, host, ["database/restore.sh", "end", executed], 180);
+    await onHost(platform, host, ["database/restore.sh", "end", executed], LONG);
     say(`${host} serves it`);
   }
 }

@@ -4,7 +4,8 @@
 #   backup.sh dump        a dump of it, as it is at one moment; forgets what is older than is to be kept
 #   backup.sh scheduled   the same, on one host of the cluster: a fresh replica, or else the primary
 #   backup.sh logs        the primary's binary logs, if anything was written since the last time
-#   backup.sh list        prints what the repository holds, as restic's JSON
+#   backup.sh list        prints, as JSON, each dump and up to when the logs of its history reach (microseconds
+#                         since 1970, 0 where there are none)
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
@@ -49,6 +50,15 @@ is_chosen() {
   done
 }
 
+# shellcheck disable=SC2016  # jq's own variables
+LIST='
+  def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name | length) + 1:])[0] // "";
+  (map({key: tag("founded"), value: (tag("until") | if . == "" then 0 else tonumber end)})
+    | group_by(.key) | map({key: .[0].key, value: (map(.value) | max)}) | from_entries) as $reaches
+  | map(select((.tags // []) | index("dump"))) | sort_by(.time)
+  | map({id, completeAt: (.summary.backup_end // .time), bytes: (.summary.total_bytes_processed // 0),
+      reaches: $reaches[tag("founded")]})'
+
 use_repository
 exec {backing_up}>"$RUN/backup.lock"
 case ${1:-} in
@@ -64,6 +74,6 @@ case ${1:-} in
     flock "$backing_up"
     archive_logs changed || fail "the binary logs were not archived"
     ;;
-  list) in_repository snapshots --json ;;
+  list) in_repository snapshots --json | jq --compact-output "$LIST" ;;
   *) fail "usage: backup.sh dump|scheduled|logs|list" ;;
 esac

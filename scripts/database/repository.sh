@@ -47,8 +47,8 @@ founded() {
 # archive_logs WHEN: puts the primary's binary logs into the repository, always, or if anything was committed
 # since the last time (changed).
 archive_logs() {
-  local until number log_file
-  local -a files=()
+  local until number log_file archived=0
+  local directory=$DATA_VOLUME/closed-logs
   gather_own
   if [[ $own_state != member || $own_primary != "$HOST_NAME" || $own_door == closed ]]; then return; fi
   if [[ $1 == changed && $own_executed == "$(cat "$RUN/archived" 2>/dev/null)" ]]; then return; fi
@@ -57,14 +57,17 @@ archive_logs() {
   [[ -s $SERIES ]] || cat /proc/sys/kernel/random/uuid >"$SERIES"
   until=${EPOCHREALTIME/[.,]/}
   ask 30 "FLUSH BINARY LOGS; SHOW BINARY LOGS;" || return
+  # A folder of them, since a snapshot names each path it was given.
+  rm --recursive --force "$directory" && mkdir "$directory" || return
   # All but the last, which is written to.
   for ((number = 0; number < ${#ROWS[@]} - 1; number++)); do
     log_file=${ROWS[number]%%$'\t'*}
-    files+=("$DATADIR/$log_file")
+    ln "$DATA/$log_file" "$directory/$log_file" || return
   done
   in_repository backup --host "$CLUSTER_NAME" --group-by host,tags \
-    --tag "logs,founded-$founded,series-$(<"$SERIES"),until-$until" \
-    --files-from-raw <(printf '%s\0' "${files[@]}") >&2 || return
+    --tag "logs,founded-$founded,series-$(<"$SERIES"),until-$until" "$directory" >&2 || archived=$?
+  rm --recursive --force "$directory"
+  ((archived == 0)) || return
   printf '%s\n' "$own_executed" >"$RUN/archived"
   printf '%s\n' "${until:0:-6}" >"$BACKUP_STAMPS/logs"
 }

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ScratchCluster } from "../../../ops/scratch/cluster";
 import { run } from "../../../ops/scratch/workspace";
+import { backupDirectory } from "../../../stacks/local/names";
 
 function everyFile(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
@@ -65,13 +66,16 @@ export function hosts(cluster: ScratchCluster): void {
       .map((path) => [path, readFileSync(path, "utf8")] as const);
     // The search finds what is there to be found.
     expect(found("web-1", "CLUSTER_NAME=")).toContain("/etc/cluster/host.env");
-    for (const { name, readers } of secrets) {
+    for (const { name, readers, outlivesCluster = false } of secrets) {
       const [reader = ""] = cluster.topology.hosts
         .filter(({ role }) => readers.includes(role))
         .map((host) => host.name);
       const value = cluster.on(reader, `/opt/cluster/platform.sh secret ${name}`).trim();
       expect(value).toMatch(/^[A-Za-z0-9]{40,}$/);
-      for (const [path, content] of written) {
+      // What outlives the cluster is kept beside what it opens, in a file for root.
+      const kept = join(backupDirectory(cluster.topology.settings), name);
+      expect(existsSync(kept)).toBe(outlivesCluster);
+      for (const [path, content] of written.filter(([one]) => one !== kept)) {
         expect([path, content.includes(value)]).toEqual([path, false]);
       }
       for (const host of names()) {
