@@ -332,9 +332,10 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       await platform().setReleases([later, cluster.release]);
       expect(await platform().releases()).toEqual([later, cluster.release]);
 
-      const fetched = join(cluster.workspace.directory, "fetched-later");
-      await onHost("web-2", "web", ["archive", `releases/${later}.tar.gz`, fetched]);
-      expect(readFileSync(fetched, "utf8")).toBe("a later release");
+      const bucket = await emulator.parameter(`/${SETTINGS.name}/bucket`);
+      const object = `s3://${bucket}/releases/${later}.tar.gz`;
+      const { stdout } = await promisify(execFile)("aws", ["s3", "cp", object, "-"]);
+      expect(stdout).toBe("a later release");
       cluster.synthesize();
       expect(cluster.plan()).toEqual([]);
     });
