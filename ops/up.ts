@@ -51,6 +51,7 @@ function report({ stack, names, settings, topology }: LocalCluster, seen: Observ
   }
   const option = stack === "local" ? "" : ` -- ${stack}`;
   say(`\n  open a shell on a host   sudo incus exec --project ${names.project} web-1 -- bash`);
+  say(`  look at all of it        npm run cluster -- ${stack} status`);
   say(`  after a change           npm run up${option}`);
   say(`  remove the cluster       npm run down${option}`);
 }
