@@ -334,7 +334,9 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
 
       const bucket = await emulator.parameter(`/${SETTINGS.name}/bucket`);
       const object = `s3://${bucket}/releases/${later}.tar.gz`;
-      const { stdout } = await promisify(execFile)("aws", ["s3", "cp", object, "-"]);
+      const { stdout } = await promisify(execFile)("aws", ["s3", "cp", object, "-"], {
+        env: process.env,
+      });
       expect(stdout).toBe("a later release");
       cluster.synthesize();
       expect(cluster.plan()).toEqual([]);
