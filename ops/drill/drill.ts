@@ -63,8 +63,10 @@ async function drill(faults: readonly Fault[], { json, keep, on }: Options): Pro
     cluster.deploy();
     await cluster.inSync(180);
     await cluster.serving();
-    // One that was left up may serve an older app.
-    cluster.operate("release");
+    if (on !== undefined) {
+      // It may serve an older app.
+      cluster.operate("release");
+    }
     for (const fault of faults) {
       say(`\n${fault.name}`);
       try {

@@ -42,7 +42,7 @@ function replace(stage: Stage, host: string): void {
 }
 
 /** Waits until a web server answers requests again. */
-async function takesShareAgain(stage: Stage, host: string): Promise<void> {
+async function answersAgain(stage: Stage, host: string): Promise<void> {
   await eventually(
     `${host} answers again`,
     async () => (await stage.answeredBy(host, 2)) > 0 || undefined,
@@ -114,7 +114,7 @@ export const FAULTS: readonly Fault[] = [
       await stage.wait(AWAY);
       stage.note("started again");
       stage.cluster.incus(["start", "web-1"]);
-      await takesShareAgain(stage, "web-1");
+      await answersAgain(stage, "web-1");
     },
   },
   {
@@ -126,7 +126,7 @@ export const FAULTS: readonly Fault[] = [
       await stage.wait(AWAY);
       stage.note("resumed");
       stage.cluster.incus(["resume", "web-1"]);
-      await takesShareAgain(stage, "web-1");
+      await answersAgain(stage, "web-1");
     },
   },
   {
@@ -138,7 +138,7 @@ export const FAULTS: readonly Fault[] = [
       await stage.wait(AWAY);
       stage.note("joined again");
       join();
-      await takesShareAgain(stage, "web-1");
+      await answersAgain(stage, "web-1");
     },
   },
   {
@@ -149,7 +149,7 @@ export const FAULTS: readonly Fault[] = [
       await stage.wait(5);
       await stage.begin();
       stage.cluster.incus(["start", "web-1"]);
-      await takesShareAgain(stage, "web-1");
+      await answersAgain(stage, "web-1");
       const early = await stage.answeredBy("web-1", 3);
       await stage.wait(12);
       const late = await stage.answeredBy("web-1", 3);
@@ -214,7 +214,7 @@ export const FAULTS: readonly Fault[] = [
       await stage.begin();
       stage.note("three web servers");
       stage.cluster.deploy({ webServers: { count: 3 } });
-      await takesShareAgain(stage, "web-3");
+      await answersAgain(stage, "web-3");
       stage.note("two web servers");
       stage.cluster.deploy();
     },

@@ -34,7 +34,7 @@ export interface WebFacts extends HostFacts {
   readonly readsFrom: readonly string[];
 }
 
-/** What a database host says of its part in the cluster, to whoever asks its health port. */
+/** What a database host says of its part in the cluster, whichever script is asked. */
 export interface DatabaseState {
   readonly state: "unknown" | "empty" | "partial" | "member";
   readonly door: "open" | "ready" | "closed";
@@ -92,6 +92,9 @@ export interface ClusterStatus {
 
 const SCRIPT = "/opt/cluster/scripts/host/status.sh";
 
+/** How long a host may take to say what it is. */
+const ANSWER_SECONDS = 20;
+
 /** The facts a script printed, its last line; `undefined` when that is something else. */
 export function parseFacts<Facts>({ exitCode, stdout }: Ran): Facts | undefined {
   if (exitCode !== 0) {
@@ -106,21 +109,18 @@ export function parseFacts<Facts>({ exitCode, stdout }: Ran): Facts | undefined 
 
 /**
  * Asks every host, or those of some roles, what it is.
- *
- * @param seconds how long a host may take to answer; default 20
  */
 export async function gatherStatus(
   topology: Topology,
   platform: Platform,
   roles: ReadonlyArray<TopologyHost["role"]> = ["load-balancer", "web", "database"],
-  seconds = 20,
 ): Promise<ClusterStatus> {
   const hosts = topology.hosts.filter(({ role }) => roles.includes(role));
   const [power, answers] = await Promise.all([
     platform.power(hosts.map(({ name }) => name)),
     Promise.all(
       hosts.map(async ({ name, address, role }) => {
-        const ran = await platform.run(name, [SCRIPT], seconds);
+        const ran = await platform.run(name, [SCRIPT], ANSWER_SECONDS);
         return { host: name, address, role, facts: parseFacts<HostStatus["facts"]>(ran) };
       }),
     ),

@@ -60,16 +60,10 @@ abandon_source() {
 
 # opening_after [PEER...]: how a host that has just been promoted opens.
 opening_after() {
-  if [[ $DATABASE_DURABILITY == lossless ]]; then
-    semi_sync_source ON
-  elif [[ " $* " == *,member,* ]]; then
-    semi_sync_source ON
-    printf 'SET GLOBAL read_only = OFF;\n'
-  else
-    # Nobody answers who could acknowledge: the first write would wait for nothing. act_serve has writes
-    # wait as soon as there is a replica.
-    printf 'SET GLOBAL read_only = OFF;\n'
-  fi
+  # Where nobody answers who could acknowledge, the first write would wait for nothing. act_serve has writes
+  # wait as soon as there is a replica.
+  if [[ $DATABASE_DURABILITY == lossless || " $* " == *,member,* ]]; then semi_sync_source ON; fi
+  if [[ $DATABASE_DURABILITY != lossless ]]; then printf 'SET GLOBAL read_only = OFF;\n'; fi
 }
 
 # act_refuse: the app's writes are refused, those of replication and of root are not. Waits only shortly

@@ -51,9 +51,8 @@ is_chosen() {
 }
 
 # shellcheck disable=SC2016  # jq's own variables
-LIST='
-  def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name | length) + 1:])[0] // "";
-  (map({key: tag("founded"), value: (tag("until") | if . == "" then 0 else tonumber end)})
+LIST=$TAG'
+  (map({key: tag("founded"), value: (tag("until") | if . == "-" then 0 else tonumber end)})
     | group_by(.key) | map({key: .[0].key, value: (map(.value) | max)}) | from_entries) as $reaches
   | map(select((.tags // []) | index("dump"))) | sort_by(.time)
   | map({id, completeAt: (.summary.backup_end // .time), bytes: (.summary.total_bytes_processed // 0),

@@ -10,10 +10,7 @@ source "$HERE/promotion.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
 
-# Peers are near. Whether there is room is another question.
-# shellcheck disable=SC2034  # both are read by gather.sh
-PEER_SECONDS=0.2 own_space=room next_look=$((SECONDS + 3600))
-
+hurry
 patiently gather
 describe
 held=false objections=""

@@ -186,6 +186,11 @@ look_for_room() {
   rm --force "$DATA_VOLUME/reserve"
 }
 
+# hurry: for a question whose answer writes wait for. Peers are near, and whether there is room is another.
+hurry() {
+  PEER_SECONDS=0.2 own_space=room next_look=$((SECONDS + 3600))
+}
+
 # gather_own: this host's server alone.
 gather_own() {
   ask 1 "$OWN_QUERY" || true

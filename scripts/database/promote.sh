@@ -5,7 +5,7 @@
 #
 # Every other database host must answer and be closed, and none may hold transactions which this one
 # lacks; nor may acknowledged writes be on a host that is gone. What speaks against it is said, and
-# nothing is done; status.sh tells it beforehand.
+# nothing is done; candidate.sh tells it beforehand.
 #
 #   --lost HOST     whoever says so vouches that the host is gone for good, or at least closed. Should it
 #                   come back open with an older term, it closes itself
@@ -40,10 +40,7 @@ while (($#)); do
 done
 lost=${lost#-,}
 
-# Peers are near, and somebody waits for it.
-PEER_SECONDS=0.2
-# Whether there is room is not asked here.
-next_look=$((SECONDS + 3600)) own_space=room
+hurry
 
 # found: what speaks against it and is not overridden.
 find_objections() {

@@ -11,6 +11,10 @@
 #
 # and on each `founded-ID`: two of the same value are of one history.
 
+# For programs of jq: what follows a name in a snapshot's tags, - where there is none.
+# shellcheck disable=SC2016,SC2034  # jq's own variables; read by whoever sources this file
+TAG='def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name | length) + 1:])[0] // "-";'
+
 # Read by status.sh.
 BACKUP_STAMPS=/var/lib/cluster/backups
 [[ -d $BACKUP_STAMPS ]] || mkdir --parents "$BACKUP_STAMPS"

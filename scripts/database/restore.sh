@@ -32,8 +32,7 @@ PARTS=$WORK/parts
 # Snapshots as lines: `dump|logs id founded series time until`, oldest first. The time of a dump is when it
 # was complete: what it holds was committed before.
 # shellcheck disable=SC2016  # jq's own variables
-SNAPSHOTS='
-  def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name | length) + 1:])[0] // "-";
+SNAPSHOTS=$TAG'
   def kind: (.tags // []) as $tags | if $tags | index("dump") then "dump"
     elif $tags | index("logs") then "logs" else empty end;
   sort_by(.time)[] | [kind, .id, tag("founded"), tag("series"),
