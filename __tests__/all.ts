@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
 // named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure.
@@ -14,11 +15,16 @@ interface Counts {
   skipped: number;
 }
 
+/** The counts of one step, and what failed: each with its name and the first lines of its message. */
+interface Outcome extends Counts {
+  readonly failures: readonly string[];
+}
+
 interface Step {
   readonly name: string;
   /** Why this machine cannot run it, or undefined when it can. */
   readonly missing: () => string | undefined;
-  readonly run: () => Counts;
+  readonly run: () => Outcome;
 }
 
 const has = (program: string) =>
@@ -33,7 +39,7 @@ function command(name: string, args: readonly string[], missing: Step["missing"]
     run: () => {
       const [program = "", ...rest] = args;
       const passed = spawnSync(program, rest, { cwd: PROJECT, stdio: "inherit" }).status === 0;
-      return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0 };
+      return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0, failures: [] };
     },
   };
 }
@@ -53,7 +59,7 @@ function jest(project: string, args: readonly string[], missing: Step["missing"]
         stdio: ["ignore", "ignore", "inherit"],
       });
       if (!existsSync(results)) {
-        return { passed: 0, failed: 1, skipped: 0 };
+        return { passed: 0, failed: 1, skipped: 0, failures: [] };
       }
       const found = JSON.parse(readFileSync(results, "utf8"));
       rmSync(directory, { recursive: true });
@@ -61,9 +67,41 @@ function jest(project: string, args: readonly string[], missing: Step["missing"]
         passed: found.numPassedTests,
         failed: found.numFailedTests + found.numRuntimeErrorTestSuites,
         skipped: found.numPendingTests,
+        failures: failuresOf(found.testResults),
       };
     },
   };
+}
+
+/** The part of jest's JSON report that tells what failed. */
+interface FileResult {
+  readonly name: string;
+  readonly status: string;
+  readonly message: string;
+  readonly assertionResults: readonly {
+    readonly status: string;
+    readonly fullName: string;
+    readonly failureMessages: readonly string[];
+  }[];
+}
+
+/** A log is often kept by its end only: what failed must be there, and not scrolled away. */
+function failuresOf(files: readonly FileResult[]): string[] {
+  return files.flatMap((file) => {
+    const failed = file.assertionResults.filter((test) => test.status === "failed");
+    return failed.length === 0 && file.status === "failed"
+      ? [summary(relative(PROJECT, file.name), file.message)]
+      : failed.map((test) => summary(test.fullName, test.failureMessages.join("\n")));
+  });
+}
+
+const MESSAGE_LINES = 20;
+
+function summary(name: string, message: string): string {
+  const lines = stripVTControlCharacters(message)
+    .split("\n")
+    .filter((line) => !/^\s+at /.test(line) && line.trim() !== "");
+  return [name, ...lines.slice(0, MESSAGE_LINES).map((line) => `    ${line}`)].join("\n");
 }
 
 function scripts(): string[] {
@@ -124,6 +162,7 @@ function main(): void {
     sum.skipped += requireAll ? 0 : counts.skipped;
     if (counts.failed > 0) {
       notes.push(`FAILED: ${step.name}: ${counts.failed}`);
+      notes.push(...counts.failures.map((failure) => `  ${failure}`));
     }
     if (counts.skipped > 0) {
       notes.push(`${requireAll ? "FAILED" : "skipped"}: ${step.name}: ${counts.skipped} tests`);
