@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
 import { stackNames } from "../stacks/names";
 import { parseClusters } from "../topology/settings";
@@ -24,6 +25,9 @@ import { PROJECT } from "./run";
 
 const say = console.log;
 
+/** How long after a refusal it is looked again whether it still stands. */
+const SECOND_LOOK_MS = 1000;
+
 /** What the command ends with when it did what it was asked for. */
 let exitCode = 0;
 
@@ -44,7 +48,12 @@ async function changePrimary(
   { dryRun }: { dryRun: boolean },
 ): Promise<void> {
   const { topology, platform } = reach(stack);
-  const decision = decide(await gather(topology, platform), request);
+  let decision = decide(await gather(topology, platform), request);
+  if (decision.kind === "refuse") {
+    // A host may have been slow to answer for once.
+    await pause(SECOND_LOOK_MS);
+    decision = decide(await gather(topology, platform), request);
+  }
   for (const line of explain(decision)) {
     (decision.kind === "refuse" ? console.error : say)(line);
   }

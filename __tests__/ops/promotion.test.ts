@@ -193,6 +193,14 @@ describe("a promotion", () => {
     expect(flags(decide(seen, all))).toEqual(["none"]);
   });
 
+  test("while a primary is open by an older promotion closes it, when what it took may go", () => {
+    const seen = gathered([primary(), database(2, { term: 2, primary: "database-2" })], {
+      "database-2": [objection("nothing", "database-1")],
+    });
+    expect(flags(decide(seen, PROMOTE))).toEqual(["--accept-loss"]);
+    expect(decide(seen, { ...PROMOTE, acceptLoss: true })).toEqual(act({ close: "database-1" }));
+  });
+
   test("of the primary itself is nothing to do", () => {
     const seen = gathered([primary(), database(2)]);
     expect(decide(seen, { ...PROMOTE, candidate: "database-1" }).kind).toBe("nothing");

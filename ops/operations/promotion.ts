@@ -209,7 +209,23 @@ function decidePromote(hosts: readonly Found[], request: Request): Decision {
   if (open === candidate) {
     return { kind: "nothing", because: `${candidate} is the primary` };
   }
-  return judge(hosts, request, candidate, undefined);
+  const outdated = outdatedPrimary(hosts, open, candidate);
+  if (outdated !== undefined && !request.acceptLoss) {
+    return refuse({
+      reason: `${outdated} is open by an older promotion than the one ${candidate} knows`,
+      override: {
+        flag: "--accept-loss",
+        cost: `${outdated} is closed; what it took since is set aside in a file there when it joins`,
+      },
+    });
+  }
+  return judge(hosts, request, candidate, outdated);
+}
+
+/** The open primary, where the candidate knows a newer promotion: it never heard of that one. */
+function outdatedPrimary(hosts: readonly Found[], open: string | undefined, candidate: string) {
+  const termOf = (name: string) => hosts.find(({ host }) => host === name)?.state?.term ?? 0;
+  return open !== undefined && termOf(open) < termOf(candidate) ? open : undefined;
 }
 
 /** Decides what is done. Pure: it depends on nothing but what is given. */

@@ -22,7 +22,8 @@ source "$HERE/act.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
 
-# How long what arrived may take to be applied; it may be an acknowledged write's only copy.
+# How long what arrived may take to be applied, as it may be an acknowledged write's only copy; and how long
+# a host that was just seen may take to answer.
 PATIENCE=10
 
 lost=- accept_loss=no
@@ -56,7 +57,7 @@ find_objections() {
 is_passing() {
   local line
   for line in "${found[@]}"; do
-    [[ $line == time$'\t'* ]] || return 1
+    [[ $line =~ ^(time|lost)$'\t' ]] || return 1
   done
 }
 
