@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { renderHosts } from "../hosts/render";
 import { ScratchCluster } from "../ops/scratch/cluster";
 import { eventually, run } from "../ops/scratch/workspace";
@@ -29,9 +30,10 @@ const floor = {
   })),
 };
 
-/** A script of scripts/local, with its facts. */
+/** A script of scripts/local, with its facts, run beside the archives they name. */
 function script(name: string, args: string[], facts: Record<string, string>): void {
   run(["bash", join(SCRIPTS, `${name}.sh`), ...args], {
+    directory: cluster.workspace.directory,
     env: { DWI_PROJECT: floor.project, ...facts },
   });
 }
@@ -47,11 +49,22 @@ const incus = (...args: string[]) => ["incus", "--project", floor.project, ...ar
 
 /** Seconds until cloud-init is done in as many empty hosts as the cluster has. */
 async function timeEmptyHosts(image: string): Promise<number> {
+  // Archives and backups belong to every cluster; empty hosts look at neither.
+  const [scripts, release] = ["scripts/none.tar.gz", "releases/none.tar.gz"];
+  for (const archive of [scripts, release]) {
+    const file = join(cluster.workspace.directory, "archives", archive);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, "");
+  }
   script("foundation", [], {
     DWI_BRIDGE: floor.bridge,
     DWI_GATEWAY: `${floor.gateway}/24`,
     DWI_ROLES: "web",
     DWI_SECRETS: "",
+    DWI_KEPT_SECRETS: "",
+    DWI_BACKUPS: join(cluster.workspace.directory, "backups-of-empty-hosts"),
+    DWI_SCRIPTS: scripts,
+    DWI_RELEASE: release,
   });
   const started = process.hrtime.bigint();
   const launches = floor.hosts.map(({ name, address }) => {
