@@ -201,6 +201,22 @@ describe("a promotion", () => {
     expect(decide(seen, { ...PROMOTE, acceptLoss: true })).toEqual(act({ close: "database-1" }));
   });
 
+  test("while a primary is open by an older promotion is refused for whatever else speaks against it, too", () => {
+    const hosts = [
+      primary(),
+      database(2, { term: 2, primary: "database-2" }),
+      silent(3, "running"),
+    ];
+    const seen = gathered(hosts, {
+      "database-2": [objection("nothing", "database-1"), objection("lost", "database-3")],
+    });
+    expect(flags(decide(seen, PROMOTE))).toEqual([
+      "--accept-loss",
+      "--fence database-3",
+      "--lost database-3",
+    ]);
+  });
+
   test("of the primary itself is nothing to do", () => {
     const seen = gathered([primary(), database(2)]);
     expect(decide(seen, { ...PROMOTE, candidate: "database-1" }).kind).toBe("nothing");

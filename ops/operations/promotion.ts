@@ -68,6 +68,9 @@ export type Decision =
 /** A replica that is further behind would have writes wait too long for it. */
 const FRESH_SECONDS = 5;
 
+const stateOf = (hosts: readonly Found[], name: string): Candidate | undefined =>
+  hosts.find(({ host }) => host === name)?.state;
+
 const refuse = (...refusals: Refusal[]): Decision => ({ kind: "refuse", refusals });
 
 /** The host that is primary by its own newest term, and may be held closed by an operator. */
@@ -127,7 +130,7 @@ function judge(
   candidate: string,
   close: string | undefined,
 ): Decision {
-  const objections = hosts.find(({ host }) => host === candidate)?.state?.objections;
+  const objections = stateOf(hosts, candidate)?.objections;
   if (objections === undefined) {
     return refuse({ reason: `${candidate} cannot be asked whether it could be primary` });
   }
@@ -183,7 +186,7 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
   if (candidate === undefined) {
     return refuse({ reason: "there is no replica to hand over to" });
   }
-  const state = hosts.find(({ host }) => host === candidate)?.state;
+  const state = stateOf(hosts, candidate);
   if (state === undefined) {
     return refuse({ reason: `${candidate} does not answer` });
   }
@@ -210,21 +213,25 @@ function decidePromote(hosts: readonly Found[], request: Request): Decision {
     return { kind: "nothing", because: `${candidate} is the primary` };
   }
   const outdated = outdatedPrimary(hosts, open, candidate);
-  if (outdated !== undefined && !request.acceptLoss) {
-    return refuse({
+  const decision = judge(hosts, request, candidate, outdated);
+  if (outdated === undefined || request.acceptLoss) {
+    return decision;
+  }
+  return refuse(
+    {
       reason: `${outdated} is open by an older promotion than the one ${candidate} knows`,
       override: {
         flag: "--accept-loss",
         cost: `${outdated} is closed; what it took since is set aside in a file there when it joins`,
       },
-    });
-  }
-  return judge(hosts, request, candidate, outdated);
+    },
+    ...(decision.kind === "refuse" ? decision.refusals : []),
+  );
 }
 
 /** The open primary, where the candidate knows a newer promotion: it never heard of that one. */
 function outdatedPrimary(hosts: readonly Found[], open: string | undefined, candidate: string) {
-  const termOf = (name: string) => hosts.find(({ host }) => host === name)?.state?.term ?? 0;
+  const termOf = (name: string) => stateOf(hosts, name)?.term ?? 0;
   return open !== undefined && termOf(open) < termOf(candidate) ? open : undefined;
 }
 
