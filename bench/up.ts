@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { renderHosts } from "../hosts/render";
 import { ScratchCluster } from "../ops/scratch/cluster";
 import { eventually, run } from "../ops/scratch/workspace";
+import type { FoundationFacts } from "../stacks/local/foundation";
 import { packagesOf } from "../stacks/local/hosts";
 import { localNames } from "../stacks/local/names";
 import { median, report } from "./measure";
@@ -65,7 +66,7 @@ async function timeEmptyHosts(image: string): Promise<number> {
     DWI_BACKUPS: join(cluster.workspace.directory, "backups-of-empty-hosts"),
     DWI_SCRIPTS: scripts,
     DWI_RELEASE: release,
-  });
+  } satisfies FoundationFacts);
   const started = process.hrtime.bigint();
   const launches = floor.hosts.map(({ name, address }) => {
     const settings = {

@@ -12,6 +12,7 @@ import { PORTS } from "../topology/flows";
 import { hostsOf, ROLES, type Topology } from "../topology/topology";
 import type { Archive } from "./archive";
 import { type FileSource, StackFiles } from "./local/files";
+import type { FoundationFacts } from "./local/foundation";
 import { memoryOf, packagesOf } from "./local/hosts";
 import { backupDirectory, localNames } from "./local/names";
 import { keepStateInFile } from "./state";
@@ -193,7 +194,7 @@ export class LocalStack extends TerraformStack {
             DWI_BACKUPS: backups,
             DWI_SCRIPTS: scripts.name,
             DWI_RELEASE: release.name,
-          }),
+          } satisfies FoundationFacts),
         ),
       ],
     });
