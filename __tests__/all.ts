@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import type { DrillResults } from "../ops/drill/measure";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
 // named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure.
@@ -44,36 +45,29 @@ function command(name: string, args: readonly string[], missing: Step["missing"]
   };
 }
 
-/** Runs one of jest's projects and reads the numbers it leaves in a file. */
-function jest(project: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
-  return {
-    name: `tests: ${project}`,
-    missing,
-    run: () => {
-      const directory = mkdtempSync(join(tmpdir(), "tests-"));
-      const results = join(directory, "results.json");
-      const flags = ["--json", `--outputFile=${results}`, "--testLocationInResults=false"];
-      spawnSync("npx", ["jest", "--selectProjects", project, "--verbose", ...flags, ...args], {
-        cwd: PROJECT,
-        // The numbers go to the file; what a person reads comes on standard error.
-        stdio: ["ignore", "ignore", "inherit"],
-      });
-      if (!existsSync(results)) {
-        return { passed: 0, failed: 1, skipped: 0, failures: [] };
-      }
-      const found = JSON.parse(readFileSync(results, "utf8"));
-      rmSync(directory, { recursive: true });
-      return {
-        passed: found.numPassedTests,
-        failed: found.numFailedTests + found.numRuntimeErrorTestSuites,
-        skipped: found.numPendingTests,
-        failures: failuresOf(found.testResults),
-      };
-    },
-  };
+/** Has `run` leave its results in a file, and reads them; nothing there is one failure. */
+function reported<Results>(run: (file: string) => void, read: (results: Results) => Outcome) {
+  const directory = mkdtempSync(join(tmpdir(), "tests-"));
+  const file = join(directory, "results.json");
+  try {
+    run(file);
+    return existsSync(file)
+      ? read(JSON.parse(readFileSync(file, "utf8")))
+      : { passed: 0, failed: 1, skipped: 0, failures: ["it ended before it had results"] };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 }
 
 /** The part of jest's JSON report that tells what failed. */
+interface JestResults {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numRuntimeErrorTestSuites: number;
+  readonly numPendingTests: number;
+  readonly testResults: readonly FileResult[];
+}
+
 interface FileResult {
   readonly name: string;
   readonly status: string;
@@ -83,6 +77,45 @@ interface FileResult {
     readonly fullName: string;
     readonly failureMessages: readonly string[];
   }[];
+}
+
+/** One of jest's projects. */
+function jest(project: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
+  const run = (file: string) => {
+    const flags = ["--json", `--outputFile=${file}`, "--testLocationInResults=false"];
+    spawnSync("npx", ["jest", "--selectProjects", project, "--verbose", ...flags, ...args], {
+      cwd: PROJECT,
+      // The numbers go to the file; what a person reads comes on standard error.
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+  };
+  const read = (results: JestResults): Outcome => ({
+    passed: results.numPassedTests,
+    failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
+    skipped: results.numPendingTests,
+    failures: failuresOf(results.testResults),
+  });
+  return { name: `tests: ${project}`, missing, run: () => reported(run, read) };
+}
+
+/** The drill's short faults, each of them counted. */
+function drill(missing: Step["missing"]): Step {
+  const run = (file: string) => {
+    spawnSync("npm", ["run", "--silent", "drill", "--", "--short", "--json", file], {
+      cwd: PROJECT,
+      stdio: "inherit",
+    });
+  };
+  const read = ({ rows, stopped }: DrillResults): Outcome => {
+    const broken = rows.filter((row) => row.broken.length > 0);
+    const failures = [
+      ...broken.map((row) => summary(row.fault, row.broken.join("\n"))),
+      ...stopped.map(({ fault, reason }) => summary(fault, reason)),
+    ];
+    const failed = failures.length;
+    return { passed: rows.length - broken.length, failed, skipped: 0, failures };
+  };
+  return { name: "drill, the short ones", missing, run: () => reported(run, read) };
 }
 
 /** A log is often kept by its end only: what failed must be there, and not scrolled away. */
@@ -121,11 +154,7 @@ const STEPS: readonly Step[] = [
   ),
   jest("unit", ["--ci"]),
   jest("local", ["--runInBand"], localMissing),
-  command(
-    "drill, the short ones",
-    ["npm", "run", "--silent", "drill", "--", "--short"],
-    localMissing,
-  ),
+  drill(localMissing),
   // Tells by itself what it lacks, and counts as skipped then.
   jest("aws", ["--runInBand"]),
 ];

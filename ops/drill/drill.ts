@@ -4,7 +4,7 @@ import { OperatorError } from "../clusters";
 import { main } from "../main";
 import { ScratchCluster } from "../scratch/cluster";
 import { FAULTS, type Fault, unfit } from "./faults";
-import { judge, type Row, table } from "./measure";
+import { type DrillResults, judge, type Row, table } from "./measure";
 import { Stage } from "./stage";
 
 // npm run drill [-- NAME...]: what can happen to a cluster, one thing after the other, under load.
@@ -57,7 +57,7 @@ async function drill(faults: readonly Fault[], { json, keep, on }: Options): Pro
   const settings = { name: "drill", network: { cidr: "10.93.0.0/22" }, localPort: 18093 };
   const cluster = new ScratchCluster(settings, [], on);
   const rows: Row[] = [];
-  const stopped: string[] = [];
+  const stopped: Array<DrillResults["stopped"][number]> = [];
   try {
     say("bringing up the cluster drill");
     cluster.deploy();
@@ -78,8 +78,9 @@ async function drill(faults: readonly Fault[], { json, keep, on }: Options): Pro
         }
         row.broken.map((sentence) => say(`    BROKEN: ${sentence}`));
       } catch (error) {
-        stopped.push(fault.name);
-        say(`    STOPPED: ${(error as Error).message}`);
+        const reason = (error as Error).message;
+        stopped.push({ fault: fault.name, reason });
+        say(`    STOPPED: ${reason}`);
       }
     }
   } finally {
@@ -92,9 +93,10 @@ async function drill(faults: readonly Fault[], { json, keep, on }: Options): Pro
   }
   say("");
   table(rows).map((line) => say(line));
-  stopped.map((name) => say(`${name}: stopped`));
+  stopped.map(({ fault }) => say(`${fault}: stopped`));
   if (json !== undefined) {
-    writeFileSync(json, JSON.stringify({ rows, stopped }, null, 2));
+    const results: DrillResults = { rows, stopped };
+    writeFileSync(json, JSON.stringify(results, null, 2));
   }
   const broken = rows.filter((row) => row.broken.length > 0).length + stopped.length;
   say(`\n${rows.length - broken + stopped.length} hold, ${broken} broken`);

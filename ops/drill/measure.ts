@@ -48,6 +48,13 @@ export interface Row {
   readonly broken: readonly string[];
 }
 
+/** What `npm run drill -- --json FILE` writes. */
+export interface DrillResults {
+  readonly rows: readonly Row[];
+  /** What could not be carried through, and why. */
+  readonly stopped: ReadonlyArray<{ readonly fault: string; readonly reason: string }>;
+}
+
 /** The longest time, in seconds, in which no request was answered well. */
 export function longestGap(records: readonly RequestRecord[], from: number, to: number): number {
   const answered = records
