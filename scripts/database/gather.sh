@@ -164,7 +164,6 @@ own_facts() {
   elif ((sql_error > 0)) && [[ $sql_thread == OFF ]] || ((io_error > 0)) && [[ $io == OFF ]]; then
     own_replication=failed
   fi
-  own_connected=$io
   own_held=free
   if [[ -e $HELD ]]; then own_held=held; fi
   own_backing=backed

@@ -13,10 +13,11 @@ is_primary() {
     $own_source == - ]]
 }
 
+# What counts is when the source was last heard, not whether it is there now: for a moment after a primary
+# is gone the web servers do not know it yet, and would ask it instead.
 is_replica() {
   [[ $own_state == member && $own_door == closed && $own_primary != "$HOST_NAME" &&
-    $own_replication == running && $own_connected == ON && $decision != errant &&
-    $decision != set-aside ]] &&
+    $own_replication == running && $decision != errant && $decision != set-aside ]] &&
     ((own_silence <= FRESH_SECONDS && own_lag <= FRESH_SECONDS))
 }
 
