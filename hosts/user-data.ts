@@ -8,6 +8,8 @@ import type { HostFile } from "./host";
  */
 export const USER_DATA_LIMIT = 16 * 1024;
 
+const STARTED_BY_CLOUD_INIT = ["cluster-converge.service", "cluster-update.timer"];
+
 /**
  * The cloud-config document that boots a host: it writes the files and converges the host once;
  * the unit it enables does so again at every later boot.
@@ -22,7 +24,11 @@ export function cloudConfig(hostName: string, files: readonly HostFile[]): strin
     users: [],
     ssh_pwauth: false,
     write_files: files.map(({ path, content, permissions }) => ({ path, permissions, content })),
-    runcmd: [["systemctl", "enable", "--now", "cluster-converge.service", "cluster-update.timer"]],
+    // Enabled for the boots to come, of which systemd need not know yet: reading every unit again takes time.
+    runcmd: [
+      ["systemctl", "enable", "--no-reload", ...STARTED_BY_CLOUD_INIT],
+      ["systemctl", "start", ...STARTED_BY_CLOUD_INIT],
+    ],
   };
   return `#cloud-config\n${stringify(document, { version: "1.1", lineWidth: 0, blockQuote: "literal" })}`;
 }

@@ -78,7 +78,7 @@ function onDestroy(part: string): LocalExecProvisioner {
  * Each part is two resources. One stands for what will have to be removed (`project`, `network`,
  * `volume`, `host`): it does nothing when created, so Terraform has it in its state before
  * anything is made, and its destroy provisioner removes the part. The other makes things
- * (`image`, `foundation`, `configuration`, `publication`) and does nothing when destroyed: when
+ * (`image`, `foundation`, `configuration`) and does nothing when destroyed: when
  * making fails, Terraform destroys and creates that resource again, and neither a volume nor a
  * host is lost to a passing fault.
  *
@@ -198,7 +198,8 @@ export class LocalStack extends TerraformStack {
         ),
       ],
     });
-    const configuration = new DataResource(this, "configuration", {
+    const [entrance] = hostsOf(topology, "load-balancer");
+    new DataResource(this, "configuration", {
       forEach: TerraformIterator.fromMap(
         Object.fromEntries(
           hosts.map(({ name, role, address, userData }) => [
@@ -209,6 +210,7 @@ export class LocalStack extends TerraformStack {
               memory: String(memoryOf(settings, role)),
               user_data: sha256(userData),
               volume: role === "database" ? name : "",
+              local_port: name === entrance?.name ? String(settings.localPort) : "",
             },
           ]),
         ),
@@ -218,6 +220,7 @@ export class LocalStack extends TerraformStack {
         host: terraform(`${hostResource.fqn}[each.key].id`),
         memory: terraform("each.value.memory"),
         user_data: terraform("each.value.user_data"),
+        local_port: terraform("each.value.local_port"),
         unfinished: this.unfinished(terraform("each.key")),
       },
       provisioners: [
@@ -232,31 +235,12 @@ export class LocalStack extends TerraformStack {
             DWI_PACKAGES: packages,
             DWI_USER_DATA: `user-data/${terraform("each.key")}`,
             DWI_VOLUME: terraform("each.value.volume"),
+            DWI_LOCAL_PORT: terraform("each.value.local_port"),
+            DWI_PORT: String(PORTS.http),
           }),
         ),
       ],
     });
-    const [entrance] = hostsOf(topology, "load-balancer");
-    if (entrance !== undefined) {
-      new DataResource(this, "publication", {
-        dependsOn: [configuration],
-        triggersReplace: {
-          host: terraform(`${hostResource.fqn}["${entrance.name}"].id`),
-          port: String(settings.localPort),
-          unfinished: this.unfinished("publication"),
-        },
-        provisioners: [
-          onCreate(
-            "publication",
-            this.facts({
-              DWI_HOST: entrance.name,
-              DWI_LOCAL_PORT: String(settings.localPort),
-              DWI_PORT: String(PORTS.http),
-            }),
-          ),
-        ],
-      });
-    }
 
     new TerraformOutput(this, "url", { value: `http://127.0.0.1:${settings.localPort}/` });
     new TerraformOutput(this, "hosts", {

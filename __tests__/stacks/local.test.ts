@@ -165,11 +165,8 @@ describe("a change of settings", () => {
     expect(triggers("c".repeat(64))).toEqual(triggers());
   });
 
-  test("of the port touches the publication alone", () => {
-    expect(touched({}, { localPort: 9090 })).toEqual([]);
-    expect(synthesize({ localPort: 9090 }).resources.publication?.triggers_replace.port).toBe(
-      "9090",
-    );
+  test("of the port touches the load balancer alone", () => {
+    expect(touched({}, { localPort: 9090 })).toEqual(["load-balancer-1"]);
   });
 });
 

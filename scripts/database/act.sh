@@ -163,6 +163,8 @@ act_clone() {
   local replication attempt result
   replication=$(replication_password) || return
   rm --force "$SERIES"
+  # A server that ends waits two seconds for those who are still connected.
+  close_session
   result=$(printf '%s\n' "
     STOP REPLICA;
     RESET REPLICA ALL;

@@ -127,6 +127,7 @@ open_session() {
 }
 
 close_session() {
+  [[ -n ${session_pid:-} ]] || return 0
   kill "$session_pid" 2>/dev/null || true
   wait "$session_pid" 2>/dev/null || true
   exec {session_out}<&- {session_in}>&-

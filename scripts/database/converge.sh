@@ -14,7 +14,6 @@ SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
 # The drop-in is put in its place only now, after the package: a package that starts the server
 # while it is being installed must find it as its maintainers made it.
 install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
-systemctl daemon-reload
 
 # A server on another directory is the one which the package started, on the root volume.
 if [[ ! $DATADIR -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
@@ -22,6 +21,7 @@ if [[ ! $DATADIR -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
 fi
 
 if changed database-server "${SERVER_FILES[@]}"; then
+  systemctl daemon-reload
   systemctl --no-block restart mysql.service
   mark database-server "${SERVER_FILES[@]}"
 else
@@ -31,7 +31,7 @@ else
 fi
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 keep_serving haproxy /etc/haproxy/haproxy.cfg
-systemctl --quiet enable mysql.service "${LOOPS[@]}" "${TIMERS[@]}"
+enable_at_boot mysql.service "${LOOPS[@]}" "${TIMERS[@]}"
 if changed database-scripts "${SCRIPTS[@]}"; then
   systemctl --no-block restart "${LOOPS[@]}"
   mark database-scripts "${SCRIPTS[@]}"

@@ -9,5 +9,8 @@ source "$HERE/observe.sh"
 
 while true; do
   observe
+  # Until there is data the server is about to clone some and to restart, which a connection would delay.
+  # shellcheck disable=SC2154 # comes from gather.sh
+  if [[ $own_state != member ]]; then close_session; fi
   pause 0.9
 done

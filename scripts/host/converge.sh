@@ -8,6 +8,6 @@ source /opt/cluster/scripts/host/lib.sh
 if [[ -n $(command -v chronyc) ]]; then
   chronyc reload sources >/dev/null || log "chrony did not take the declared time source"
 fi
-systemctl is-enabled --quiet nftables.service || systemctl enable --quiet nftables.service
+enable_at_boot nftables.service
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"

@@ -4,12 +4,16 @@
 #
 # Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in
 # MiB; DWI_PACKAGES, which name the image; DWI_USER_DATA, a file. For hosts that keep data DWI_VOLUME,
-# the name of the volume to have at /srv/data.
+# the name of the volume to have at /srv/data. For one that is reached from outside DWI_LOCAL_PORT, on this
+# machine's loopback, which leads to its DWI_PORT.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
 become_root "$@"
 use_project "$DWI_PROJECT"
+
+LISTEN=tcp:127.0.0.1:${DWI_LOCAL_PORT:-}
+CONNECT=tcp:127.0.0.1:${DWI_PORT:-}
 
 # Long enough for a machine under load: five hosts need some 15 s on two idle cores.
 BOOT_SECONDS=300
@@ -31,8 +35,8 @@ make_host() {
   {
     printf 'config:\n'
     printf '  limits.memory: %sMiB\n' "$DWI_MEMORY"
-    # Where the machine is short of processors, what serves already comes before what boots, and of what
-    # boots the databases come first: the cluster serves when they do.
+    # Where the machine is short of processors, what serves already comes before what boots; a database
+    # that has booted still has a copy to make.
     [[ $DWI_ROLE == database ]] || printf '  limits.cpu.allowance: "10%%"\n'
     printf '  user.address: %s\n  user.gateway: %s\n' "$DWI_ADDRESS" "$DWI_GATEWAY"
     printf '  user.nameserver: %s\n' "$(machine_nameserver)"
@@ -43,7 +47,27 @@ make_host() {
     if [[ -n ${DWI_VOLUME:-} ]]; then
       printf '  data: { type: disk, pool: %s, source: %s, path: /srv/data }\n' "$POOL" "$DWI_VOLUME"
     fi
+    if [[ -n ${DWI_LOCAL_PORT:-} ]]; then
+      printf '  publication: { type: proxy, listen: "%s", connect: "%s" }\n' "$LISTEN" "$CONNECT"
+    fi
   } | incus create --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
+}
+
+# The port may be another one than when the host was made.
+publish() {
+  [[ -n ${DWI_LOCAL_PORT:-} && $(incus config device get "$DWI_HOST" publication listen) != "$LISTEN" ]] || return 0
+  incus config device set "$DWI_HOST" publication listen="$LISTEN"
+}
+
+# A cluster serves when its databases do, and they take longest: where several hosts are to be made they
+# are the first, and boot without the others.
+let_databases_boot() {
+  if [[ $DWI_ROLE == database ]]; then return; fi
+  if ! flock --nonblock "$databases"; then
+    say "$DWI_HOST: waits until the databases have booted"
+    flock "$databases"
+  fi
+  flock --unlock "$databases"
 }
 
 running() { [[ $(incus list --format csv --columns s "^$DWI_HOST\$") == RUNNING ]]; }
@@ -60,14 +84,14 @@ wait_for_boot() {
   until on_host sh -c 'n=0
       until [ -e /run/cloud-init/result.json ]; do
         n=$((n + 1)); [ "$n" -lt 100 ] || exit 1; sleep 0.2
-      done' 2>/dev/null; do
+      done
+      exec jq -r ".v1.errors[]" /run/cloud-init/result.json' 2>/dev/null; do
     if ((SECONDS >= deadline)); then
       printf 'cloud-init is not done after %s s\n' "$BOOT_SECONDS"
       return
     fi
     sleep 0.2
   done
-  on_host jq -r '.v1.errors[]' /run/cloud-init/result.json
 }
 
 # The units that failed or keep failing. Of cloud-init's own only when there are no others: they
@@ -120,10 +144,16 @@ update() {
 }
 
 begin_work "$DWI_HOST"
-bash "$HERE/engine.sh" start
+# Held by each database host until this script ends.
+exec {databases}>"/run/lock/dwi-$DWI_PROJECT-databases"
+if [[ $DWI_ROLE == database ]]; then flock --shared "$databases"; fi
+engine_answers || bash "$HERE/engine.sh" start
 wanted=$(wanted)
+is_there=no
+if exists incus config show "$DWI_HOST"; then is_there=yes; fi
 
-if exists incus config show "$DWI_HOST"; then
+if [[ $is_there == yes ]]; then
+  publish
   incus config set "$DWI_HOST" limits.memory="${DWI_MEMORY}MiB"
   if [[ $(setting user.carries) == "$wanted" ]]; then
     running || incus start "$DWI_HOST"
@@ -139,10 +169,11 @@ if exists incus config show "$DWI_HOST"; then
     ! { running && on_host test -x /opt/cluster/boot/boot.sh; }; then
     say "$DWI_HOST: removing what an earlier attempt left"
     incus delete --force "$DWI_HOST"
+    is_there=no
   fi
 fi
 
-if exists incus config show "$DWI_HOST"; then
+if [[ $is_there == yes ]]; then
   incus config set "$DWI_HOST" cloud-init.user-data - <"$DWI_USER_DATA"
   running || incus start "$DWI_HOST"
   errors=$(wait_for_boot)
@@ -150,6 +181,7 @@ if exists incus config show "$DWI_HOST"; then
     update
   fi
 else
+  let_databases_boot
   make_volume
   make_host "$wanted"
   incus start "$DWI_HOST"

@@ -14,11 +14,8 @@ exists incus project show "$DWI_PROJECT" || exit 0
 use_project "$DWI_PROJECT"
 
 mark_missing() {
-  local part
-  for part in "$1" publication; do
-    mkdir -p "$NOTES/$DWI_PROJECT"
-    printf 'missing %s' "$(date +%s%N)" >"$NOTES/$DWI_PROJECT/$part"
-  done
+  mkdir -p "$NOTES/$DWI_PROJECT"
+  printf 'missing %s' "$(date +%s%N)" >"$NOTES/$DWI_PROJECT/$1"
 }
 
 states=$(incus list --format csv --columns ns)

@@ -43,11 +43,11 @@ place() {
 }
 
 install_packages() {
-  local package missing=()
+  local package installed missing=()
+  # shellcheck disable=SC2016 # dpkg-query substitutes them
+  installed=$(dpkg-query --show --showformat ' ${Package}=${db:Status-Status} ' "$@" 2>/dev/null) || true
   for package in "$@"; do
-    # shellcheck disable=SC2016 # dpkg-query substitutes it
-    [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
-      missing+=("$package")
+    [[ $installed == *" $package=installed "* ]] || missing+=("$package")
   done
   ((${#missing[@]} == 0)) ||
     fail "not in the image this host was made from: ${missing[*]}; replace the host, which makes it from a new image"

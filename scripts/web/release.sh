@@ -32,7 +32,7 @@ start_release() {
   if [[ -n $before && $before != "$1" ]]; then point "$PREVIOUS" "$before"; fi
   point "$CURRENT" "$1"
   nginx -t -q && systemctl reload-or-restart nginx.service || return
-  systemctl enable --quiet app.service
+  enable_at_boot app.service
   systemctl restart app.service
   mark app "${SURROUNDINGS[@]}"
 }
