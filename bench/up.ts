@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { renderHosts } from "../hosts/render";
 import { ScratchCluster } from "../ops/scratch/cluster";
 import { eventually, run } from "../ops/scratch/workspace";
@@ -14,6 +15,8 @@ import { median, report } from "./measure";
 // two alternate, so that both see the same machine.
 
 const ROUNDS = 3;
+/** Seconds before each measurement: what was removed before it is still being cleaned up. */
+const SETTLE = 5;
 const SCRIPTS = join(__dirname, "..", "scripts", "local");
 
 const cluster = new ScratchCluster({
@@ -119,8 +122,10 @@ async function main(): Promise<void> {
     cluster.destroy();
     const image = imageAlias();
     for (let round = 1; round <= ROUNDS; round++) {
+      await pause(SETTLE * 1000);
       floors.push(await timeEmptyHosts(image));
       removeEmptyHosts();
+      await pause(SETTLE * 1000);
       deploys.push(await timeDeploy());
       cluster.destroy();
       console.log(

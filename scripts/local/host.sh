@@ -50,7 +50,7 @@ make_host() {
     if [[ -n ${DWI_LOCAL_PORT:-} ]]; then
       printf '  publication: { type: proxy, listen: "%s", connect: "%s" }\n' "$LISTEN" "$CONNECT"
     fi
-  } | incus create --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
+  } | incus launch --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
 }
 
 # The port may be another one than when the host was made.
@@ -184,7 +184,6 @@ else
   let_databases_boot
   make_volume
   make_host "$wanted"
-  incus start "$DWI_HOST"
   say "$DWI_HOST: started"
   errors=$(wait_for_boot)
   if [[ -n $errors ]]; then
