@@ -108,7 +108,7 @@ ExecStopPost=+${SCRIPTS}/stopped.sh
 # Tells mysqld that it may restart by itself, at the end of a clone.
 Environment=MYSQLD_PARENT_PID=1
 Restart=always
-RestartSec=100ms
+RestartSec=0
 `;
 
 function loop(description: string, script: string): string {

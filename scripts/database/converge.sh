@@ -13,6 +13,8 @@ SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
 
 # The drop-in is put in its place only now, after the package: a package that starts the server
 # while it is being installed must find it as its maintainers made it.
+is_new=no
+[[ -e $DROP_IN ]] || is_new=yes
 install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
 
 # A server on another directory is the one which the package started, on the root volume.
@@ -21,7 +23,10 @@ if [[ ! $DATADIR -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
 fi
 
 if changed database-server "${SERVER_FILES[@]}"; then
-  systemctl daemon-reload
+  # Where systemd had not read the unit yet, it has read it as it is to be.
+  if [[ $is_new == no || $(systemctl show --property DropInPaths --value mysql.service) != *"$DROP_IN"* ]]; then
+    systemctl daemon-reload
+  fi
   systemctl --no-block restart mysql.service
   mark database-server "${SERVER_FILES[@]}"
 else

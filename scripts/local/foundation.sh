@@ -43,10 +43,13 @@ OPEN_FILES=524288
 # Letters and digits: 48 of them hold 285 bits and need no quoting anywhere.
 generate() { openssl rand -base64 192 | tr -dc 'A-Za-z0-9' | head -c 48; }
 
+profiles=$(incus profile list --format csv --columns n)
+is_profile() { grep --quiet --line-regexp "$1" <<<"$profiles"; }
+
 # A profile of a name, replaced by the one given on standard input. Values of secrets go this way
 # and no other: never through an argument or Terraform.
 replace_profile() {
-  if exists incus profile show "$1"; then
+  if is_profile "$1"; then
     incus profile edit "$1"
   else
     incus profile create --quiet "$1"
@@ -60,10 +63,7 @@ install -d -m 0700 "$DWI_BACKUPS" "$DWI_BACKUPS/repository"
 declare -A values
 missing=no
 known=no
-profiles=$(incus profile list --format csv --columns n)
-if grep --quiet --line-regexp secrets <<<"$profiles"; then
-  known=yes
-fi
+if is_profile secrets; then known=yes; fi
 for secret in $DWI_SECRETS; do
   name=${secret%%=*}
   values[$name]=""
