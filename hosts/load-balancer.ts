@@ -82,7 +82,7 @@ backend web
   acl repeatable req.hdr(Idempotency-Key) -m found
   http-request disable-l7-retry unless repeatable
   # A server that comes back takes its share slowly.
-  default-server check inter 1s fastinter 500ms downinter 500ms fall 2 rise 2 slowstart 10s maxconn 2000
+  default-server check inter 1s fastinter 250ms downinter 250ms fall 2 rise 2 slowstart 10s maxconn 2000
 ${servers.join("\n")}
 
 frontend metrics

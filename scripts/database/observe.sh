@@ -64,6 +64,11 @@ describe() {
 # observe: asks the server once and publishes what it says.
 observe() {
   gather_own
+  tell
+}
+
+# tell: publishes what the server said last.
+tell() {
   describe
   publish "$EPOCHSECONDS|${STATUSES[0]}|${STATUSES[1]}|${STATUSES[2]}|$STATE"
 }

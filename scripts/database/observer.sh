@@ -7,10 +7,16 @@ source "$HERE/gather.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
 
+own_state=unknown
+
+# is_cloning: an empty server which clones restarts at the end, and waits two seconds for whoever is connected.
+is_cloning() {
+  [[ $own_state =~ ^(empty|partial)$ && -r $DECISION && $(<"$DECISION") == "clone "* ]]
+}
+
 while true; do
-  observe
-  # Until there is data the server is about to clone some and to restart, which a connection would delay.
-  # shellcheck disable=SC2154 # comes from gather.sh
+  if is_cloning; then tell; else observe; fi
+  # It may be about to clone.
   if [[ $own_state != member ]]; then close_session; fi
   pause 0.9
 done

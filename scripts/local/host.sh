@@ -26,7 +26,8 @@ on_host() { incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null; }
 
 make_volume() {
   [[ -n ${DWI_VOLUME:-} ]] || return 0
-  exists incus storage volume show "$POOL" "$DWI_VOLUME" ||
+  incus storage volume create --quiet "$POOL" "$DWI_VOLUME" 2>/dev/null ||
+    exists incus storage volume show "$POOL" "$DWI_VOLUME" ||
     incus storage volume create --quiet "$POOL" "$DWI_VOLUME"
 }
 
@@ -35,8 +36,7 @@ make_host() {
   {
     printf 'config:\n'
     printf '  limits.memory: %sMiB\n' "$DWI_MEMORY"
-    # Where the machine is short of processors, what serves already comes before what boots; a database
-    # that has booted still has a copy to make.
+    # Where the machine is short of processors, what serves already comes before what boots.
     [[ $DWI_ROLE == database ]] || printf '  limits.cpu.allowance: "10%%"\n'
     printf '  user.address: %s\n  user.gateway: %s\n' "$DWI_ADDRESS" "$DWI_GATEWAY"
     printf '  user.nameserver: %s\n' "$(machine_nameserver)"
@@ -60,7 +60,7 @@ publish() {
 }
 
 # A cluster serves when its databases do, and they take longest: where several hosts are to be made they
-# are the first, and boot without the others.
+# are the first, and boot without the others. Then they still have a copy to make, which is mostly waiting.
 let_databases_boot() {
   if [[ $DWI_ROLE == database ]]; then return; fi
   if ! flock --nonblock "$databases"; then
@@ -70,7 +70,9 @@ let_databases_boot() {
   flock --unlock "$databases"
 }
 
-running() { [[ $(incus list --format csv --columns s "^$DWI_HOST\$") == RUNNING ]]; }
+# RUNNING or another; nothing where there is no such host.
+state() { incus list --format csv --columns s "^$DWI_HOST\$"; }
+running() { [[ $(state) == RUNNING ]]; }
 
 # Ends the host's first boot: from now on it is as important as any other.
 note_carries() {
@@ -80,11 +82,8 @@ note_carries() {
 # Waits for cloud-init; prints what went wrong in it, a line each.
 wait_for_boot() {
   local deadline=$((SECONDS + BOOT_SECONDS))
-  # shellcheck disable=SC2016 # for the host's shell
-  until on_host sh -c 'n=0
-      until [ -e /run/cloud-init/result.json ]; do
-        n=$((n + 1)); [ "$n" -lt 100 ] || exit 1; sleep 0.2
-      done
+  # It is started by the boot itself: this waits for it.
+  until on_host sh -c 'timeout 20 systemctl start cloud-init.target
       exec jq -r ".v1.errors[]" /run/cloud-init/result.json' 2>/dev/null; do
     if ((SECONDS >= deadline)); then
       printf 'cloud-init is not done after %s s\n' "$BOOT_SECONDS"
@@ -147,12 +146,13 @@ begin_work "$DWI_HOST"
 # Held by each database host until this script ends.
 exec {databases}>"/run/lock/dwi-$DWI_PROJECT-databases"
 if [[ $DWI_ROLE == database ]]; then flock --shared "$databases"; fi
-engine_answers || bash "$HERE/engine.sh" start
+state=$(state 2>/dev/null) || {
+  bash "$HERE/engine.sh" start
+  state=$(state)
+}
 wanted=$(wanted)
-is_there=no
-if exists incus config show "$DWI_HOST"; then is_there=yes; fi
 
-if [[ $is_there == yes ]]; then
+if [[ -n $state ]]; then
   publish
   incus config set "$DWI_HOST" limits.memory="${DWI_MEMORY}MiB"
   if [[ $(setting user.carries) == "$wanted" ]]; then
@@ -169,11 +169,11 @@ if [[ $is_there == yes ]]; then
     ! { running && on_host test -x /opt/cluster/boot/boot.sh; }; then
     say "$DWI_HOST: removing what an earlier attempt left"
     incus delete --force "$DWI_HOST"
-    is_there=no
+    state=""
   fi
 fi
 
-if [[ $is_there == yes ]]; then
+if [[ -n $state ]]; then
   incus config set "$DWI_HOST" cloud-init.user-data - <"$DWI_USER_DATA"
   running || incus start "$DWI_HOST"
   errors=$(wait_for_boot)
