@@ -174,12 +174,13 @@ act_clone() {
       REQUIRE SSL;
   " | sql infinity 2>&1 | without_secrets) || true
   for ((attempt = 0; attempt < 100; attempt++)); do
+    # First, too: the server may not have closed its door yet, and then waits for whoever comes in.
+    pause 0.3
     if result+=" $(printf '%s\n' "
       SELECT CONCAT('clone: ', state, ' ', error_no, ' ', error_message)
       FROM performance_schema.clone_status;" | sql 2 2>/dev/null)"; then
       break
     fi
-    sleep 0.2
   done
   # A donor serves one clone at a time: with several replicas, all but one hear so again and again.
   if [[ $result != "${last_clone:-}" ]]; then
