@@ -65,6 +65,10 @@ ${servers("primary")}
 listen reads
   bind 127.0.0.1:${READ_PORT}
   balance leastconn
+  # A server that refuses a connection is down at once, and the connection is another's: its health port may
+  # take a second to know.
+  option redispatch 1
+  default-server observe layer4 error-limit 1 on-error mark-down
 ${servers("replica")}
   # With no fresh replica the primary serves reads; with no primary, whatever can be read at all.
   # Of the backup servers only the first that is up is used.
