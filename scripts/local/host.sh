@@ -53,9 +53,18 @@ make_host() {
   } | incus launch --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
 }
 
+# What the engine says when something else listens there names no port.
+check_port() {
+  if [[ -n ${DWI_LOCAL_PORT:-} ]] && (: </dev/tcp/127.0.0.1/"$DWI_LOCAL_PORT") 2>/dev/null; then
+    fail "port $DWI_LOCAL_PORT of 127.0.0.1 is taken" \
+      "remedy: stop what listens there, or set another localPort in cluster.config.ts"
+  fi
+}
+
 # The port may be another one than when the host was made.
 publish() {
   [[ -n ${DWI_LOCAL_PORT:-} && $(incus config device get "$DWI_HOST" publication listen) != "$LISTEN" ]] || return 0
+  check_port
   incus config device set "$DWI_HOST" publication listen="$LISTEN"
 }
 
@@ -183,6 +192,7 @@ if [[ -n $state ]]; then
 else
   let_databases_boot
   make_volume
+  check_port
   make_host "$wanted"
   say "$DWI_HOST: started"
   errors=$(wait_for_boot)
