@@ -24,7 +24,7 @@ fi
 
 if changed database-server "${SERVER_FILES[@]}"; then
   # Where systemd had not read the unit yet, it has read it as it is to be.
-  if [[ $is_new == no || $(systemctl show --property DropInPaths --value mysql.service) != *"$DROP_IN"* ]]; then
+  if [[ $is_new == no ]] || ! has_read mysql.service "$DROP_IN"; then
     systemctl daemon-reload
   fi
   systemctl --no-block restart mysql.service

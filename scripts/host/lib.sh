@@ -56,6 +56,11 @@ enable_at_boot() {
   SYSTEMCTL_SKIP_SYSV=1 systemctl enable --quiet --no-reload "$@"
 }
 
+# has_read UNIT DROP_IN: whether systemd goes by the drop-in. A unit that it had not needed yet it reads now.
+has_read() {
+  [[ $(systemctl show --property DropInPaths --value "$1") == *"$2"* ]]
+}
+
 # keep_serving SERVICE CONFIGURATION: runs a service with its configuration, which must be sound. What
 # serves already takes a change over without closing its door; nothing is done where nothing changed.
 keep_serving() {

@@ -26,8 +26,7 @@ on_host() { incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null; }
 
 make_volume() {
   [[ -n ${DWI_VOLUME:-} ]] || return 0
-  incus storage volume create --quiet "$POOL" "$DWI_VOLUME" 2>/dev/null ||
-    exists incus storage volume show "$POOL" "$DWI_VOLUME" ||
+  exists incus storage volume show "$POOL" "$DWI_VOLUME" ||
     incus storage volume create --quiet "$POOL" "$DWI_VOLUME"
 }
 

@@ -10,6 +10,6 @@ haproxy -c -q -f /etc/haproxy/haproxy.cfg
 nginx -t -q
 keep_serving haproxy /etc/haproxy/haproxy.cfg
 # Written before anything knew of Nginx, as a rule; where systemd had read that unit already, it reads it again.
-[[ $(systemctl show --property DropInPaths --value nginx.service) == *"$NGINX_DROP_IN"* ]] || systemctl daemon-reload
+has_read nginx.service "$NGINX_DROP_IN" || systemctl daemon-reload
 keep_serving nginx /etc/nginx/nginx.conf
 systemctl restart --no-block cluster-app-setup.service
