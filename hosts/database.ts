@@ -61,8 +61,8 @@ gtid_mode = ON
 enforce_gtid_consistency = ON
 log_replica_updates = ON
 replica_preserve_commit_order = ON
-# After a crash, what was received and not applied is fetched again.
-relay_log_recovery = ON
+# What was received may be the only copy of an acknowledged write: a server that was killed still applies it.
+relay_log_recovery = OFF
 # The source's heartbeat comes every second; after five it is taken for gone.
 replica_net_timeout = 5
 
@@ -104,7 +104,10 @@ ExecStartPre=
 ExecStartPre=+${SCRIPTS}/prepare.sh
 ExecStart=
 ExecStart=/usr/sbin/mysqld --defaults-file=${CONFIGURATION_PATH}/mysqld.cnf
+ExecStop=+${SCRIPTS}/stop.sh
 ExecStopPost=+${SCRIPTS}/stopped.sh
+# It kills a server that does not close.
+SuccessExitStatus=SIGKILL
 # Tells mysqld that it may restart by itself, at the end of a clone.
 Environment=MYSQLD_PARENT_PID=1
 Restart=always

@@ -13,7 +13,7 @@ import {
   restore,
 } from "./operations/backup";
 import { drain, undrain } from "./operations/drain";
-import { act, decide, explain, gather, type Request } from "./operations/promotion";
+import { act, decide, explain, gather, isPassing, type Request } from "./operations/promotion";
 import { release, rollback } from "./operations/release";
 import { gatherStatus, problemsOf, statusTable } from "./operations/status";
 import { awsPlatform } from "./platform/aws";
@@ -27,6 +27,8 @@ const say = console.log;
 
 /** How long after a refusal it is looked again whether it still stands. */
 const SECOND_LOOK_MS = 1000;
+/** For how long a refusal for what passes by itself is looked at again. */
+const PASSING_MS = 15_000;
 
 /** What the command ends with when it did what it was asked for. */
 let exitCode = 0;
@@ -48,9 +50,17 @@ async function changePrimary(
   { dryRun }: { dryRun: boolean },
 ): Promise<void> {
   const { topology, platform } = reach(stack);
+  const started = Date.now();
   let decision = decide(await gather(topology, platform), request);
-  if (decision.kind === "refuse") {
+  if (decision.kind === "refuse" && isPassing(decision)) {
+    say(`Waiting, for ${PASSING_MS / 1000} s at most: ${decision.refusals[0]?.reason}.`);
+  }
+  while (decision.kind === "refuse") {
     // A host may have been slow to answer for once.
+    const patience = isPassing(decision) ? PASSING_MS : SECOND_LOOK_MS;
+    if (Date.now() - started >= patience) {
+      break;
+    }
     await pause(SECOND_LOOK_MS);
     decision = decide(await gather(topology, platform), request);
   }

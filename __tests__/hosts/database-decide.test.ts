@@ -13,11 +13,12 @@ interface Own {
   held: "held" | "free";
   backing: "backed" | "alone";
   space: "room" | "full";
+  receipt: "applied" | "unapplied";
 }
 
 interface Peer extends Pick<Own, "state" | "door" | "term" | "primary"> {
   number: number;
-  relation: "same" | "ahead" | "behind" | "diverged" | "strayed" | "purged" | "unknown";
+  relation: "same" | "ahead" | "behind" | "diverged" | "strayed" | "rowless" | "purged" | "unknown";
 }
 
 /** Case by case: this host is database-<number>, and its own state and its peers' are given. */
@@ -41,6 +42,7 @@ function ownLine(number: number, own: Partial<Own>): string {
     own.held ?? "free",
     own.backing ?? "backed",
     own.space ?? "room",
+    own.receipt ?? "applied",
   ].join(",");
 }
 
@@ -476,6 +478,69 @@ const CASES: readonly Case[] = [
     own: following,
     peers: [{ ...primary1, door: "closed", relation: "strayed" }],
     word: "wait-for-primary",
+  },
+  {
+    when: "replica, running, with transactions of its own that change no row",
+    number: 2,
+    own: following,
+    peers: [{ ...primary1, relation: "rowless" }],
+    word: "skip",
+  },
+  {
+    when: "replica, with more than the primary has, none of which changes a row",
+    number: 2,
+    own: replica,
+    peers: [{ ...primary1, relation: "rowless" }],
+    word: "skip",
+  },
+  {
+    when: "the old primary, with more than the new one has, none of which changes a row",
+    number: 2,
+    own: { term: 1, primary: "database-2" },
+    peers: [{ ...primary1, term: 2, relation: "rowless" }],
+    word: "skip",
+  },
+  {
+    when: "replica, after a restart, not all applied that it received",
+    number: 2,
+    own: { ...following, replication: "stopped", receipt: "unapplied" },
+    peers: [{ ...primary1, relation: "ahead" }],
+    word: "apply",
+  },
+  {
+    when: "replica, after a restart, not all applied that it received, and the primary is gone",
+    number: 2,
+    own: { ...following, replication: "stopped", receipt: "unapplied" },
+    peers: [gone],
+    word: "apply",
+  },
+  {
+    when: "replica, after a restart, not all applied, and another was promoted without it",
+    number: 2,
+    own: { ...following, replication: "stopped", receipt: "unapplied" },
+    peers: [{ door: "open", term: 2, primary: "database-3", number: 3, relation: "diverged" }],
+    word: "apply",
+  },
+  {
+    when: "replica, running, not all applied that it received",
+    number: 2,
+    own: { ...following, receipt: "unapplied" },
+    peers: [primary1],
+    word: "follow",
+  },
+  {
+    when: "replica, running, not all applied that it received, and the primary is gone",
+    number: 2,
+    own: { ...following, receipt: "unapplied" },
+    peers: [gone],
+    word: "wait-for-primary",
+  },
+  {
+    when: "replica, not all applied that it received, because it does not fit its data",
+    number: 2,
+    own: { ...following, replication: "failed", receipt: "unapplied" },
+    peers: [{ ...primary1, relation: "ahead" }],
+    word: "clone",
   },
   {
     when: "replica, what arrives does not fit its data",

@@ -8,7 +8,10 @@ interface State {
   state?: string;
   term?: number;
   primary?: string;
-  applied?: 0 | 1;
+  source?: string;
+  replication?: "running" | "failed" | "stopped";
+  receipt?: "applied" | "unapplied";
+  run?: "same" | "anew";
   sight?: "on" | "off" | "none";
   durability?: "available" | "lossless";
   lost?: string;
@@ -32,9 +35,11 @@ function line({ name = "database-1", ...peer }: Peer): string {
 /** What speaks against promoting it: what overrides it, the host it is about, and the sentence. */
 function objections(own: State, peers: readonly Peer[]): string[][] {
   const { state = "member", term = 1, primary = "database-1" } = own;
+  const { source = "database-1", replication = "running", receipt = "applied" } = own;
+  const replica = [source, replication, "free", "backed", "room", receipt];
   const args = [
-    ["database-2", state, "closed", term, primary, "database-1", "running", "free"].join(","),
-    String(own.applied ?? 1),
+    ["database-2", state, "closed", term, primary, ...replica].join(","),
+    own.run ?? "same",
     own.sight ?? "on",
     own.durability ?? "available",
     own.lost ?? "-",
@@ -120,6 +125,11 @@ describe("what somebody's word overrides", () => {
   test.each<[string, State]>([
     ["its writes no longer waited for a replica", { sight: "off" }],
     ["nobody knows whether its writes waited", { sight: "none" }],
+    ["this server was started anew since it last had all of them (available)", { run: "anew" }],
+    [
+      "this server was started anew since it last had all of them (lossless)",
+      { run: "anew", durability: "lossless" },
+    ],
   ])("the primary is gone, and %s", (_, own) => {
     expect(overrides({ ...own, lost: "database-1" }, [gone])).toEqual(["accept-loss database-1"]);
   });
@@ -138,15 +148,28 @@ describe("what somebody's word overrides", () => {
   );
 });
 
-describe("what may pass by itself", () => {
+describe("what passes by itself", () => {
+  const restarted = { receipt: "unapplied", replication: "stopped" } as const;
   test.each<[string, State, Peer[], string]>([
-    ["this host has not applied all it received", { applied: 0 }, [{}], "database-2"],
-    ["the closed primary holds more", {}, [{ relation: "ahead" }], "database-1"],
-    ["another replica holds more", {}, [{}, { ...third, relation: "ahead" }], "database-3"],
-    ["both hold what the other lacks", {}, [{ relation: "diverged" }], "database-1"],
-    ["the log of what is lacking is gone", {}, [{ relation: "purged" }], "database-1"],
+    ["this host has not applied all it received", { receipt: "unapplied" }, [{}], "database-2"],
+    ["nor begun to, since its server was started", restarted, [{}], "database-2"],
+    ["the closed primary, which it follows, holds more", {}, [{ relation: "ahead" }], "database-1"],
     ["they could not be compared", {}, [{ relation: "unknown" }], "database-1"],
   ])("%s", (_, own, peers, host) => {
     expect(overrides(own, peers)).toEqual([`time ${host}`]);
+  });
+});
+
+describe("what does not pass by itself, and costs writes that another host has", () => {
+  const failed = { receipt: "unapplied", replication: "failed" } as const;
+  const stopped = { replication: "stopped" } as const;
+  test.each<[string, State, Peer[], string]>([
+    ["replication stopped on an error", failed, [{}], "database-2"],
+    ["the primary holds more, and is not followed", stopped, [{ relation: "ahead" }], "database-1"],
+    ["another replica holds more", {}, [{}, { ...third, relation: "ahead" }], "database-3"],
+    ["both hold what the other lacks", {}, [{ relation: "diverged" }], "database-1"],
+    ["the log of what is lacking is gone", {}, [{ relation: "purged" }], "database-1"],
+  ])("%s", (_, own, peers, host) => {
+    expect(overrides(own, peers)).toEqual([`accept-loss ${host}`]);
   });
 });

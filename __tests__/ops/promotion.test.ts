@@ -173,17 +173,22 @@ describe("a promotion", () => {
     ]);
   });
 
-  test.each(["accept-loss", "time"] as const)(
-    "where acknowledged writes might be lost (%s) is refused, and --accept-loss overrides it",
-    (override) => {
-      const objections = {
-        "database-2": [objection("lost", "database-1"), objection(override, "database-1")],
-      };
-      const seen = gathered([silent(1, "stopped"), database(2)], objections);
-      expect(flags(decide(seen, PROMOTE))).toEqual(["--accept-loss"]);
-      expect(decide(seen, { ...PROMOTE, acceptLoss: true })).toEqual(act({ lost: ["database-1"] }));
-    },
-  );
+  test("where acknowledged writes might be lost is refused, and --accept-loss overrides it", () => {
+    const objections = {
+      "database-2": [objection("lost", "database-1"), objection("accept-loss", "database-1")],
+    };
+    const seen = gathered([silent(1, "stopped"), database(2)], objections);
+    expect(flags(decide(seen, PROMOTE))).toEqual(["--accept-loss"]);
+    expect(decide(seen, { ...PROMOTE, acceptLoss: true })).toEqual(act({ lost: ["database-1"] }));
+  });
+
+  test("what passes by itself is the host's to wait for: no flag is offered, that would lose data", () => {
+    const objections = {
+      "database-2": [objection("lost", "database-1"), objection("time", "database-2")],
+    };
+    const seen = gathered([silent(1, "stopped"), database(2)], objections);
+    expect(decide(seen, PROMOTE)).toEqual(act({ lost: ["database-1"] }));
+  });
 
   test("while the primary is open is refused, and no flag helps", () => {
     const seen = gathered([primary(), database(2)], {

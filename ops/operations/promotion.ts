@@ -21,7 +21,7 @@ export interface Request {
 
 /** What a host itself says against being promoted (scripts/database/promotion.sh). */
 export interface Objection {
-  /** What overrides it; `time` may pass by itself, or else is overridden as `accept-loss` is. */
+  /** What overrides it; `time` passes by itself, and is waited for by the host once others are closed. */
   readonly override: "nothing" | "lost" | "accept-loss" | "time";
   readonly host: string;
   readonly sentence: string;
@@ -46,6 +46,8 @@ export interface Refusal {
   readonly reason: string;
   /** Left out where nothing but another state of things helps. */
   readonly override?: { readonly flag: string; readonly cost: string };
+  /** Whether it may pass by itself within seconds, as when a host is just joining. Default no. */
+  readonly passes?: true;
 }
 
 export type Decision =
@@ -138,7 +140,7 @@ function judge(
   const { lost, fence, hold, refusals } = closedBy(hosts, request, silent);
   for (const { override, host, sentence } of objections) {
     // It is closed first, and what it has by then is waited for.
-    if (host === close) {
+    if (host === close || override === "time") {
       continue;
     }
     if (override === "nothing") {
@@ -175,7 +177,10 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
   const held = primaryOf(hosts, ({ held }) => held);
   const primary = open ?? held;
   if (primary === undefined) {
-    return refuse({ reason: "there is no primary to hand over from; see status, and promote" });
+    return refuse({
+      reason: "there is no primary to hand over from; see status, and promote",
+      passes: true,
+    });
   }
   if (request.candidate === primary) {
     return open === undefined
@@ -184,19 +189,23 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
   }
   const candidate = request.candidate ?? candidatesOf(hosts, primary)[0];
   if (candidate === undefined) {
-    return refuse({ reason: "there is no replica to hand over to" });
+    return refuse({ reason: "there is no replica to hand over to", passes: true });
   }
   const state = stateOf(hosts, candidate);
   if (state === undefined) {
-    return refuse({ reason: `${candidate} does not answer` });
+    return refuse({ reason: `${candidate} does not answer`, passes: true });
   }
   if (open !== undefined) {
     if (state.source !== primary || state.replication !== "running") {
-      return refuse({ reason: `${candidate} does not replicate from ${primary}: ${state.doing}` });
+      return refuse({
+        reason: `${candidate} does not replicate from ${primary}: ${state.doing}`,
+        passes: true,
+      });
     }
     if (state.lagSeconds === null || state.lagSeconds > FRESH_SECONDS) {
       return refuse({
         reason: `${candidate} is ${state.lagSeconds ?? "some"} s behind: writes would have to wait as long`,
+        passes: true,
       });
     }
   }
@@ -240,6 +249,11 @@ export function decide(hosts: readonly Found[], request: Request): Decision {
   return request.verb === "switchover"
     ? decideSwitchover(hosts, request)
     : decidePromote(hosts, request);
+}
+
+/** Whether everything that a refusal names may pass by itself within seconds. */
+export function isPassing({ refusals }: Extract<Decision, { kind: "refuse" }>): boolean {
+  return refusals.every(({ passes }) => passes === true);
 }
 
 /** Asks every database host what it is, all at once, since writes may be waiting. */

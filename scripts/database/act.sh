@@ -112,6 +112,23 @@ act_reopen() {
   opening read_only | sql 30 && rm --force "$HELD"
 }
 
+# act_apply: applies what is in the relay log. skip_replica_start keeps a server from it that is started.
+act_apply() {
+  printf 'START REPLICA SQL_THREAD;\n' | sql 10
+}
+
+# act_skip EXTRA: forgets these transactions, as if they had never been executed here. Interrupted half-way
+# the host holds data and no transaction; it then receives all from the start, fails, and clones.
+act_skip() {
+  local extra=$1
+  rm --force "$SERIES"
+  ask 30 "STOP REPLICA;
+    SELECT REPLACE(GTID_SUBTRACT(@@gtid_executed, '$extra'), '\n', '') INTO @rest;
+    RESET BINARY LOGS AND GTIDS;
+    SET GLOBAL gtid_purged = @rest;" || return
+  log "forgot $extra, which changes no row"
+}
+
 # act_set_aside LEADER EXECUTED: copies the transactions that are here and not on the primary into a file:
 # as statements that can be replayed, and as comments that can be read
 # (https://dev.mysql.com/doc/refman/8.4/en/mysqlbinlog-row-events.html). Nothing may be thrown away
@@ -150,7 +167,7 @@ act_close() {
   " | sql 3; then
     log "the server does not close: killing it, it starts closed"
     # There may be nothing to kill.
-    systemctl kill --signal=SIGKILL mysql.service || true
+    systemctl kill --kill-whom=main --signal=SIGKILL mysql.service || true
   fi
 }
 

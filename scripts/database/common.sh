@@ -19,6 +19,10 @@ FOLLOWS=$DATA_VOLUME/follows
 CRASHED=$DATA_VOLUME/crashed
 # Names the run of log files that the server numbers; one whose data is replaced begins another.
 SERIES=$DATA_VOLUME/log-series
+# Names this run of the server: another from each of its starts on.
+INCARNATION=$RUN/incarnation
+# `incarnation primary term`: that run of the server had received all that the primary, by that term, had executed.
+CAUGHT_UP=$RUN/caught-up
 # There while a restore is under way, or was interrupted: what is here may be half of something.
 RESTORING=$DATA_VOLUME/restoring
 # MySQL's data stays at its usual path, a bind mount: AppArmor on Ubuntu lets mysqld write nowhere
@@ -35,7 +39,7 @@ REPLICATION_USER=replication
 APP_USER=app
 HEALTH_PORT=8008
 MYSQL_PORT=3306
-export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
+export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING INCARNATION CAUGHT_UP HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER HEALTH_PORT
 export MYSQL_PORT AUTHORITY_ANSWER
 
 [[ -d $RUN ]] || mkdir --parents "$RUN"
@@ -83,10 +87,15 @@ trap '' PIPE
 GENERATION=$RUN/generation
 exec {lock}>"$RUN/lock"
 
-# lock_part SECONDS: waits for the lock, and takes it as somebody who decides for himself.
-lock_part() {
-  flock --timeout "$1" "$lock" || fail "this host is in the middle of something, a clone perhaps"
+# take_lock SECONDS: waits for the lock, and takes it as somebody who decides for himself.
+take_lock() {
+  flock --timeout "$1" "$lock" || return
   printf '%s.%s\n' "$$" "$EPOCHREALTIME" >"$GENERATION"
+}
+
+# lock_part SECONDS: the same, for whoever does nothing without it.
+lock_part() {
+  take_lock "$1" || fail "this host is in the middle of something, a clone perhaps"
 }
 
 # read_generation: sets generation to that of now.

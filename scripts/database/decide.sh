@@ -6,7 +6,7 @@
 # decide NUMBER OWN [PEER...]
 #
 # NUMBER  this host's number
-# OWN     name,state,door,term,primary,source,replication,held,backing,space
+# OWN     name,state,door,term,primary,source,replication,held,backing,space,receipt
 # PEER    name,number,state,door,term,primary,relation
 #
 # state        unknown  does not answer, or makes no sense
@@ -26,11 +26,14 @@
 # backing      backed  opening it is no risk: a replica acknowledges, or none has to
 #              alone   durability is lossless, and no replica acknowledges
 # space        room or full: whether the data volume has room for more
+# receipt      applied    what it received from a source is applied
+#              unapplied  some of it is in the relay log alone
 # relation     what the peer's transactions are to this host's:
 #              same or ahead     it has all of ours
 #              behind            we have all of its
 #              diverged          each has some which the other lacks
 #              strayed           transactions were written here, while the peer was primary
+#              rowless           there are transactions here which the peer lacks, and none changes a row
 #              purged            it has all of ours, but no longer the log of those we lack
 #              unknown           could not be compared
 #
@@ -41,6 +44,9 @@
 # wait-for-server wait-for-founder wait-for-peers          wait, and for what
 # wait-for-primary wait-for-release wait-for-close wait-for-replica
 # wait-for-space         refuse the app's writes until there is room again
+# apply                  apply what was received before the server was started anew: acknowledged writes may
+#                        be among it
+# skip                   forget the transactions which the primary lacks, and which change no row
 # set-aside              copy the transactions which the primary by a newer term lacks into a file, then clone
 # errant                 holds transactions the primary lacks, by the same term: stays closed, replicates nothing
 # behind                 a peer has transactions which this host, the primary, lacks: stays closed
@@ -169,7 +175,15 @@ decide_primary() {
 
 # Not primary by its own newest term, or no longer: it replicates from the leader.
 decide_member() {
-  local source=$1 replication=$2 term=$3 leader_name=$4 leader_term=$5 relation=$6
+  local source=$1 replication=$2 term=$3 leader_name=$4 leader_term=$5 relation=$6 receipt=$7
+  if [[ $receipt == unapplied && $replication == stopped ]]; then
+    echo apply
+    return
+  fi
+  if [[ $relation == rowless ]]; then
+    echo skip
+    return
+  fi
   if [[ $relation == strayed ]]; then
     echo set-aside
     return
@@ -190,8 +204,8 @@ decide_member() {
 decide() {
   local number=$1 own=$2
   shift 2
-  local name state door term primary source replication held backing space
-  IFS=, read -r name state door term primary source replication held backing space <<<"$own"
+  local name state door term primary source replication held backing space receipt
+  IFS=, read -r name state door term primary source replication held backing space receipt <<<"$own"
   local leader leader_name leader_term relation
   leader=$(leader "$@")
   read -r leader_name leader_term relation <<<"${leader:-- 0 unknown}"
@@ -227,9 +241,11 @@ decide() {
     fi
   elif ((leader_term > term)) ||
     { [[ $primary != "$name" && $leader_name == "$primary" ]] && ((leader_term == term)); }; then
-    decide_member "$source" "$replication" "$term" "$leader_name" "$leader_term" "$relation"
+    decide_member "$source" "$replication" "$term" "$leader_name" "$leader_term" "$relation" "$receipt"
   elif [[ $primary == "$name" ]]; then
     decide_primary "$door" "$term" "$held" "$backing" "$space" "$@"
+  elif [[ $receipt == unapplied && $replication == stopped ]]; then
+    echo apply
   else
     # What replicates goes on trying by itself; what does not stays as it is.
     echo wait-for-primary

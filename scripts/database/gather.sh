@@ -23,7 +23,7 @@ RESERVE=64MiB
 # Seconds_Behind_Source says 0 as well when nothing arrives any more. What arrived last, a
 # transaction or a heartbeat, tells whether the source is still heard.
 read -r -d "" OWN_QUERY <<'SQL' || true
-SET SESSION max_execution_time = 1000, @term = NULL, @primary = NULL;
+SET SESSION max_execution_time = 1000, @term = NULL, @primary = NULL, @received = NULL;
 SET @query = IF(
   (SELECT COUNT(*) FROM information_schema.tables
     WHERE table_schema = 'cluster' AND table_name = 'primary_term') = 1,
@@ -31,6 +31,8 @@ SET @query = IF(
   'DO 0');
 PREPARE query FROM @query;
 EXECUTE query;
+SELECT received_transaction_set INTO @received
+  FROM performance_schema.replication_connection_status WHERE channel_name = '';
 SELECT
   'own',
   CASE WHEN @term IS NOT NULL THEN 'member' WHEN @@gtid_executed = '' THEN 'empty'
@@ -76,21 +78,25 @@ LEFT JOIN (
 SQL
 
 # relation_query VARIABLE NAME EXECUTED PURGED: adds to the variable the question how a peer's transactions
-# stand to this host's. What a host writes itself begins with its own server's identity: where another is
-# primary, none of that arrives any more.
+# stand to this host's: the relation, whether this host has received all of the peer's, and which
+# transactions the peer lacks. What a host writes itself begins with its own server's identity: where
+# another is primary, none of that arrives any more.
 relation_query() {
   local executed=${3/#-/} purged=${4/#-/}
   printf -v "$1" '%s' "${!1}
 SET @extra = GTID_SUBTRACT(@@gtid_executed, '$executed');
+SET @strayed = IF(@primary <> '$HOST_NAME', GTID_SUBTRACT(@extra,
+  GTID_SUBTRACT(@extra, CONCAT(@@server_uuid, ':1-9223372036854775806'))), '');
 SELECT 'peer', '$2', CASE
-  WHEN @primary <> '$HOST_NAME' AND GTID_SUBTRACT(@extra,
-    GTID_SUBTRACT(@extra, CONCAT(@@server_uuid, ':1-9223372036854775806'))) <> '' THEN 'strayed'
+  WHEN @strayed <> '' THEN 'strayed'
   WHEN GTID_SUBSET(@@gtid_executed, '$executed') THEN CASE
     WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'same'
     WHEN GTID_SUBSET('$purged', @@gtid_executed) THEN 'ahead'
     ELSE 'purged' END
   WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'behind'
-  ELSE 'diverged' END;"
+  ELSE 'diverged' END,
+  GTID_SUBSET('$executed', CONCAT_WS(',', NULLIF(@@gtid_executed, ''), NULLIF(@received, ''))),
+  COALESCE(NULLIF(REPLACE(IF(@strayed <> '', @strayed, @extra), '\\n', ''), ''), '-');"
 }
 
 # field VARIABLE NAME PATTERN JSON: sets the variable to a value of a flat JSON object, if it is there
@@ -164,6 +170,10 @@ own_facts() {
   elif ((sql_error > 0)) && [[ $sql_thread == OFF ]] || ((io_error > 0)) && [[ $io == OFF ]]; then
     own_replication=failed
   fi
+  own_receipt=unapplied
+  if ((own_applied == 1)); then own_receipt=applied; fi
+  # A log that was cut off when its host ended is fetched again by whoever joins.
+  if ((sql_error == 1594 || sql_error == 13121)); then own_replication=stopped own_receipt=applied; fi
   own_held=free
   if [[ -e $HELD ]]; then own_held=held; fi
   own_backing=backed
@@ -197,10 +207,13 @@ gather_own() {
 }
 
 # gather: this host's server and every peer. Sets own_* and the array PEERS, in the form decide
-# takes them. The peers are asked first: their transactions then are never newer than our own.
+# takes them, and by the name of each peer RECEIVED, 1 where this host has received all that the peer has
+# executed, and EXTRA, what is here and not there. The peers are asked first: their transactions then are
+# never newer than our own.
 gather() {
-  local facts executed purged kind name relation line query=$OWN_QUERY
+  local facts executed purged kind name relation received extra line query=$OWN_QUERY
   local -A relations=()
+  declare -gA RECEIVED=() EXTRA=()
   # It connects while the peers are asked.
   if [[ -z ${session_pid:-} ]]; then open_session; fi
   gather_peers
@@ -212,8 +225,8 @@ gather() {
   ask 1 "$query" || true
   own_facts "${ROWS[0]:-}"
   for line in "${ROWS[@]}"; do
-    IFS=$'\t' read -r kind name relation <<<"$line"
-    if [[ $kind == peer ]]; then relations[$name]=$relation; fi
+    IFS=$'\t' read -r kind name relation received extra <<<"$line"
+    if [[ $kind == peer ]]; then relations[$name]=$relation RECEIVED[$name]=$received EXTRA[$name]=$extra; fi
   done
   PEERS=()
   for line in "${PEER_FACTS[@]}"; do
@@ -240,6 +253,6 @@ patiently() {
 
 # own_line: this host in the form decide takes it.
 own_line() {
-  printf '%s,%s,%s,%s,%s,%s,%s,%s,%s,%s' "$HOST_NAME" "$own_state" "$own_door" "$own_term" \
-    "$own_primary" "$own_source_name" "$own_replication" "$own_held" "$own_backing" "$own_space"
+  printf '%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s' "$HOST_NAME" "$own_state" "$own_door" "$own_term" \
+    "$own_primary" "$own_source_name" "$own_replication" "$own_held" "$own_backing" "$own_space" "$own_receipt"
 }

@@ -12,6 +12,8 @@ source "$HERE/decide.sh"
 source "$HERE/act.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
+# shellcheck source=transactions.sh
+source "$HERE/transactions.sh"
 
 PEERS=()
 last=""
@@ -67,6 +69,46 @@ set_aside_and_clone() {
   act_set_aside "$name" "$executed" && act_clone "${PEER_ADDRESSES[$name]}"
 }
 
+# judge_extra: where this host holds transactions which the primary lacks, looks whether any changes a row;
+# those of a host that replicates are on their way to be told by the primary, but for its own.
+judged="" judgement=""
+judge_extra() {
+  local name index
+  read -r name _ <<<"$(leader "${PEERS[@]}")"
+  [[ -n $name ]] || return 0
+  for index in "${!PEERS[@]}"; do
+    case ${PEERS[index]} in
+      "$name",*,strayed) ;;
+      "$name",*,behind | "$name",*,diverged)
+        [[ $own_replication != running || $own_source_name != "$name" ]] || continue
+        ;;
+      *) continue ;;
+    esac
+    if [[ ${EXTRA[$name]} != "$judged" ]]; then
+      judgement=$(first_change "${EXTRA[$name]}") || judgement=unknown
+      judged=${EXTRA[$name]}
+    fi
+    if [[ -z $judgement ]]; then PEERS[index]=${PEERS[index]%,*},rowless; fi
+  done
+}
+
+# note_caught_up INCARNATION: that this run of the server has received all that the primary had executed.
+note_caught_up() {
+  local name term caught_up
+  read -r name term _ <<<"$(leader "${PEERS[@]}")"
+  caught_up="$1 $name $term"
+  if [[ ${RECEIVED[$name]:-0} == 1 && $caught_up != "$(cat "$CAUGHT_UP" 2>/dev/null)" ]]; then
+    printf '%s\n' "$caught_up" >"$CAUGHT_UP.new"
+    mv "$CAUGHT_UP.new" "$CAUGHT_UP"
+  fi
+}
+
+# skip: forgets what was judged.
+skip() {
+  act_skip "$judged" || return
+  judged="" judgement=""
+}
+
 # clone_again: what a clone did not mend is not cloned again in haste, which would wear out the primary.
 next_clone=0
 clone_again() {
@@ -79,6 +121,8 @@ act() {
   case $1 in
     found) act_found ;;
     clone) clone_again ;;
+    apply) act_apply ;;
+    skip) skip ;;
     set-aside) set_aside_and_clone ;;
     join) act_join "$(leader_address)" ;;
     ready) act_ready ;;
@@ -95,15 +139,19 @@ act() {
 # person's promotion does not wait for a peer that does not answer. What was decided is void when somebody
 # acted meanwhile.
 step() {
-  local word before=$last decided_in
+  local word before=$last decided_in incarnation=none
   read_generation
   decided_in=$generation
+  # Before the server is asked: should it be started anew meanwhile, this is no longer its name.
+  if [[ -r $INCARNATION ]]; then read -r incarnation <"$INCARNATION" || true; fi
   gather
+  judge_extra
   word=$(decide "$HOST_NUMBER" "$(own_line)" "${PEERS[@]}")
   flock "$lock"
   read_generation
   if [[ $generation == "$decided_in" ]]; then
     note "$word"
+    if [[ $word == follow ]]; then note_caught_up "$incarnation"; fi
     if ! act "$word"; then
       log "$word failed, trying again"
       last="$word failed"
@@ -115,7 +163,7 @@ step() {
   flock --unlock "$lock"
   case $word in
     serve | follow | wait-for-primary) seconds=2 ;;
-    found | clone | set-aside | join | ready | reopen | close | retreat)
+    found | clone | apply | skip | set-aside | join | ready | reopen | close | retreat)
       observe
       seconds=0.1
       # What did not help at once is not repeated in haste.

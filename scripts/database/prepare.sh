@@ -107,6 +107,7 @@ CNF
   mv "$CONFIGURATION/memory.cnf.new" "$CONFIGURATION/memory.cnf"
 }
 
+cat /proc/sys/kernel/random/uuid >"$INCARNATION"
 /opt/cluster/platform.sh data-volume "$DATA_VOLUME"
 size_memory
 put_damaged_aside

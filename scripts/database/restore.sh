@@ -23,6 +23,8 @@ source "$HERE/act.sh"
 source "$HERE/observe.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
+# shellcheck source=transactions.sh
+source "$HERE/transactions.sh"
 
 WORK=$DATA_VOLUME/restore
 # What of WORK is to be executed: the transactions which the dump has, then a line for each part of the logs,
@@ -107,13 +109,6 @@ newest_of_series() {
   done
   chosen=${chosen#,}
   printf '%s' "${chosen:--}"
-}
-
-# previous_gtids FILE: what the server had executed before it began this log.
-previous_gtids() {
-  mysqlbinlog --no-defaults --stop-position=100000 "$1" 2>/dev/null |
-    awk '/Previous-GTIDs/ { inside = 1; next } /^# at / { inside = 0 }
-      inside && /^# [0-9a-f]/ { sub("^# ", ""); printf "%s", $0 }'
 }
 
 # subset SET SET: whether the second has all of the first.
