@@ -39,7 +39,7 @@ function wanted(names: readonly string[], { short }: Options): Fault[] {
 async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
   await cluster.inSync(180);
   await cluster.serving();
-  const stage = new Stage(cluster, LOAD, say);
+  const stage = new Stage(cluster, fault.load ?? LOAD, say);
   try {
     await stage.wait(STEADY_SECONDS);
     await fault.happen(stage);

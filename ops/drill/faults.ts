@@ -11,6 +11,8 @@ export interface Fault {
   /** Short enough for every run of the tests. */
   readonly short?: true;
   readonly bounds: Bounds;
+  /** The load meanwhile, requests a second. Default 12 reads and 4 writes. */
+  readonly load?: { readonly readsPerSecond: number; readonly writesPerSecond: number };
   /** Makes it happen, with `stage.begin()` where it begins, and has what was hurt recover. */
   readonly happen: (stage: Stage) => Promise<void>;
 }
@@ -81,6 +83,19 @@ async function comesBackAsReplica(stage: Stage, old: string, unacknowledged: str
       throw new Error(`${old} has not set aside what never reached the new primary`);
     }
   }
+}
+
+/** More writes than most sites ever see. */
+const BUSY = { readsPerSecond: 12, writesPerSecond: 50 };
+
+/** Hands the primary's part on, so many times, without a pause. None may be refused. */
+async function switchOver(stage: Stage, times: number): Promise<void> {
+  await stage.databases();
+  await stage.begin();
+  for (let count = 0; count < times; count++) {
+    stage.command("switchover");
+  }
+  await stage.wait(2);
 }
 
 /** Everything the drill can do, in the order in which it does it. */
@@ -278,13 +293,16 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "switchover",
+    short: true,
     bounds: { failed: 0, writeGap: 3 },
-    async happen(stage) {
-      await stage.databases();
-      await stage.begin();
-      stage.command("switchover");
-      await stage.wait(2);
-    },
+    load: BUSY,
+    happen: (stage) => switchOver(stage, 3),
+  },
+  {
+    name: "switchover-twenty-times",
+    bounds: { failed: 0, writeGap: 3 },
+    load: BUSY,
+    happen: (stage) => switchOver(stage, 20),
   },
   {
     name: "primary-restarts",

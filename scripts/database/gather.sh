@@ -77,25 +77,26 @@ LEFT JOIN (
 ) AS workers USING (channel_name);
 SQL
 
-# relation_query VARIABLE NAME EXECUTED PURGED: adds to the variable the question how a peer's transactions
-# stand to this host's: the relation, whether this host has received all of the peer's, and which
-# transactions the peer lacks. What a host writes itself begins with its own server's identity: where
-# another is primary, none of that arrives any more.
+# relation_query VARIABLE NAME EXECUTED PURGED UUID: adds to the variable the question how a peer's
+# transactions stand to this host's: the relation, whether this host has received all of the peer's, and
+# which transactions the peer lacks. What a host writes itself begins with its own server's identity: where
+# another is primary none of that arrives any more, and none of it is missed by the primary.
 relation_query() {
-  local executed=${3/#-/} purged=${4/#-/}
+  local executed=${3/#-/} purged=${4/#-/} any=":1-9223372036854775806"
   printf -v "$1" '%s' "${!1}
-SET @extra = GTID_SUBTRACT(@@gtid_executed, '$executed');
-SET @strayed = IF(@primary <> '$HOST_NAME', GTID_SUBTRACT(@extra,
-  GTID_SUBTRACT(@extra, CONCAT(@@server_uuid, ':1-9223372036854775806'))), '');
+SET @executed = IF(@primary = '$HOST_NAME', GTID_SUBTRACT('$executed', '$5$any'), '$executed');
+SET @extra = GTID_SUBTRACT(@@gtid_executed, @executed);
+SET @strayed = IF(@primary <> '$HOST_NAME',
+  GTID_SUBTRACT(@extra, GTID_SUBTRACT(@extra, CONCAT(@@server_uuid, '$any'))), '');
 SELECT 'peer', '$2', CASE
   WHEN @strayed <> '' THEN 'strayed'
-  WHEN GTID_SUBSET(@@gtid_executed, '$executed') THEN CASE
-    WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'same'
+  WHEN GTID_SUBSET(@@gtid_executed, @executed) THEN CASE
+    WHEN GTID_SUBSET(@executed, @@gtid_executed) THEN 'same'
     WHEN GTID_SUBSET('$purged', @@gtid_executed) THEN 'ahead'
     ELSE 'purged' END
-  WHEN GTID_SUBSET('$executed', @@gtid_executed) THEN 'behind'
+  WHEN GTID_SUBSET(@executed, @@gtid_executed) THEN 'behind'
   ELSE 'diverged' END,
-  GTID_SUBSET('$executed', CONCAT_WS(',', NULLIF(@@gtid_executed, ''), NULLIF(@received, ''))),
+  GTID_SUBSET(@executed, CONCAT_WS(',', NULLIF(@@gtid_executed, ''), NULLIF(@received, ''))),
   COALESCE(NULLIF(REPLACE(IF(@strayed <> '', @strayed, @extra), '\\n', ''), ''), '-');"
 }
 
@@ -106,23 +107,24 @@ field() {
   [[ $4 =~ $pattern ]] && printf -v "$1" '%s' "${BASH_REMATCH[1]}"
 }
 
-# peer_facts NAME JSON: adds `name,number,state,door,term,primary executed purged` to PEER_FACTS. The
+# peer_facts NAME JSON: adds `name,number,state,door,term,primary executed purged uuid` to PEER_FACTS. The
 # answer came over the network: each value must look as it should before it is used.
 peer_facts() {
-  local name=$1 answer=$2 host state door term primary executed purged semi_sync
+  local name=$1 answer=$2 host state door term primary executed purged uuid semi_sync
   if field host host '[a-z0-9-]+' "$answer" && [[ $host == "$name" ]] &&
     field state state 'empty|partial|member' "$answer" &&
     field door door 'open|ready|closed' "$answer" &&
     field term term '[0-9]{1,15}' "$answer" &&
     field primary primary '[a-z0-9-]+' "$answer" &&
     field executed gtidExecuted '[0-9A-Za-z_:,-]+' "$answer" &&
-    field purged gtidPurged '[0-9A-Za-z_:,-]+' "$answer"; then
-    PEER_FACTS+=("$name,${name##*-},$state,$door,$term,$primary $executed $purged")
+    field purged gtidPurged '[0-9A-Za-z_:,-]+' "$answer" &&
+    field uuid serverUuid '[0-9a-f-]{36}' "$answer"; then
+    PEER_FACTS+=("$name,${name##*-},$state,$door,$term,$primary $executed $purged $uuid")
     if [[ $door == open && $primary == "$name" ]] && field semi_sync semiSync 'on|off' "$answer"; then
       printf '%s %s %s %s\n' "$name" "$term" "$EPOCHSECONDS" "$semi_sync" >"$SIGHT"
     fi
   else
-    PEER_FACTS+=("$name,${name##*-},unknown,closed,0,- - -")
+    PEER_FACTS+=("$name,${name##*-},unknown,closed,0,- - - -")
   fi
 }
 
@@ -211,7 +213,7 @@ gather_own() {
 # executed, and EXTRA, what is here and not there. The peers are asked first: their transactions then are
 # never newer than our own.
 gather() {
-  local facts executed purged kind name relation received extra line query=$OWN_QUERY
+  local facts executed purged uuid kind name relation received extra line query=$OWN_QUERY
   local -A relations=()
   declare -gA RECEIVED=() EXTRA=()
   # It connects while the peers are asked.
@@ -219,8 +221,8 @@ gather() {
   gather_peers
   look_for_room
   for line in "${PEER_FACTS[@]}"; do
-    read -r facts executed purged <<<"$line"
-    [[ $facts != *,member,* ]] || relation_query query "${facts%%,*}" "$executed" "$purged"
+    read -r facts executed purged uuid <<<"$line"
+    [[ $facts != *,member,* ]] || relation_query query "${facts%%,*}" "$executed" "$purged" "$uuid"
   done
   ask 1 "$query" || true
   own_facts "${ROWS[0]:-}"

@@ -81,6 +81,24 @@ start_engine() {
     fail "the container engine did not come up within 60 s" "its log: $LOGS/incusd.log"
 }
 
+# raise_limit NAME VALUE: where the machine's is lower.
+raise_limit() {
+  local file=/proc/sys/${1//.//}
+  if [[ -e $file ]] && (($(<"$file") < $2)); then
+    printf '%s\n' "$2" >"$file" || say "$1 is $(<"$file") here and could not be raised to $2: not many hosts fit"
+  fi
+}
+
+# What the kernel counts for all hosts together, because they share their users: with the usual 128 instances
+# of inotify the eighteenth host starts without a network. Incus asks for the same
+# (https://linuxcontainers.org/incus/docs/main/reference/server_settings/).
+raise_limits() {
+  raise_limit fs.inotify.max_user_instances 8192
+  raise_limit fs.inotify.max_user_watches 524288
+  raise_limit fs.aio-max-nr 524288
+  raise_limit kernel.keys.maxkeys 2000
+}
+
 # The pool is a sparse file: its size is a bound, not what it takes.
 make_pool() {
   exists incus storage show "$POOL" && return
@@ -119,6 +137,7 @@ stop_daemon() {
 use_project default
 case ${1:-} in
   start)
+    raise_limits
     start_engine
     make_pool
     ;;
