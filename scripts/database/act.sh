@@ -136,10 +136,12 @@ act_skip() {
 act_set_aside() {
   local leader=$1 executed=${2/#-/} extra logged file
   ask 5 "STOP REPLICA;
-    SELECT REPLACE(GTID_SUBTRACT(@@gtid_executed, '$executed'), '\n', ''),
+    SELECT COALESCE(NULLIF(REPLACE(GTID_SUBTRACT(@@gtid_executed, '$executed'), '\n', ''), ''), '-'),
       GTID_SUBSET(GTID_SUBTRACT(@@gtid_executed, '$executed'),
         GTID_SUBTRACT(@@gtid_executed, @@gtid_purged));" || return
   read -r extra logged <<<"${ROWS[0]:-}"
+  # The answer that spoke of some was older than what the host holds by now.
+  [[ $extra != - ]] || return
   if [[ $logged != 1 ]]; then
     log "the binary log no longer has all of $extra: they cannot be set aside, and stay here"
     return 1

@@ -77,14 +77,14 @@ LEFT JOIN (
 ) AS workers USING (channel_name);
 SQL
 
-# relation_query VARIABLE NAME EXECUTED PURGED UUID: adds to the variable the question how a peer's
+# relation_query VARIABLE NAME TERM EXECUTED PURGED UUID: adds to the variable the question how a peer's
 # transactions stand to this host's: the relation, whether this host has received all of the peer's, and
 # which transactions the peer lacks. What a host writes itself begins with its own server's identity: where
-# another is primary none of that arrives any more, and none of it is missed by the primary.
+# another is primary none of that arrives any more, and none of it is missed by the primary of the newest term.
 relation_query() {
-  local executed=${3/#-/} purged=${4/#-/} any=":1-9223372036854775806"
+  local executed=${4/#-/} purged=${5/#-/} any=":1-9223372036854775806"
   printf -v "$1" '%s' "${!1}
-SET @executed = IF(@primary = '$HOST_NAME', GTID_SUBTRACT('$executed', '$5$any'), '$executed');
+SET @executed = IF(@primary = '$HOST_NAME' AND @term >= $3, GTID_SUBTRACT('$executed', '$6$any'), '$executed');
 SET @extra = GTID_SUBTRACT(@@gtid_executed, @executed);
 SET @strayed = IF(@primary <> '$HOST_NAME',
   GTID_SUBTRACT(@extra, GTID_SUBTRACT(@extra, CONCAT(@@server_uuid, '$any'))), '');
@@ -213,7 +213,7 @@ gather_own() {
 # executed, and EXTRA, what is here and not there. The peers are asked first: their transactions then are
 # never newer than our own.
 gather() {
-  local facts executed purged uuid kind name relation received extra line query=$OWN_QUERY
+  local facts executed purged uuid state term kind name relation received extra line query=$OWN_QUERY
   local -A relations=()
   declare -gA RECEIVED=() EXTRA=()
   # It connects while the peers are asked.
@@ -222,7 +222,8 @@ gather() {
   look_for_room
   for line in "${PEER_FACTS[@]}"; do
     read -r facts executed purged uuid <<<"$line"
-    [[ $facts != *,member,* ]] || relation_query query "${facts%%,*}" "$executed" "$purged" "$uuid"
+    IFS=, read -r name _ state _ term _ <<<"$facts"
+    [[ $state != member ]] || relation_query query "$name" "$term" "$executed" "$purged" "$uuid"
   done
   ask 1 "$query" || true
   own_facts "${ROWS[0]:-}"
