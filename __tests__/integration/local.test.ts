@@ -1,6 +1,7 @@
 import { ScratchCluster } from "../../ops/scratch/cluster";
 import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
+import { durability } from "./local/durability";
 import { firewall } from "./local/firewall";
 import { hosts } from "./local/hosts";
 import { lifecycle } from "./local/lifecycle";
@@ -62,5 +63,6 @@ describe("hosts", () => hosts(cluster));
 describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
 describe("operations", () => operations(cluster));
+describe("durability", () => durability(cluster));
 describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

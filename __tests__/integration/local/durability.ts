@@ -1,0 +1,202 @@
+import { spawn } from "node:child_process";
+import type { ScratchCluster } from "../../../ops/scratch/cluster";
+import { eventually } from "../../../ops/scratch/workspace";
+import { write } from "./writing";
+
+type Durability = "available" | "lossless";
+
+/** What becomes of acknowledged writes when servers stop, and of what a closed server is asked to do. */
+export function durability(cluster: ScratchCluster): void {
+  const hosts = async () => {
+    const primary = await cluster.inSync();
+    return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
+  };
+  const executed = (host: string) => cluster.query(host, "SELECT @@gtid_executed")[0];
+  const lastClone = (host: string) =>
+    cluster.query(host, "SELECT MAX(begin_time) FROM performance_schema.clone_status")[0];
+  const count = (host: string, message: string) =>
+    cluster.query(
+      host,
+      `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`,
+    )[0];
+  const status = (host: string, name: string) =>
+    cluster.query(host, `SHOW GLOBAL STATUS LIKE '${name}'`)[0]?.split("\t")[1];
+
+  /** A client of MySQL on a host, which goes on while the test does. */
+  function client(host: string, sql: string) {
+    const started = Date.now();
+    const child = spawn(
+      "incus",
+      ["--project", cluster.incusProject, "exec", host, "--", "mysql", "--batch"],
+      { stdio: ["pipe", "ignore", "ignore"] },
+    );
+    child.stdin.end(sql);
+    return new Promise<{ acknowledged: boolean; seconds: number }>((resolve) => {
+      child.on("close", (code) =>
+        resolve({ acknowledged: code === 0, seconds: (Date.now() - started) / 1000 }),
+      );
+    });
+  }
+
+  const insert = (host: string, message: string) =>
+    client(
+      host,
+      `INSERT INTO app.guestbook_entries
+         (request_key, name, message, written_at, web_server, database_host)
+         VALUES ('${message}', 'durability', '${message}', UTC_TIMESTAMP(3), 'none', '${host}')`,
+    );
+
+  test.each([
+    "REPAIR TABLE app.guestbook_entries",
+    "ANALYZE TABLE app.guestbook_entries UPDATE HISTOGRAM ON name WITH 8 BUCKETS",
+    "FLUSH TABLES; FLUSH STATUS; FLUSH OPTIMIZER_COSTS; FLUSH USER_RESOURCES",
+  ])(
+    "%s on a replica leaves no trace there, and it goes on with the data it has",
+    async (statement) => {
+      const { primary, replica } = await hosts();
+      const before = lastClone(replica);
+      cluster.attemptOn(replica, `mysql -e '${statement}'`);
+      const [left] = cluster.query(
+        replica,
+        `SELECT GTID_SUBTRACT(@@gtid_executed, '${executed(primary)?.replaceAll("\\n", "")}') <> ''`,
+      );
+      // Else the statement proves nothing.
+      expect(left).toBe("1");
+      await eventually(
+        "what was executed is the same on both",
+        () => executed(replica) === executed(primary) || undefined,
+        30,
+      );
+      await cluster.inSync();
+      expect(lastClone(replica)).toBe(before);
+      const message = `after-trace-${Date.now()}`;
+      await write(cluster, message);
+      await eventually("it replicates", () => count(replica, message) === "1" || undefined, 10);
+    },
+  );
+
+  test("a primary that restarts is not kept closed by what a replica was asked to do meanwhile", async () => {
+    const { primary, replica } = await hosts();
+    cluster.on(primary, "systemctl stop mysql.service");
+    cluster.attemptOn(replica, "mysql -e 'FLUSH TABLES; REPAIR TABLE app.guestbook_entries'");
+    cluster.on(primary, "systemctl start mysql.service");
+    expect(await cluster.inSync()).toBe(primary);
+    expect(executed(replica)).toBe(executed(primary));
+  });
+
+  test("rows that were written on a replica by itself are set aside, and it clones", async () => {
+    const { primary, replica } = await hosts();
+    const before = lastClone(replica);
+    cluster.on(
+      replica,
+      `mysql -e 'SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF;
+         CREATE TABLE app.strayed (id INT PRIMARY KEY); INSERT INTO app.strayed VALUES (4711);
+         SET GLOBAL super_read_only = ON'`,
+    );
+    await eventually("it has cloned", () => lastClone(replica) !== before || undefined, 60);
+    expect(await cluster.inSync()).toBe(primary);
+    expect(cluster.on(replica, "grep --recursive 4711 /srv/data/set-aside")).toContain("@1=4711");
+    cluster.on(replica, "rm --recursive /srv/data/set-aside");
+    expect(cluster.query(replica, "SHOW TABLES FROM app LIKE 'strayed'")).toEqual([""]);
+  });
+
+  test("an XA transaction that is prepared is committed after a switchover, on the new primary", async () => {
+    const { primary, replica } = await hosts();
+    const message = `xa-${Date.now()}`;
+    cluster.query(
+      primary,
+      `XA START '${message}'; INSERT INTO app.guestbook_entries
+         (request_key, name, message, written_at, web_server, database_host)
+         VALUES ('${message}', 'xa', '${message}', UTC_TIMESTAMP(3), 'none', '${primary}');
+       XA END '${message}'; XA PREPARE '${message}'`,
+    );
+    cluster.operate("switchover");
+    expect(await cluster.inSync()).toBe(replica);
+    cluster.query(replica, `XA COMMIT '${message}'`);
+    for (const host of cluster.databases) {
+      await eventually(`${host} has it`, () => count(host, message) === "1" || undefined, 10);
+    }
+    cluster.operate("switchover");
+    expect(await cluster.inSync()).toBe(primary);
+  });
+
+  describe.each<Durability>(["available", "lossless"])("with durability %s", (wanted) => {
+    beforeAll(async () => {
+      cluster.deploy({ database: { durability: wanted } });
+      await cluster.inSync();
+    }, 300_000);
+
+    test("a stop of the primary acknowledges no write that waits for a replica", async () => {
+      const { primary, replica } = await hosts();
+      const message = `waiting-${wanted}-${Date.now()}`;
+      cluster.incus(["pause", replica]);
+      try {
+        const waiting = insert(primary, message);
+        await eventually(
+          "the write waits",
+          () => status(primary, "Rpl_semi_sync_source_wait_sessions") === "1" || undefined,
+          10,
+        );
+        cluster.on(primary, "systemctl stop mysql.service");
+        const { acknowledged, seconds } = await waiting;
+        // After a second the other durability goes on alone, as it says; never because it is stopped.
+        expect({ acknowledged, late: seconds > 1 }).toEqual(
+          wanted === "lossless"
+            ? { acknowledged: false, late: true }
+            : { acknowledged: true, late: true },
+        );
+        expect(cluster.on(primary, "journalctl --boot --unit mysql.service")).not.toContain(
+          "Forced shutdown",
+        );
+      } finally {
+        cluster.incus(["resume", replica]);
+        cluster.on(primary, "systemctl start mysql.service");
+      }
+      expect(await cluster.inSync()).toBe(primary);
+      expect(cluster.on(primary, "systemctl list-units --failed --plain --no-legend")).toBe("");
+    });
+
+    test("a replica killed between receiving and applying still has the write, and a promotion asks first", async () => {
+      const { primary, replica } = await hosts();
+      const message = `received-${wanted}-${Date.now()}`;
+      // The applier waits for this lock.
+      const lock = client(
+        replica,
+        "FLUSH TABLES app.guestbook_entries WITH READ LOCK; SELECT SLEEP(60)",
+      );
+      await eventually(
+        "the lock",
+        () =>
+          cluster
+            .query(replica, "SELECT state FROM performance_schema.processlist")
+            .includes("User sleep") || undefined,
+        10,
+      );
+      expect((await insert(primary, message)).acknowledged).toBe(true);
+      cluster.incus(["stop", "--force", primary]);
+      cluster.on(replica, "systemctl kill --signal=SIGKILL mysql.service");
+      await lock;
+      await eventually(
+        "the server is back, and applies what it had received",
+        () => count(replica, message) === "1" || undefined,
+        30,
+      );
+      const refused = cluster.attemptToOperate("promote");
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/server was started anew.*\n.*--accept-loss/),
+      ]);
+      cluster.operate("promote", "--accept-loss");
+      expect(count(replica, message)).toBe("1");
+      cluster.incus(["start", primary]);
+      expect(await cluster.inSync(120)).toBe(replica);
+      expect(count(primary, message)).toBe("1");
+      await write(cluster, `after-received-${wanted}-${Date.now()}`);
+    });
+  });
+
+  test("and back", async () => {
+    cluster.deploy();
+    await cluster.inSync();
+  }, 300_000);
+}
