@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Database, failureKind, IMPATIENT, type Session } from "./database";
+import { Database, type FailureKind, failureKind, IMPATIENT, type Session } from "./database";
 import {
   type DatabasesAnswering,
   type Draft,
@@ -30,12 +30,20 @@ const WAITING_AT_MOST = 5;
 const REPLICA_LEFT_ALONE = 1_000;
 /**
  * For how long, in milliseconds, a write waits for a server that takes it: longer than the part of the
- * primary takes to go from one server to another. One attempt more may follow, so that a request ends
- * within ten seconds.
+ * primary takes to go from one server to another, also on a busy machine. The load balancer waits ten
+ * seconds for an answer.
  */
-const WRITES_WAIT = 5_000;
+const WRITES_WAIT = 8_000;
 /** Pause, in milliseconds, before it is asked again whether a server takes writes. */
 const WRITE_PAUSE = 100;
+/** The same for a read that no server answered: there is one for all but moments. */
+const READS_WAIT = 3_000;
+const READ_PAUSE = 100;
+/**
+ * Failures of a write that may pass while it waits. A primary that refuses may be closing, or opening: it
+ * has no room, or no replica, only when it goes on refusing.
+ */
+const PASSING: ReadonlySet<FailureKind> = new Set(["busy", "connection", "read-only", "refusing"]);
 /** Pauses between attempts to create the table, in milliseconds: it doubles up to the longest. */
 const PREPARE_PAUSE = { first: 500, longest: 10_000 };
 
@@ -85,6 +93,8 @@ export class GuestbookInMysql implements Guestbook {
   private replicaLeftAloneUntil = 0;
   /** Since when no write has worked; undefined while the last one did. */
   private noWritesSince: number | undefined;
+  /** The same of reads. */
+  private noReadsSince: number | undefined;
   /** Under way while somebody asks for all whose writes wait. */
   private askingForWrites: Promise<boolean> | undefined;
   private prepareTimer: NodeJS.Timeout | undefined;
@@ -119,19 +129,25 @@ export class GuestbookInMysql implements Guestbook {
       upToDate: true,
     });
 
-    if (after === undefined) {
-      return this.isReplicaLeftAlone
-        ? await this.firstThatWorks("read", fromPrimary, fromReplica)
-        : // Again, since its connections may have been cut because another server takes its place.
-          await this.firstThatWorks("read", fromReplica, fromPrimary, fromReplica);
-    }
-    const ways = [fromPrimary, fromReplica, fromReplica];
-    if (after !== READ_FROM_PRIMARY && this.waiting < WAITING_AT_MOST && !this.isReplicaLeftAlone) {
-      ways.unshift(() => fromCaughtUpReplica(after));
-    }
-    // Last comes a replica as it is: with the primary away, a page that may lack the reader's own
-    // last entry beats no page.
-    return await this.firstThatWorks("read", ...ways);
+    return await this.whenReadsAreAnswered(async () => {
+      if (after === undefined) {
+        return this.isReplicaLeftAlone
+          ? await this.firstThatWorks("read", fromPrimary, fromReplica)
+          : // Again, since its connections may have been cut because another server takes its place.
+            await this.firstThatWorks("read", fromReplica, fromPrimary, fromReplica);
+      }
+      const ways = [fromPrimary, fromReplica, fromReplica];
+      if (
+        after !== READ_FROM_PRIMARY &&
+        this.waiting < WAITING_AT_MOST &&
+        !this.isReplicaLeftAlone
+      ) {
+        ways.unshift(() => fromCaughtUpReplica(after));
+      }
+      // Last comes a replica as it is: with the primary away, a page that may lack the reader's own
+      // last entry beats no page.
+      return await this.firstThatWorks("read", ...ways);
+    });
   }
 
   async add(draft: Draft): Promise<Stored> {
@@ -199,6 +215,27 @@ export class GuestbookInMysql implements Guestbook {
   }
 
   /**
+   * Reads again what no server answered, while the outage is young: every connection may just have been
+   * cut, because servers change their parts.
+   */
+  private async whenReadsAreAnswered<Result>(read: () => Promise<Result>): Promise<Result> {
+    const started = Date.now();
+    for (;;) {
+      try {
+        const result = await read();
+        this.noReadsSince = undefined;
+        return result;
+      } catch (error) {
+        if (!(error instanceof UnavailableError)) throw error;
+        this.noReadsSince ??= started;
+        const until = Math.min(started, this.noReadsSince) + READS_WAIT;
+        if (this.closed || Date.now() + READ_PAUSE > until) throw error;
+        await pause(READ_PAUSE);
+      }
+    }
+  }
+
+  /**
    * Tries a write until a server takes it, while the outage is young: the part of the primary may just
    * be going from one server to another. What is tried must be safe to repeat.
    */
@@ -211,7 +248,7 @@ export class GuestbookInMysql implements Guestbook {
         return result;
       } catch (error) {
         const kind = failureKind(error);
-        if (kind !== "read-only" && kind !== "connection" && kind !== "busy") throw error;
+        if (kind === undefined || !PASSING.has(kind)) throw error;
         this.noWritesSince ??= started;
         const until = Math.min(started, this.noWritesSince) + WRITES_WAIT;
         if (!(await this.writesAreBack(until))) throw error;

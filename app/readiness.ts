@@ -3,16 +3,24 @@ export type Readiness = { readonly ready: true } | { readonly ready: false; reas
 
 /** For how long, in milliseconds, an answer is given again without asking anew. */
 const REMEMBERED_MILLISECONDS = 500;
-/** How long, in milliseconds, one check may take. */
-const PATIENCE_MILLISECONDS = 1_000;
+/** How long, in milliseconds, one check may take: the load balancer waits a second for the answer. */
+const PATIENCE_MILLISECONDS = 800;
+/**
+ * For how long, in milliseconds, a process that was ready stays so while its checks fail: as long as a read
+ * waits. All web servers share the database. Were they to leave with its first hiccup, all would, and
+ * requests that could wait would be refused.
+ */
+const LENIENCE_MILLISECONDS = 3_000;
 
 /**
  * Answers health checks. However many come, one check is under way at a time and its outcome is
- * remembered for half a second. A check that takes longer than a second counts as failed.
+ * remembered for half a second. A check that takes longer than 0.8 s counts as failed. Once ready, a process
+ * is unready when its checks have failed for three seconds.
  */
 export class ReadinessProbe {
   private remembered: { readiness: Readiness; at: number } | undefined;
   private underway: Promise<Readiness> | undefined;
+  private readyAt = Number.NEGATIVE_INFINITY;
   private draining = false;
 
   /** @param check resolves when requests can be served, and rejects with the reason if not. */
@@ -51,8 +59,12 @@ export class ReadinessProbe {
     try {
       await Promise.race([this.check(), late]);
       readiness = { ready: true };
+      this.readyAt = Date.now();
     } catch (error) {
-      readiness = { ready: false, reason: (error as Error).message };
+      readiness =
+        Date.now() - this.readyAt < LENIENCE_MILLISECONDS
+          ? { ready: true }
+          : { ready: false, reason: (error as Error).message };
     } finally {
       clearTimeout(timer);
     }
