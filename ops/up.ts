@@ -1,17 +1,19 @@
 import { renderHosts } from "../hosts/render";
 import { memoryOf, packagesOf } from "../stacks/local/hosts";
 import { packRelease } from "../stacks/release";
+import { hostsOf } from "../topology/topology";
 import { type LocalCluster, localCluster, OperatorError } from "./clusters";
 import { installMissing } from "./install";
 import { hasInterface, lookAtMachine } from "./machine";
 import { main } from "./main";
-import { release } from "./operations/release";
+import { linesOfApp, release } from "./operations/release";
+import { gatherStatus, heldByLoadBalancers } from "./operations/status";
 import { localPlatform } from "./platform/local";
 import { type Demand, problemsOf } from "./preflight";
 import { PROJECT, runCdktf, runScript } from "./run";
 import { missingToServe, type Observation, waitUntilServing } from "./serving";
 
-/** Long enough for databases to be initialised and cloned on a slow machine. */
+/** Long enough for databases to be initialised and cloned on a slow machine; the app starts meanwhile. */
 const SERVING_SECONDS = 300;
 
 const say = console.log;
@@ -67,6 +69,25 @@ async function releaseIfChanged({ names, settings, topology }: LocalCluster): Pr
   }
 }
 
+/** What the apps of web servers that do not serve say, where they are what is wrong. */
+async function explainApps({ names, settings, topology }: LocalCluster): Promise<string[]> {
+  const platform = localPlatform(names.project);
+  const status = await gatherStatus(topology, platform, ["load-balancer", "web"]);
+  const down = hostsOf(topology, "web").filter(
+    ({ name }) => heldByLoadBalancers(status, name) === "down",
+  );
+  const { healthPath, healthHost } = settings.app;
+  const explained: string[] = [];
+  for (const { name } of down) {
+    const lines = (await linesOfApp(platform, name)).split("\n").map((line) => `    ${line}`);
+    explained.push(
+      `  ${name}: 200 is wanted at ${healthPath} (Host: ${healthHost}), for good;`,
+      ...lines,
+    );
+  }
+  return explained;
+}
+
 async function up(stack = "local"): Promise<void> {
   const started = Date.now();
   const cluster = localCluster(stack);
@@ -82,12 +103,14 @@ async function up(stack = "local"): Promise<void> {
   await releaseIfChanged(cluster);
 
   say("waiting until the cluster serves");
-  const seen = await waitUntilServing(cluster, SERVING_SECONDS, say);
+  const seconds = SERVING_SECONDS + cluster.settings.app.startTimeout;
+  const seen = await waitUntilServing(cluster, seconds, say);
   const missing = missingToServe(seen);
   if (missing.length > 0) {
     throw new OperatorError(
       [
-        `The cluster was deployed but does not serve: ${missing.join("; ")}.`,
+        `The cluster was deployed but does not serve, ${seconds} s later: ${missing.join("; ")}.`,
+        ...(await explainApps(cluster)),
         `  Look at a host: sudo incus exec --project ${cluster.names.project} database-1 -- journalctl --boot`,
       ].join("\n"),
     );
