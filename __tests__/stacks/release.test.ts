@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { extract } from "tar";
+import { run } from "../../ops/scratch/workspace";
 import { packRelease, problemsOfApp } from "../../stacks/release";
 import { parseClusters } from "../../topology/settings";
 import type { ClusterSettingsInput } from "../../topology/settings-schema";
@@ -163,8 +164,7 @@ describe("links of an app's folder", () => {
 
 test("named pipes, sockets and devices are refused by their names", () => {
   const folder = project({ "web/main.js": "" });
-  const made = spawnSync("mkfifo", [join(folder, "web", "pipe")]);
-  expect(made.status).toBe(0);
+  run(["mkfifo", join(folder, "web", "pipe")]);
   const socket = `require("node:net").createServer().listen(${JSON.stringify(join(folder, "web", "socket"))}, () => process.kill(process.pid, "SIGKILL"))`;
   spawnSync(process.execPath, ["-e", socket]);
   expect(lstatSync(join(folder, "web", "socket")).isSocket()).toBe(true);

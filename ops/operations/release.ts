@@ -60,27 +60,16 @@ export async function linesOfApp(platform: Platform, host: string): Promise<stri
 }
 
 /**
- * Has a web server serve a release, and its own host look at it.
+ * Has a web server fetch a release, which nobody notices.
  *
- * @param takeBack whether the one that serves now is to be forgotten
+ * @returns how long it may take to serve it, or to find out that it does not and to go back, in seconds
  */
-async function activate(
-  platform: Platform,
-  host: string,
-  release: string,
-  { takeBack }: { readonly takeBack: boolean },
-): Promise<void> {
+async function fetched(platform: Platform, host: string, release: string): Promise<number> {
   const limits: { startTimeout: number; startTimeoutBefore: number } = JSON.parse(
     await onHost(platform, host, ["web/install-release.sh", release], FETCHING),
   );
   // Stop, start and look, and the same again for the one before; half a minute for the host itself.
-  const seconds = 2 * STOPPING + 10 * STEADY + limits.startTimeout + limits.startTimeoutBefore + 30;
-  await onHost(
-    platform,
-    host,
-    ["web/activate-release.sh", release, String(STEADY), ...(takeBack ? ["--take-back"] : [])],
-    seconds,
-  );
+  return 2 * STOPPING + 10 * STEADY + limits.startTimeout + limits.startTimeoutBefore + 30;
 }
 
 /** One web server's part of a release. */
@@ -150,6 +139,7 @@ class Rolling {
 
   /** What the load balancer says of a release that the web server itself finds healthy. */
   private async prove(host: string, seconds: number, inService: boolean): Promise<string> {
+    const started = Date.now();
     const run = await this.runOf(host);
     try {
       await awaitChecks(this.topology, this.platform, host, { seconds, inService });
@@ -157,7 +147,7 @@ class Rolling {
     } catch (error) {
       throw new OperatorError(
         [
-          `release ${short(this.release)} is not healthy on ${host}: ${reasonOf(error)}`,
+          `release ${short(this.release)} is not healthy on ${host}, ${Math.round((Date.now() - started) / 1000)} s after it seemed so: ${reasonOf(error)}`,
           await linesOfApp(this.platform, host),
         ].join("\n"),
       );
@@ -174,7 +164,9 @@ class Rolling {
       const facts = await askHost<WebFacts>(this.platform, host);
       // Where it was the host itself that found it unhealthy, it has gone back already.
       if (facts?.release !== before || !facts.healthy) {
-        await activate(this.platform, host, before, { takeBack: true });
+        const seconds = await fetched(this.platform, host, before);
+        const again = ["web/activate-release.sh", before, String(STEADY), "--take-back"] as const;
+        await onHost(this.platform, host, again, seconds);
       }
     } catch (error) {
       this.notBack.push(reasonOf(error));
@@ -203,9 +195,11 @@ class Rolling {
   /** @throws OperatorError once it has what it had before */
   async bring(part: Part): Promise<void> {
     const { host } = part;
+    const seconds = await fetched(this.platform, host, this.release);
     const run = await this.outOfService(part, async () => {
       try {
-        await activate(this.platform, host, this.release, { takeBack: false });
+        const switched = ["web/activate-release.sh", this.release, String(STEADY)] as const;
+        await onHost(this.platform, host, switched, seconds);
         return await this.prove(host, STEADY, false);
       } catch (error) {
         await this.goBack(part);

@@ -94,7 +94,7 @@ ask_health() {
     0:200) return ;;
     28:*) answer="nothing within 1 s" ;;
     *:000) answer="nothing" ;;
-    *:502) answer="502, from Nginx, which the app takes no connection of" ;;
+    *:502) answer="502, which is Nginx's: the app takes no connection" ;;
   esac
   return 1
 }
