@@ -64,21 +64,26 @@ export function missingToServe({ status, databases, webServers }: Observation): 
   return [...missing, ...(webServers === undefined ? [] : missingOfWebServers(webServers))];
 }
 
+/** Whether a web server has been up for longer than the load balancer takes to notice a fault. */
+export const isSteady = ({ held, steadySeconds }: ObservedWebServer): boolean =>
+  held === "up" && steadySeconds >= secondsToNotice();
+
 /**
  * One good answer says little: an app that ends a moment after it, or only now and then answers 200, is up at
  * times. So each has to be up for longer than the load balancer takes to notice a fault.
  */
 function missingOfWebServers(webServers: readonly ObservedWebServer[]): string[] {
-  const missing = webServers.flatMap(({ name, held, check, steadySeconds }) => {
+  const missing = webServers.flatMap((webServer) => {
+    const { name, held, check } = webServer;
     switch (held) {
       case "down":
         return [`the load balancer holds ${name} for down: ${check}`];
       case "unknown":
         return [`${name} does not tell how it is, or the load balancer does not`];
       case "up":
-        return steadySeconds < secondsToNotice()
-          ? [`${name} has not been up for ${secondsToNotice()} s yet`]
-          : [];
+        return isSteady(webServer)
+          ? []
+          : [`${name} has not been up for ${secondsToNotice()} s yet`];
       default:
         // Drained: somebody wanted it so.
         return [];
@@ -105,7 +110,11 @@ function statusOf(url: string): Promise<number | undefined> {
   });
 }
 
-async function observeWebServers({ names, topology }: LocalCluster): Promise<ObservedWebServer[]> {
+/** What the load balancer holds the web servers for, and for how long. */
+export async function observeWebServers({
+  names,
+  topology,
+}: LocalCluster): Promise<ObservedWebServer[]> {
   const status = await gatherStatus(topology, localPlatform(names.project), [
     "load-balancer",
     "web",

@@ -1,17 +1,21 @@
 import { renderHosts } from "../hosts/render";
 import { memoryOf, packagesOf } from "../stacks/local/hosts";
 import { packRelease } from "../stacks/release";
-import { hostsOf } from "../topology/topology";
 import { type LocalCluster, localCluster, OperatorError } from "./clusters";
 import { installMissing } from "./install";
 import { hasInterface, lookAtMachine } from "./machine";
 import { main } from "./main";
 import { linesOfApp, release } from "./operations/release";
-import { gatherStatus, heldByLoadBalancers } from "./operations/status";
 import { localPlatform } from "./platform/local";
 import { type Demand, problemsOf } from "./preflight";
 import { PROJECT, runCdktf, runScript } from "./run";
-import { missingToServe, type Observation, waitUntilServing } from "./serving";
+import {
+  isSteady,
+  missingToServe,
+  type Observation,
+  observeWebServers,
+  waitUntilServing,
+} from "./serving";
 
 /** Long enough for databases to be initialised and cloned on a slow machine; the app starts meanwhile. */
 const SERVING_SECONDS = 300;
@@ -69,21 +73,19 @@ async function releaseIfChanged({ names, settings, topology }: LocalCluster): Pr
   }
 }
 
-/** What the apps of web servers that do not serve say, where they are what is wrong. */
-async function explainApps({ names, settings, topology }: LocalCluster): Promise<string[]> {
-  const platform = localPlatform(names.project);
-  const status = await gatherStatus(topology, platform, ["load-balancer", "web"]);
-  const down = hostsOf(topology, "web").filter(
-    ({ name }) => heldByLoadBalancers(status, name) === "down",
-  );
-  const { healthPath, healthHost } = settings.app;
+/** What the apps of web servers that do not serve say. */
+async function explainApps(cluster: LocalCluster): Promise<string[]> {
+  const platform = localPlatform(cluster.names.project);
+  const { healthPath, healthHost } = cluster.settings.app;
   const explained: string[] = [];
-  for (const { name } of down) {
-    const lines = (await linesOfApp(platform, name)).split("\n").map((line) => `    ${line}`);
-    explained.push(
-      `  ${name}: 200 is wanted at ${healthPath} (Host: ${healthHost}), for good;`,
-      ...lines,
-    );
+  for (const webServer of await observeWebServers(cluster)) {
+    if (!isSteady(webServer) && webServer.held !== "drained") {
+      const lines = (await linesOfApp(platform, webServer.name)).split("\n");
+      explained.push(
+        `  ${webServer.name}: ${healthPath} (Host: ${healthHost}) is to answer 200 and go on to: ${webServer.check}`,
+        ...lines.map((line) => `    ${line}`),
+      );
+    }
   }
   return explained;
 }

@@ -40,19 +40,19 @@ about() {
 }
 
 # start_release SHA256: makes it current and starts it. A configuration that Nginx refuses is not
-# loaded.
+# loaded. What systemd has to say of links it has not read (enable_at_boot) is not for who reads why it failed.
 start_release() {
   local before
   before=$(release_at "$CURRENT")
   if [[ -n $before && $before != "$1" ]]; then point "$PREVIOUS" "$before"; fi
   point "$CURRENT" "$1"
-  nginx -t -q && systemctl reload-or-restart nginx.service || return
+  nginx -t -q && systemctl --no-warn reload-or-restart nginx.service || return
   enable_at_boot app.service
   # In two steps, so that the last words of the one before are not taken for its own.
-  systemctl stop app.service
+  systemctl --no-warn stop app.service
   journalctl --sync || true
   journalctl --quiet --lines 0 --show-cursor | sed --quiet 's/^-- cursor: //p' >"$JOURNAL_MARK"
-  systemctl start app.service
+  systemctl --no-warn start app.service
   mark app "${SURROUNDINGS[@]}"
 }
 
