@@ -6,11 +6,30 @@ import { HEALTH_PATH } from "./release";
 /** The load balancer's own health, on the port of the site: 200 while a web server can serve. */
 export const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";
 
+/** How the load balancer asks a web server for its health, times in milliseconds. */
+const HEALTH_CHECK = {
+  interval: 1000,
+  fastInterval: 250,
+  timeout: 1000,
+  fall: 2,
+  rise: 2,
+} as const;
+
+/**
+ * Seconds within which the load balancer knows that a web server has stopped to answer: the fault comes just
+ * after a check, and each check that fails takes all the time it has.
+ */
+export function secondsToNotice(): number {
+  const { interval, fastInterval, timeout, fall } = HEALTH_CHECK;
+  return Math.ceil((interval + timeout + (fall - 1) * (fastInterval + timeout)) / 1000);
+}
+
 /** Where the load balancer keeps what it knows of the web servers, besides its memory. */
 const SERVER_STATE = "/var/lib/cluster/haproxy-server-state";
 
 function haproxyConfiguration(topology: Topology): string {
   const { loadBalancer, webServers, app } = topology.settings;
+  const { interval, fastInterval, timeout, fall, rise } = HEALTH_CHECK;
   const servers = hostsOf(topology, "web").map((host, index) => {
     const standsBy = webServers.mode === "active-passive" && index > 0;
     return `  server ${host.name} ${host.address}:${PORTS.http}${standsBy ? " backup" : ""}`;
@@ -42,7 +61,7 @@ defaults
   timeout http-request 10s
   timeout http-keep-alive 60s
   timeout queue 10s
-  timeout check 1s
+  timeout check ${timeout}ms
 
 frontend site
   bind :${PORTS.http}
@@ -81,8 +100,8 @@ backend web
   acl repeatable method GET HEAD OPTIONS
   acl repeatable req.hdr(Idempotency-Key) -m found
   http-request disable-l7-retry unless repeatable
-  # A server that comes back takes its share slowly.
-  default-server check inter 1s fastinter 250ms downinter 250ms fall 2 rise 2 slowstart 10s maxconn 2000
+  # No server counts as up before a check was good, and one that comes back takes its share slowly.
+  default-server check init-state down inter ${interval}ms fastinter ${fastInterval}ms downinter ${fastInterval}ms fall ${fall} rise ${rise} slowstart 10s maxconn 2000
 ${servers.join("\n")}
 
 frontend metrics

@@ -20,7 +20,7 @@ export interface ReleaseFile {
  * settings say of the app. A release is therefore started, and taken back, as a whole.
  *
  * Nginx includes what is in `nginx/http` into its http block, and what is in `nginx/server` into the
- * site's server block.
+ * site's server block. What `about.json` says is for the scripts that start a release.
  */
 export function releaseFiles(app: ClusterSettings["app"]): ReleaseFile[] {
   const file = (path: string, content: string, permissions = "0644") => ({
@@ -33,6 +33,14 @@ export function releaseFiles(app: ClusterSettings["app"]): ReleaseFile[] {
     file(
       "app.env",
       envFile({ PORT: String(app.port), NODE_ENV: "production", ...app.environment }),
+    ),
+    file(
+      "about.json",
+      `${JSON.stringify({
+        startTimeout: app.startTimeout,
+        healthPath: app.healthPath,
+        healthHost: app.healthHost,
+      })}\n`,
     ),
     file("nginx/http/app.conf", upstream(app.port)),
     file("nginx/server/app.conf", locations(app)),
@@ -64,6 +72,10 @@ location /static/ {
   return `location = ${HEALTH_PATH} {
   proxy_pass http://app${app.healthPath};
   proxy_read_timeout 2s;
+  # The same request to the app, whoever asks: its host comes with the release, and nothing of who asks.
+  proxy_pass_request_headers off;
+  proxy_set_header Host ${app.healthHost};
+  proxy_set_header Connection "";
   access_log off;
 }
 ${staticFiles}

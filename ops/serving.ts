@@ -1,18 +1,33 @@
 import { get } from "node:http";
-import { LOAD_BALANCER_HEALTH_PATH } from "../hosts/load-balancer";
+import { LOAD_BALANCER_HEALTH_PATH, secondsToNotice } from "../hosts/load-balancer";
 import { PORTS } from "../topology/flows";
 import { hostsOf } from "../topology/topology";
 import type { LocalCluster } from "./clusters";
+import { checkInWords } from "./operations/checks";
+import { factsOf, gatherStatus, heldByLoadBalancers } from "./operations/status";
+import { localPlatform } from "./platform/local";
 import { runScript, wasInterrupted } from "./run";
 
 /** What a database host says it is. */
 export type ObservedRole = "primary" | "replica" | "none";
 
-/** What can be seen of a cluster from outside. */
+/** A web server, as the load balancer holds it. */
+export interface ObservedWebServer {
+  readonly name: string;
+  readonly held: "up" | "down" | "drained" | "unknown";
+  /** What the load balancer's last check of it said. */
+  readonly check: string;
+  /** For how long it has been up without a start of its app, in seconds. */
+  readonly steadySeconds: number;
+}
+
+/** What can be seen of a cluster. */
 export interface Observation {
   /** Status of the load balancer's own health; `undefined` without an answer. */
   readonly status: number | undefined;
   readonly databases: ReadonlyMap<string, ObservedRole>;
+  /** Looked at only where nothing else is missing. */
+  readonly webServers?: readonly ObservedWebServer[];
 }
 
 /** Reads the lines of scripts/local/observe.sh: a name and a role each. */
@@ -28,7 +43,7 @@ export function parseRoles(output: string): Map<string, ObservedRole> {
 }
 
 /** What is missing until the cluster serves, a few words each; nothing when it does. */
-export function missingToServe({ status, databases }: Observation): string[] {
+export function missingToServe({ status, databases, webServers }: Observation): string[] {
   const namesOf = (role: ObservedRole) =>
     [...databases].filter(([, observed]) => observed === role).map(([name]) => name);
   const primaries = namesOf("primary");
@@ -46,7 +61,37 @@ export function missingToServe({ status, databases }: Observation): string[] {
   if (status !== 200) {
     missing.push(status === undefined ? "the site does not answer" : `the site answers ${status}`);
   }
-  return missing;
+  return [...missing, ...(webServers === undefined ? [] : missingOfWebServers(webServers))];
+}
+
+/** Whether a web server has been up for longer than the load balancer takes to notice a fault. */
+export const isSteady = ({ held, steadySeconds }: ObservedWebServer): boolean =>
+  held === "up" && steadySeconds >= secondsToNotice();
+
+/**
+ * One good answer says little: an app that ends a moment after it, or only now and then answers 200, is up at
+ * times. So each has to be up for longer than the load balancer takes to notice a fault.
+ */
+function missingOfWebServers(webServers: readonly ObservedWebServer[]): string[] {
+  const missing = webServers.flatMap((webServer) => {
+    const { name, held, check } = webServer;
+    switch (held) {
+      case "down":
+        return [`the load balancer holds ${name} for down: ${check}`];
+      case "unknown":
+        return [`${name} does not tell how it is, or the load balancer does not`];
+      case "up":
+        return isSteady(webServer)
+          ? []
+          : [`${name} has not been up for ${secondsToNotice()} s yet`];
+      default:
+        // Drained: somebody wanted it so.
+        return [];
+    }
+  });
+  return webServers.some(({ held }) => held === "up") || missing.length > 0
+    ? missing
+    : ["the load balancer sends requests to no web server: all are drained"];
 }
 
 /**
@@ -65,8 +110,35 @@ function statusOf(url: string): Promise<number | undefined> {
   });
 }
 
+/** What the load balancer holds the web servers for, and for how long. */
+export async function observeWebServers({
+  names,
+  topology,
+}: LocalCluster): Promise<ObservedWebServer[]> {
+  const status = await gatherStatus(topology, localPlatform(names.project), [
+    "load-balancer",
+    "web",
+  ]);
+  const seen = factsOf(status, "load-balancer").flatMap(({ facts }) => facts.servers);
+  const apps = new Map(factsOf(status, "web").map(({ host, facts }) => [host, facts]));
+  return hostsOf(topology, "web").map(({ name }) => {
+    const servers = seen.filter((server) => server.name === name);
+    const app = apps.get(name);
+    return {
+      name,
+      held: (app && heldByLoadBalancers(status, name)) ?? "unknown",
+      check: servers.map(checkInWords).join(", "),
+      steadySeconds: Math.min(
+        ...servers.map(({ changedSecondsAgo }) => changedSecondsAgo),
+        app?.runningSeconds ?? 0,
+      ),
+    };
+  });
+}
+
 /** Looks once. */
-async function observe({ names, settings, topology }: LocalCluster): Promise<Observation> {
+async function observe(cluster: LocalCluster): Promise<Observation> {
+  const { names, settings, topology } = cluster;
   const databases = hostsOf(topology, "database").map(({ name, address }) => `${name}=${address}`);
   const [status, roles] = await Promise.all([
     statusOf(`http://127.0.0.1:${settings.localPort}${LOAD_BALANCER_HEALTH_PATH}`),
@@ -81,7 +153,10 @@ async function observe({ names, settings, topology }: LocalCluster): Promise<Obs
       { capture: true },
     ),
   ]);
-  return { status, databases: parseRoles(roles.stdout) };
+  const seen: Observation = { status, databases: parseRoles(roles.stdout) };
+  return missingToServe(seen).length > 0
+    ? seen
+    : { ...seen, webServers: await observeWebServers(cluster) };
 }
 
 /**

@@ -5,13 +5,19 @@ import { type LocalCluster, localCluster, OperatorError } from "./clusters";
 import { installMissing } from "./install";
 import { hasInterface, lookAtMachine } from "./machine";
 import { main } from "./main";
-import { release } from "./operations/release";
+import { linesOfApp, release } from "./operations/release";
 import { localPlatform } from "./platform/local";
 import { type Demand, problemsOf } from "./preflight";
 import { PROJECT, runCdktf, runScript } from "./run";
-import { missingToServe, type Observation, waitUntilServing } from "./serving";
+import {
+  isSteady,
+  missingToServe,
+  type Observation,
+  observeWebServers,
+  waitUntilServing,
+} from "./serving";
 
-/** Long enough for databases to be initialised and cloned on a slow machine. */
+/** Long enough for databases to be initialised and cloned on a slow machine; the app starts meanwhile. */
 const SERVING_SECONDS = 300;
 
 const say = console.log;
@@ -67,6 +73,23 @@ async function releaseIfChanged({ names, settings, topology }: LocalCluster): Pr
   }
 }
 
+/** What the apps of web servers that do not serve say. */
+async function explainApps(cluster: LocalCluster): Promise<string[]> {
+  const platform = localPlatform(cluster.names.project);
+  const { healthPath, healthHost } = cluster.settings.app;
+  const explained: string[] = [];
+  for (const webServer of await observeWebServers(cluster)) {
+    if (!isSteady(webServer) && webServer.held !== "drained") {
+      const lines = (await linesOfApp(platform, webServer.name)).split("\n");
+      explained.push(
+        `  ${webServer.name}: ${healthPath} (Host: ${healthHost}) is to answer 200 and go on to: ${webServer.check}`,
+        ...lines.map((line) => `    ${line}`),
+      );
+    }
+  }
+  return explained;
+}
+
 async function up(stack = "local"): Promise<void> {
   const started = Date.now();
   const cluster = localCluster(stack);
@@ -82,12 +105,14 @@ async function up(stack = "local"): Promise<void> {
   await releaseIfChanged(cluster);
 
   say("waiting until the cluster serves");
-  const seen = await waitUntilServing(cluster, SERVING_SECONDS, say);
+  const seconds = SERVING_SECONDS + cluster.settings.app.startTimeout;
+  const seen = await waitUntilServing(cluster, seconds, say);
   const missing = missingToServe(seen);
   if (missing.length > 0) {
     throw new OperatorError(
       [
-        `The cluster was deployed but does not serve: ${missing.join("; ")}.`,
+        `The cluster was deployed but does not serve, ${seconds} s later: ${missing.join("; ")}.`,
+        ...(await explainApps(cluster)),
         `  Look at a host: sudo incus exec --project ${cluster.names.project} database-1 -- journalctl --boot`,
       ].join("\n"),
     );

@@ -8,7 +8,7 @@ import {
   SettingsError,
 } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
-import { missingPaths } from "./release";
+import { problemsOfApp } from "./release";
 
 /** An archive's name is as long as any other, so this one measures user-data as well as any. */
 const ANY_ARCHIVE = "0".repeat(64);
@@ -17,10 +17,9 @@ const ANY_ARCHIVE = "0".repeat(64);
 function problemsOf(project: string, cluster: ClusterSettings, index: number): Problem[] {
   const hosts = renderHosts(buildTopology(cluster), { platform: "aws", scripts: ANY_ARCHIVE });
   return [
-    ...missingPaths(project, cluster.app).map(({ setting, path }) => ({
+    ...problemsOfApp(project, cluster.app).map(({ setting, ...problem }) => ({
       path: `clusters[${index}].app.${setting}`,
-      got: JSON.stringify(cluster.app[setting]),
-      wanted: `something that is there: the project has no ${path}`,
+      ...problem,
     })),
     ...oversizedUserData(hosts).map(({ host, bytes }) => ({
       path: `clusters[${index}]`,

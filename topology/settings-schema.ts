@@ -1,4 +1,6 @@
+import { posix } from "node:path";
 import * as z from "zod";
+import { COMMAND_WANTED, problemOfCommand } from "./command";
 
 const WHOLE_NUMBER = "a whole number";
 
@@ -22,10 +24,13 @@ const instanceType = text(
   'an EC2 instance type, for example "t3.small"',
 );
 
-const relativeFolder = text(
-  /^(?!\/)(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
-  "a folder inside the project, relative to it",
-);
+const relativeFolder = (inside: string) =>
+  text(
+    /^(?!\/)(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
+    `a folder inside ${inside}, relative to it`,
+  ).refine((folder) => posix.normalize(`${folder}/`) !== "./", {
+    message: `a folder inside ${inside}, not ${inside} itself: give it one of its own`,
+  });
 
 const urlPath = text(/^\/[\w./~-]*$/, 'a path starting with "/", without a query');
 
@@ -103,17 +108,28 @@ const backup = z.strictObject({
 });
 
 const app = z.strictObject({
-  directory: relativeFolder
+  directory: relativeFolder("the project")
     .default("app")
-    .describe("Folder of the app, relative to the project; released as it is, or bundled."),
+    .describe(
+      "Folder of the app, relative to the project; released as it is, or bundled. Links in it stay links and must not lead out of it.",
+    ),
   bundle: text(/^[\w.-]+\.(ts|js|mjs|cjs)$/, 'a source file of the folder, for example "server.ts"')
     .optional()
     .describe(
       "Entry point to bundle with esbuild into server.js. The release is then that file and the static folder. Left out: the folder is released as it is.",
     ),
-  command: text(/^[^'"\\%$\n]+$/, "a command line without quotes, backslashes, % and $")
+  command: z
+    .string(COMMAND_WANTED)
+    .superRefine((command, context) => {
+      const message = problemOfCommand(command);
+      if (message !== undefined) {
+        context.addIssue({ code: "custom", message });
+      }
+    })
     .default("/usr/bin/node server.js")
-    .describe("Start command, run in the release's folder; the program by its absolute path."),
+    .describe(
+      "Start command, run in the app's folder: a program by its absolute path, and its arguments. What needs a shell goes into a script of the folder.",
+    ),
   port: whole(1024, 65535)
     .refine((port) => ![3306, 3307, 8008, 8404].includes(port), {
       message: "a port the host does not use itself (3306, 3307, 8008, 8404)",
@@ -123,12 +139,25 @@ const app = z.strictObject({
   healthPath: urlPath
     .default("/readyz")
     .describe("Path that answers 200 when the app can serve; the load balancer asks it."),
+  healthHost: text(
+    /^(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9]\d{0,4})?$/,
+    'a host name or an IPv4 address, with a port if need be, for example "shop.example.com"',
+  )
+    .default("load-balancer")
+    .describe(
+      "What stands as Host in the requests for healthPath. An app that answers to hosts of its own only is given one of them.",
+    ),
+  startTimeout: whole(1, 900, "seconds")
+    .default(30)
+    .describe(
+      "How long the app may take from its start to its first 200 at healthPath, seconds. A release that takes longer is taken back.",
+    ),
   responseTimeout: whole(1, 300, "seconds")
     .default(10)
     .describe(
       "How long the app may take to answer, seconds. A web server that is silent for as long is given up, and a request that can be repeated is repeated on another.",
     ),
-  staticDirectory: relativeFolder
+  staticDirectory: relativeFolder("the app's folder")
     .optional()
     .describe("Folder inside the app's that Nginx serves itself at /static/. Left out: none."),
   environment: z

@@ -1,3 +1,7 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { secondsToNotice } from "../../hosts/load-balancer";
+import { SCRIPTS } from "../../hosts/scripts";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { fileOf, hostOf } from "./rendered";
 
@@ -30,6 +34,32 @@ test("active-passive keeps the first and has the others stand by", () => {
 
 test("health is asked of the app, on the path that its release leads to it", () => {
   expect(configuration()).toContain("http-check send meth GET uri /.cluster/health ");
+});
+
+test("a web server asks its app for health with the same request and time limit", () => {
+  const [, host] =
+    /http-check send meth GET uri \S+ ver HTTP\/1\.1 hdr Host (\S+) hdr Connection close$/m.exec(
+      configuration(),
+    ) as RegExpExecArray;
+  const script = readFileSync(join(SCRIPTS, "web", "release.sh"), "utf8");
+  const [asked] = /curl [^)]*\)/.exec(script) as RegExpExecArray;
+  expect(asked).toContain("/.cluster/health)");
+  expect(asked).toContain("--http1.1");
+  expect(asked).toContain(`--header 'Host: ${host}' --header 'Connection: close'`);
+  // No header that the load balancer does not send.
+  expect(asked).toContain("--header 'User-Agent:' --header 'Accept:'");
+  expect(configuration()).toContain("\n  timeout check 1000ms\n");
+  expect(asked).toContain("--max-time 1 ");
+});
+
+test("no web server counts as up before a check of it was good", () => {
+  expect(configuration()).toMatch(/^ {2}default-server check init-state down /m);
+});
+
+test("what is noticed takes a check that has just been good, and two that fail", () => {
+  expect(configuration()).toMatch(/ inter 1000ms fastinter 250ms downinter 250ms fall 2 rise 2 /);
+  // 1 s, 1 s of waiting in vain, 0.25 s, 1 s.
+  expect(secondsToNotice()).toBe(4);
 });
 
 test("that path is no visitor's", () => {

@@ -30,6 +30,26 @@ test("Nginx forwards to the port of the release, and asks its health path", () =
   );
 });
 
+test("the app is asked for its health with the host that its settings say, whoever asks", () => {
+  const health = (app: ClusterSettingsInput["app"]) =>
+    /location = \/\.cluster\/health \{[^}]*\}/.exec(
+      filesOf(app)["nginx/server/app.conf"] as string,
+    )?.[0];
+  const asked = health({ directory: "other", healthHost: "shop.example.com:8443" });
+  expect(asked).toContain("proxy_set_header Host shop.example.com:8443;");
+  expect(asked).toContain("proxy_pass_request_headers off;");
+  expect(health({ directory: "other" })).toContain("proxy_set_header Host load-balancer;");
+});
+
+test("a release says how long it may take to start, and how it is asked", () => {
+  const app = { directory: "other", startTimeout: 120, healthPath: "/up" };
+  expect(JSON.parse(filesOf(app)["about.json"] as string)).toEqual({
+    startTimeout: 120,
+    healthPath: "/up",
+    healthHost: "load-balancer",
+  });
+});
+
 test("Nginx serves the app's static folder itself, where there is one", () => {
   const locations = (app: ClusterSettingsInput["app"]) => filesOf(app)["nginx/server/app.conf"];
   expect(locations(undefined)).toContain("alias /srv/app/current/app/public/;");

@@ -6,6 +6,7 @@ import { firewall } from "./local/firewall";
 import { hosts } from "./local/hosts";
 import { lifecycle } from "./local/lifecycle";
 import { operations } from "./local/operations";
+import { releases } from "./local/releases";
 import { replication } from "./local/replication";
 import { serving } from "./local/serving";
 
@@ -64,5 +65,6 @@ describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
 describe("operations", () => operations(cluster));
 describe("durability", () => durability(cluster));
+describe("releases", () => releases(cluster));
 describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

@@ -1,4 +1,9 @@
-import { missingToServe, type ObservedRole, parseRoles } from "../../ops/serving";
+import {
+  missingToServe,
+  type ObservedRole,
+  type ObservedWebServer,
+  parseRoles,
+} from "../../ops/serving";
 
 function databases(...roles: ObservedRole[]): Map<string, ObservedRole> {
   return new Map(roles.map((role, index) => [`database-${index + 1}`, role]));
@@ -34,6 +39,45 @@ describe("missingToServe", () => {
     ],
   ])("names %s", (_, status, roles, missing) => {
     expect(missingToServe({ status, databases: databases(...roles) })).toEqual(missing);
+  });
+});
+
+describe("web servers are missing", () => {
+  const server = (name: string, more: Partial<ObservedWebServer> = {}): ObservedWebServer => ({
+    name,
+    held: "up",
+    check: "the check is answered 200",
+    steadySeconds: 100,
+    ...more,
+  });
+  const missing = (...webServers: ObservedWebServer[]) =>
+    missingToServe({ status: 200, databases: databases("primary"), webServers });
+
+  test("not when the load balancer has had them up for longer than it takes to notice a fault", () => {
+    expect(missing(server("web-1"), server("web-2", { steadySeconds: 4 }))).toEqual([]);
+  });
+
+  test("not when somebody drained one of them, but when all are", () => {
+    expect(missing(server("web-1", { held: "drained" }), server("web-2"))).toEqual([]);
+    expect(missing(server("web-1", { held: "drained" }))).toEqual([
+      "the load balancer sends requests to no web server: all are drained",
+    ]);
+  });
+
+  test.each<[string, Partial<ObservedWebServer>, string]>([
+    [
+      "when it is held for down, with what the check was answered",
+      { held: "down", check: "the check is answered 400" },
+      "the load balancer holds web-2 for down: the check is answered 400",
+    ],
+    ["when it has only just come up", { steadySeconds: 1 }, "web-2 has not been up for 4 s yet"],
+    [
+      "when nobody tells",
+      { held: "unknown" },
+      "web-2 does not tell how it is, or the load balancer does not",
+    ],
+  ])("%s", (_, more, sentence) => {
+    expect(missing(server("web-1"), server("web-2", more))).toEqual([sentence]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { problemsOf, statusTable } from "../../ops/operations/status";
-import { clusterWith, database, loadBalancer, primary, silent, web } from "./statuses";
+import { checked, clusterWith, database, loadBalancer, primary, silent, web } from "./statuses";
 
 test("a cluster that is well has no problem, and its table says so", () => {
   expect(problemsOf(clusterWith())).toEqual([]);
@@ -13,6 +13,33 @@ test("a cluster that is well has no problem, and its table says so", () => {
     ["database-1", "10.90.2.4", "primary"],
     ["database-2", "10.90.2.5", "replica"],
   ]);
+});
+
+describe("a web server serves only when the load balancer sends it requests", () => {
+  const stateOf = (...hosts: Parameters<typeof clusterWith>) =>
+    statusTable(clusterWith(...hosts))
+      .find((line) => line.startsWith("web-1 "))
+      ?.split(/ {2,}/)[2];
+  const seen = (more: Parameters<typeof checked>[1]) =>
+    loadBalancer({ servers: [checked("web-1", more), checked("web-2")] });
+
+  test.each([
+    ["up", {}, "serves"],
+    ["up, and failing", { status: "UP 1/2", check: "L7TOUT", answer: null }, "serves"],
+    ["down", { status: "DOWN", check: "L7STS", answer: 400 }, "held for down"],
+    ["down, and coming back", { status: "DOWN 1/2" }, "held for down"],
+    ["up, but never checked", { check: "INI", answer: null }, "held for down"],
+    ["drained", { status: "DRAIN" }, "drained"],
+    ["in maintenance", { status: "MAINT", check: "-", answer: null }, "drained"],
+  ])("%s", (_, more, state) => {
+    expect(stateOf(seen(more))).toBe(state);
+  });
+
+  test("what it says of itself is not enough, and without a load balancer it is no more than healthy", () => {
+    expect(stateOf(seen({}), web(1, { healthy: false }))).toBe("unhealthy");
+    expect(stateOf({ ...loadBalancer(), facts: undefined })).toBe("healthy");
+    expect(stateOf(loadBalancer({ servers: [checked("web-2")] }))).toBe("healthy");
+  });
 });
 
 describe("what is not as it should be is said", () => {
@@ -39,9 +66,17 @@ describe("what is not as it should be is said", () => {
     ["different releases", web(2, { release: "b" }), {}, "web servers serve different releases"],
     [
       "a web server that gets nothing",
-      loadBalancer({ servers: [{ name: "web-1", status: "DRAIN", underWay: 0 }] }),
+      loadBalancer({ servers: [checked("web-1", { status: "DRAIN" })] }),
       {},
       "load-balancer-1 sends nothing to web-1: drain",
+    ],
+    [
+      "a web server whose checks are answered something else",
+      loadBalancer({
+        servers: [checked("web-1", { status: "DOWN", check: "L7STS", answer: 400 })],
+      }),
+      {},
+      "load-balancer-1 sends nothing to web-1: down, the check is answered 400",
     ],
     [
       "a replica that is not fresh",

@@ -1,3 +1,4 @@
+import type { CheckedServer } from "../../ops/operations/checks";
 import type {
   ClusterStatus,
   DatabaseFacts,
@@ -77,10 +78,25 @@ export function web(number: number, facts: Partial<WebFacts> = {}): HostStatus {
       release: "a".repeat(64),
       releaseBefore: "",
       healthy: true,
+      run: "1",
+      runningSeconds: 100,
       writesTo: ["database-1"],
       readsFrom: ["database-2"],
       ...facts,
     },
+  };
+}
+
+/** A web server as the load balancer sees it; without more, one that is up. */
+export function checked(name: string, more: Partial<CheckedServer> = {}): CheckedServer {
+  return {
+    name,
+    status: "UP",
+    underWay: 0,
+    changedSecondsAgo: 100,
+    check: "L7OK",
+    answer: 200,
+    ...more,
   };
 }
 
@@ -94,10 +110,7 @@ export function loadBalancer(facts: Partial<LoadBalancerFacts> = {}): HostStatus
       ...every,
       role: "load-balancer",
       balance: "roundrobin",
-      servers: [
-        { name: "web-1", status: "UP", underWay: 0 },
-        { name: "web-2", status: "UP", underWay: 0 },
-      ],
+      servers: [checked("web-1"), checked("web-2")],
       ...facts,
     },
   };

@@ -102,6 +102,15 @@ describe("every rule", () => {
     ["a folder outside", { app: { directory: "../app" } }, "clusters[0].app.directory"],
     ["a port the host uses", { app: { port: 3306 } }, "clusters[0].app.port"],
     ["a command with quotes", { app: { command: "/bin/sh -c 'x'" } }, "clusters[0].app.command"],
+    ["the project as the app's folder", { app: { directory: "./" } }, "clusters[0].app.directory"],
+    [
+      "the app's folder as its static one",
+      { app: { staticDirectory: "." } },
+      "clusters[0].app.staticDirectory",
+    ],
+    ["two commands", { app: { command: "/bin/a && /bin/b" } }, "clusters[0].app.command"],
+    ["no time to start", { app: { startTimeout: 0 } }, "clusters[0].app.startTimeout"],
+    ["more than a host", { app: { healthHost: "http://a/" } }, "clusters[0].app.healthHost"],
     ["health path", { app: { healthPath: "healthz" } }, "clusters[0].app.healthPath"],
     [
       "a variable's name",

@@ -1,6 +1,9 @@
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
 
+/** What a shell, and the container engine, end with when there is no such program. */
+const NOT_FOUND = 127;
+
 /**
  * Runs a script of a host's role on it, and returns what it printed.
  *
@@ -17,8 +20,10 @@ export async function onHost(
   const ran = await platform.run(host, [`/opt/cluster/scripts/${script}`, ...args], seconds);
   if (ran.exitCode !== 0) {
     const said = ran.stderr.trim() || "did not answer";
+    const hint =
+      ran.exitCode === NOT_FOUND ? ". Its scripts may be older than these: deploy first" : "";
     throw new OperatorError(
-      `${host}: ${said}${ran.exitCode === undefined ? " (out of reach)" : ""}`,
+      `${host}: ${said}${ran.exitCode === undefined ? " (out of reach)" : hint}`,
     );
   }
   return ran.stdout;

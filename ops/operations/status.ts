@@ -1,5 +1,6 @@
 import type { Topology, TopologyHost } from "../../topology/topology";
 import type { Platform, Power, Ran } from "../platform/platform";
+import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
 
 /** What every host says of itself (scripts/host/status.sh). */
 interface HostFacts {
@@ -15,12 +16,8 @@ export interface LoadBalancerFacts extends HostFacts {
   readonly role: "load-balancer";
   /** How it chooses a web server. */
   readonly balance: string;
-  /** The web servers as it sees them; `status` in HAProxy's words. */
-  readonly servers: ReadonlyArray<{
-    readonly name: string;
-    readonly status: string;
-    readonly underWay: number;
-  }>;
+  /** The web servers as it sees them. */
+  readonly servers: readonly CheckedServer[];
 }
 
 export interface WebFacts extends HostFacts {
@@ -28,8 +25,12 @@ export interface WebFacts extends HostFacts {
   /** SHA-256 of the release that serves; empty when there is none. */
   readonly release: string;
   readonly releaseBefore: string;
-  /** Whether the app answers that it can serve. */
+  /** Whether the app answers that it can serve, asked by its own host. */
   readonly healthy: boolean;
+  /** A name for the app's present run: each start is another one. */
+  readonly run: string;
+  /** For how long that run has gone on. */
+  readonly runningSeconds: number;
   readonly writesTo: readonly string[];
   readonly readsFrom: readonly string[];
 }
@@ -107,6 +108,14 @@ export function parseFacts<Facts>({ exitCode, stdout }: Ran): Facts | undefined 
   }
 }
 
+/** Asks one host what it is; `undefined` when it does not answer. */
+export async function askHost<Facts extends NonNullable<HostStatus["facts"]>>(
+  platform: Platform,
+  host: string,
+): Promise<Facts | undefined> {
+  return parseFacts<Facts>(await platform.run(host, [SCRIPT], ANSWER_SECONDS));
+}
+
 /**
  * Asks every host, or those of some roles, what it is.
  */
@@ -120,8 +129,8 @@ export async function gatherStatus(
     platform.power(hosts.map(({ name }) => name)),
     Promise.all(
       hosts.map(async ({ name, address, role }) => {
-        const ran = await platform.run(name, [SCRIPT], ANSWER_SECONDS);
-        return { host: name, address, role, facts: parseFacts<HostStatus["facts"]>(ran) };
+        const facts = await askHost(platform, name);
+        return { host: name, address, role, facts };
       }),
     ),
   ]);
@@ -146,14 +155,42 @@ export function factsOf<Role extends TopologyHost["role"]>(
   );
 }
 
-function describe({ facts, power }: HostStatus): { state: string; details: string[] } {
+/**
+ * What the load balancers hold a web server for: the worst of it, where there are several. `undefined` when
+ * none answers or knows it.
+ */
+export function heldByLoadBalancers(status: ClusterStatus, webServer: string): Held | undefined {
+  const held = factsOf(status, "load-balancer").flatMap(({ facts }) =>
+    facts.servers.filter(({ name }) => name === webServer).map(heldFor),
+  );
+  return (["down", "drained", "up"] as const).find((one) => held.includes(one));
+}
+
+const WEB_STATES: Readonly<Record<Held, string>> = {
+  up: "serves",
+  down: "held for down",
+  drained: "drained",
+};
+
+/** A web server serves when the load balancer sends it requests, whatever it says of itself. */
+function webState(facts: WebFacts, held: Held | undefined): string {
+  if (!facts.healthy) {
+    return "unhealthy";
+  }
+  return held === undefined ? "healthy" : WEB_STATES[held];
+}
+
+function describe(
+  { host, facts, power }: HostStatus,
+  status: ClusterStatus,
+): { state: string; details: string[] } {
   if (facts === undefined) {
     return { state: power === "running" ? "silent" : power, details: [] };
   }
   switch (facts.role) {
     case "load-balancer":
       return {
-        state: facts.servers.some(({ status }) => status.startsWith("UP")) ? "serves" : "no server",
+        state: facts.servers.some((server) => heldFor(server) === "up") ? "serves" : "no server",
         details: [
           facts.balance,
           facts.servers.map(({ name, status }) => `${name} ${status.toLowerCase()}`).join(", "),
@@ -161,7 +198,7 @@ function describe({ facts, power }: HostStatus): { state: string; details: strin
       };
     case "web":
       return {
-        state: facts.healthy ? "serves" : "unhealthy",
+        state: webState(facts, heldByLoadBalancers(status, host)),
         details: [
           facts.release === "" ? "no release" : `release ${facts.release.slice(0, 12)}`,
           `writes to ${facts.writesTo.join(", ") || "nobody"}`,
@@ -201,9 +238,13 @@ function problemsOfHost({ host, facts, power }: HostStatus): string[] {
     problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
   }
   if (facts.role === "load-balancer") {
-    for (const { name, status } of facts.servers) {
-      if (!status.startsWith("UP") && status !== "no check") {
-        problems.push(`${host} sends nothing to ${name}: ${status.toLowerCase()}`);
+    for (const server of facts.servers) {
+      const held = heldFor(server);
+      if (held !== "up") {
+        const why = held === "down" ? `, ${checkInWords(server)}` : "";
+        problems.push(
+          `${host} sends nothing to ${server.name}: ${server.status.toLowerCase()}${why}`,
+        );
       }
     }
   }
@@ -295,7 +336,7 @@ export function statusTable(status: ClusterStatus): string[] {
   const rows = [
     ["HOST", "ADDRESS", "STATE", "DETAILS"],
     ...status.hosts.map((host) => {
-      const { state, details } = describe(host);
+      const { state, details } = describe(host, status);
       return [host.host, host.address, state, details.join("; ")];
     }),
   ];

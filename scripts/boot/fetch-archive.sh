@@ -23,7 +23,8 @@ main() {
   /opt/cluster/platform.sh archive "$name" "$archive"
   sha256sum --check --status <<<"$sha256  $archive" || fail "what arrived as $name is something else"
   tar --extract --gzip --no-same-owner --file "$archive" --directory "$unpacked"
-  chmod --recursive u=rwX,go=rX "$unpacked"
+  # Links are left as they are, also those that lead nowhere.
+  find "$unpacked" ! -type l -exec chmod u=rwX,go=rX {} +
   mv --no-target-directory "$unpacked" "$directory"
 }
 

@@ -18,7 +18,7 @@ usage="usage: drain.sh WEB_SERVER [--force], or drain.sh --undo WEB_SERVER"
 # status_of NAME: sets `status` and `under_way`.
 status_of() {
   local name
-  while read -r name status under_way; do
+  while IFS=$'\t' read -r name status under_way _; do
     if [[ $name == "$1" ]]; then return; fi
   done < <(servers)
   fail "the load balancer knows no web server $1"
@@ -26,7 +26,7 @@ status_of() {
 
 others_serve() {
   local name status
-  while read -r name status _; do
+  while IFS=$'\t' read -r name status _; do
     if [[ $name != "$1" && $status == UP* ]]; then return; fi
   done < <(servers)
   return 1

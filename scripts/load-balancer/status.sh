@@ -7,6 +7,4 @@ source /opt/cluster/scripts/load-balancer/servers.sh
 
 jq --null-input --compact-output \
   --arg balance "$(awk '$1 == "balance" { print $2; exit }' /etc/haproxy/haproxy.cfg)" \
-  --arg servers "$(servers)" \
-  '{balance: $balance, servers: ($servers | split("\n") | map(select(. != "") | capture(
-    "^(?<name>[^ ]+) (?<status>.+) (?<underWay>[0-9]+)$") | .underWay |= tonumber))}'
+  --argjson servers "$(servers | as_json)" '{balance: $balance, servers: $servers}'

@@ -86,12 +86,14 @@ share() {
   mv "$target.new" "$target"
 }
 
-# forget_old KIND: all but the ten newest archives of a kind.
+# forget_old KIND: all but the ten newest archives of a kind, and the releases that are remembered: however many
+# were tried and taken back since, those that serve or served have to be there.
 forget_old() {
-  local archive
+  local archive kept
+  kept=" $(tr '\n' ' ' <"$SHARED/${DWI_PROJECT:?}/release" 2>/dev/null || true) "
   # shellcheck disable=SC2012 # names of ours: letters and digits
-  ls -t "$SHARED/${DWI_PROJECT:?}/$1" | tail -n +11 | while read -r archive; do
-    rm -f "$SHARED/$DWI_PROJECT/$1/$archive"
+  ls -t "$SHARED/$DWI_PROJECT/$1" | tail -n +11 | while read -r archive; do
+    [[ $1 == releases && $kept == *" ${archive%%.*} "* ]] || rm -f "$SHARED/$DWI_PROJECT/$1/$archive"
   done
 }
 

@@ -1,35 +1,49 @@
 #!/usr/bin/env bash
-# Makes a release the one that serves on this web server. One that does not become healthy is taken
-# back, and the one before serves again.
+# Makes a release the one that serves on this web server. One that does not become healthy, or does not
+# stay so, is taken back, and the one before serves again.
 #
-#   activate-release.sh SHA256
+#   activate-release.sh SHA256 STEADY               it has to stay healthy for STEADY seconds
+#   activate-release.sh SHA256 STEADY --take-back   in the place of one that is to be forgotten
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=release.sh
 source /opt/cluster/scripts/web/release.sh
 
-# How long an app may take to start.
-PATIENCE=30
+# go_back RELEASE EARLIER: makes it the one that serves, as it was before the one that is current now.
+go_back() {
+  start_release "$1"
+  if [[ -n $2 && $2 != "$1" && -d $RELEASES/$2 ]]; then point "$PREVIOUS" "$2"; else rm --force "$PREVIOUS"; fi
+  about "$1"
+  proves_healthy "$start_timeout" 1
+}
 
 main() {
-  local release=$1 before
+  local release=$1 steady=$2 before earlier reason="" answer="" start_timeout health_path health_host
   lock_releases
   install_release "$release"
-  if [[ $(release_at "$CURRENT") == "$release" ]] && becomes_healthy 0; then
-    log "$HOST_NAME serves release ${release:0:12} already"
-    return
-  fi
-  if start_release "$release" && becomes_healthy "$PATIENCE"; then
+  before=$(release_at "$CURRENT")
+  earlier=$(release_at "$PREVIOUS")
+  about "$release"
+  if [[ ${3:-} == --take-back ]]; then
+    go_back "$release" "" || fail "release ${release:0:12}, which served before, is not healthy either: $reason"
     remove_old_releases
-    log "$HOST_NAME serves release ${release:0:12}"
+    log "$HOST_NAME serves release ${release:0:12} again"
     return
   fi
-  log "release ${release:0:12} does not become healthy on $HOST_NAME; the last lines of the app:"
-  journalctl --unit app.service --lines 10 --output cat --no-pager >&2
-  before=$(release_at "$PREVIOUS")
-  if [[ -z $before || $before == "$release" ]]; then fail "there is no release to go back to"; fi
-  start_release "$before"
-  becomes_healthy "$PATIENCE" || fail "nor does release ${before:0:12}, which served before"
+  if { [[ $before == "$release" ]] && ask_health; } || start_release "$release"; then
+    if proves_healthy "$start_timeout" "$steady"; then
+      remove_old_releases
+      log "$HOST_NAME serves release ${release:0:12}"
+      return
+    fi
+  else
+    reason="its configuration of Nginx is refused"
+  fi
+  log "release ${release:0:12} is not healthy on $HOST_NAME: $reason"
+  app_lines >&2
+  if [[ $before == "$release" ]]; then before=$earlier earlier=""; fi
+  [[ -n $before ]] || fail "there is no release to go back to"
+  go_back "$before" "$earlier" || fail "nor is release ${before:0:12}, which served before: $reason"
   fail "$HOST_NAME serves release ${before:0:12} again"
 }
 

@@ -14,12 +14,29 @@ routes() {
       END { printf "%s", active ? active : backup }'
 }
 
+# running_for: seconds since the app was last started, by whomever; 0 while it does not run.
+running_for() {
+  local state entered
+  {
+    read -r entered
+    read -r state
+  } < <(systemctl show --timestamp=unix --property ActiveState,ActiveEnterTimestamp app.service |
+    sort | sed 's/.*=@\?//')
+  if [[ $state == active && $entered =~ ^[0-9]+$ ]] && ((EPOCHSECONDS > entered)); then
+    printf '%d' $((EPOCHSECONDS - entered))
+  else
+    printf 0
+  fi
+}
+
 jq --null-input --compact-output \
+  --arg run "$(run_of_app)" --arg seconds "$(running_for)" \
   --arg release "$(release_at "$CURRENT")" --arg before "$(release_at "$PREVIOUS")" \
   --arg app "$(systemctl is-active app.service || true)" \
-  --argjson healthy "$(becomes_healthy 0 && echo true || echo false)" \
+  --argjson healthy "$(ask_health && echo true || echo false)" \
   --arg writes "$(routes writes)" --arg reads "$(routes reads)" \
   --arg nginx "$(dpkg-query --show --showformat='${Version}' nginx)" --arg node "$(node --version)" \
   'def names: split("\n") | map(select(. != ""));
    {release: $release, releaseBefore: $before, app: $app, healthy: $healthy,
+    run: $run, runningSeconds: ($seconds | tonumber),
     writesTo: ($writes | names), readsFrom: ($reads | names), versions: {nginx: $nginx, node: $node}}'

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { ask, ScratchCluster } from "../../../ops/scratch/cluster";
 import { attempt, eventually, run } from "../../../ops/scratch/workspace";
+import { stoppedOnTheOnlyOne } from "./releases";
 
 const incusNames = (kind: string, column: string): string[] =>
   run(["incus", kind, "list", "--format", "csv", "--columns", column])
@@ -52,6 +53,10 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     expect((await ask(`${other.url}/healthz`)).status).toBe(200);
     other.workspace.terraform(other.stack, ["plan", "-detailed-exitcode", "-no-color"]);
   }, 600_000);
+
+  test("a release that the load balancer refuses is taken back on the only web server, too", async () => {
+    await stoppedOnTheOnlyOne(other);
+  });
 
   test("a cluster grows from no replica to three, and writes wait for a replica's receipt again", async () => {
     const primary = await other.inSync();

@@ -1,0 +1,48 @@
+import { hostsOf, type Topology } from "../../topology/topology";
+import { OperatorError } from "../clusters";
+import type { Platform } from "../platform/platform";
+import { type CheckedServer, checkInWords } from "./checks";
+import { parseFacts } from "./status";
+
+/** How long to wait beyond the time that is to pass, in seconds: a check comes at least every other second. */
+const PATIENCE = 20;
+
+/**
+ * Waits until every load balancer's own checks of a web server have been good for some time, in a row.
+ *
+ * @param inService whether it has to be sent requests, too
+ * @throws OperatorError with what the last check said
+ */
+export async function awaitChecks(
+  topology: Topology,
+  platform: Platform,
+  webServer: string,
+  { seconds, inService }: { readonly seconds: number; readonly inService: boolean },
+): Promise<void> {
+  const { healthPath, healthHost } = topology.settings.app;
+  await Promise.all(
+    hostsOf(topology, "load-balancer").map(async ({ name }) => {
+      const patience = seconds + PATIENCE;
+      const ran = await platform.run(
+        name,
+        [
+          "/opt/cluster/scripts/load-balancer/await-checks.sh",
+          webServer,
+          String(seconds),
+          String(patience),
+          ...(inService ? ["--in-service"] : []),
+        ],
+        patience + 30,
+      );
+      if (ran.exitCode === 0) {
+        return;
+      }
+      const [server] = parseFacts<CheckedServer[]>({ ...ran, exitCode: 0 }) ?? [];
+      throw new OperatorError(
+        server === undefined
+          ? `${name}: ${ran.stderr.trim() || "did not answer"}`
+          : `${name} does not find ${webServer} healthy for ${seconds} s in a row within ${patience} s: ${healthPath} (Host: ${healthHost}), ${checkInWords(server)}; it is ${server.status.toLowerCase()}`,
+      );
+    }),
+  );
+}

@@ -1,0 +1,42 @@
+/** A web server as a load balancer sees it (scripts/load-balancer/servers.sh). */
+export interface CheckedServer {
+  readonly name: string;
+  /** In HAProxy's words, for example `UP`, `DOWN` or `DRAIN`. */
+  readonly status: string;
+  readonly underWay: number;
+  /** Since its status has been what it is, in seconds. */
+  readonly changedSecondsAgo: number;
+  /** What its last check said, in HAProxy's words. */
+  readonly check: string;
+  /** The status that was answered to that check; `null` without an answer. */
+  readonly answer: number | null;
+}
+
+/** https://docs.haproxy.org/3.2/management.html#9.1, check_status. */
+const CHECKS: Readonly<Record<string, string>> = {
+  INI: "it has not been checked yet",
+  UNK: "it has not been checked yet",
+  SOCKERR: "its check could not be made",
+  L4TOUT: "it takes no connection within a second",
+  L4CON: "it refuses connections",
+  L7TOUT: "it gives no answer within a second",
+  L7RSP: "what it answers is no HTTP",
+};
+
+/** What the last check of a web server said. */
+export function checkInWords({ check, answer }: CheckedServer): string {
+  return answer === null
+    ? (CHECKS[check] ?? `the check says ${check}`)
+    : `the check is answered ${answer}`;
+}
+
+/** What a load balancer holds a web server for. */
+export type Held = "up" | "down" | "drained";
+
+/** `up` only where a check has been good: before the first one, nothing is known. */
+export function heldFor({ status, check }: CheckedServer): Held {
+  if (status.startsWith("DRAIN") || status.startsWith("MAINT")) {
+    return "drained";
+  }
+  return status.startsWith("UP") && check !== "INI" && check !== "UNK" ? "up" : "down";
+}

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Prints the last lines that the app itself has printed.
+# shellcheck source=../host/lib.sh
+source /opt/cluster/scripts/host/lib.sh
+# shellcheck source=release.sh
+source /opt/cluster/scripts/web/release.sh
+
+app_lines

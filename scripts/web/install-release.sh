@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Fetches a release, without anything of it being served, and prints as JSON how many seconds it and the
+# one that serves may take to start.
+#
+#   install-release.sh SHA256
+# shellcheck source=../host/lib.sh
+source /opt/cluster/scripts/host/lib.sh
+# shellcheck source=release.sh
+source /opt/cluster/scripts/web/release.sh
+
+start_timeout_of() {
+  local start_timeout
+  about "$1"
+  printf '%s' "$start_timeout"
+}
+
+lock_releases
+install_release "$1"
+jq --null-input --compact-output --argjson wanted "$(start_timeout_of "$1")" \
+  --argjson current "$(start_timeout_of "$(release_at "$CURRENT")")" \
+  '{startTimeout: $wanted, startTimeoutBefore: $current}'
