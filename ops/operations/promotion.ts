@@ -21,8 +21,11 @@ export interface Request {
 
 /** What a host itself says against being promoted (scripts/database/promotion.sh). */
 export interface Objection {
-  /** What overrides it; `time` may pass by itself, or else is overridden as `accept-loss` is. */
-  readonly override: "nothing" | "lost" | "accept-loss" | "time";
+  /**
+   * What overrides it; `time` may pass by itself, or else is overridden as `accept-loss` is; `tables` by the same
+   * in a promotion, and in a switchover by nothing: while the primary is there, what it holds can be saved.
+   */
+  readonly override: "nothing" | "lost" | "accept-loss" | "time" | "tables";
   readonly host: string;
   readonly sentence: string;
 }
@@ -141,8 +144,16 @@ function judge(
     if (host === close) {
       continue;
     }
-    if (override === "nothing") {
+    if (override === "nothing" || (override === "tables" && request.verb === "switchover")) {
       refusals.push({ reason: sentence });
+    } else if (override === "tables" && !request.acceptLoss) {
+      refusals.push({
+        reason: sentence,
+        override: {
+          flag: "--accept-loss",
+          cost: `rows of these tables that ${candidate} does not have are not in the database any more`,
+        },
+      });
     } else if (override !== "lost" && !request.acceptLoss) {
       refusals.push({
         reason: sentence,

@@ -18,6 +18,8 @@
 #   lost          somebody's word that the host is closed
 #   accept-loss   somebody's word that acknowledged writes may go
 #   time          nothing but a moment, or else the same as accept-loss
+#
+# Those about the host's own tables are in engines.sh.
 
 objection() {
   printf '%s\t%s\t%s\n' "$1" "$2" "$3"

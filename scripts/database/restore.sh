@@ -2,7 +2,8 @@
 # Restores the app's database from the cluster's repository.
 #
 #   restore.sh plan [TIME]       what would be restored: prints PLAN, tab-separated fields
-#   restore.sh fetch DUMP LOGS   on the primary: fetches it, and makes sure that nothing is missing
+#   restore.sh fetch DUMP LOGS   on the primary: fetches it, and makes sure that nothing is missing and all of it
+#                                can be loaded; prints what will not be as it was
 #   restore.sh begin             from now on this host serves nobody
 #   restore.sh apply TIME        on the primary: executes what was fetched; prints the transactions it then has
 #   restore.sh end GTIDS         once this host has these, it serves again
@@ -21,6 +22,8 @@ source "$HERE/gather.sh"
 source "$HERE/act.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
+# shellcheck source=engines.sh
+source "$HERE/engines.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
@@ -175,7 +178,7 @@ replay() {
       if [[ $only != - ]]; then options+=(--include-gtids="$only"); fi
       # That it filters by the database is meant, and no warning.
       mysqlbinlog "${options[@]}" "${files[@]}" 2> >(grep --invert-match 'The option --database' >&2) |
-        as_new "$until" | sql infinity
+        as_new "$until" | without_engines | { printf '%s\n' "$LENIENT" && cat; } | sql infinity
     done
   } <"$PARTS"
 }
@@ -191,6 +194,7 @@ fetch() {
     printf '%s\n' "$had"
     choose_logs "$had" "$2"
   } >"$PARTS.new"
+  become_innodb "$WORK/dump.sql"
   mv "$PARTS.new" "$PARTS"
 }
 
@@ -199,10 +203,14 @@ apply() {
   is_the_primary || fail "$HOST_NAME is not the primary"
   act_refuse || fail "the server does not refuse writes"
   # Whoever is still connected as the app is not to see half of it.
-  ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist WHERE user = '$APP_USER';" || true
+  ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist
+    WHERE user IN ('$APP_USER', '$READ_USER');" || true
   printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
   log "loading the backup"
-  sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | sql infinity
+  {
+    printf '%s\n' "$LENIENT"
+    sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql"
+  } | sql infinity
   log "executing what was written after it"
   replay "$1"
   rm --recursive --force "$WORK"
