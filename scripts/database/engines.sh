@@ -46,15 +46,13 @@ table_objections() {
 }
 
 # Backups may hold such tables as well. Where a session does not insist on the engine it names, the server makes
-# InnoDB's of them (https://dev.mysql.com/doc/refman/8.4/en/sql-mode.html#sqlmode_no_engine_substitution): a dump
-# does not insist as it is, and of the binary logs without_engines sees to it.
+# InnoDB's of them (https://dev.mysql.com/doc/refman/8.4/en/sql-mode.html#sqlmode_no_engine_substitution), and so
+# does every replica, which is given the session's sql_mode along with the statement.
 
-# Options of the other engines that InnoDB has not are left aside instead of refused.
-LENIENT="SET SESSION innodb_strict_mode = OFF;"
-
-# without_engines: lets statements of a binary log not insist: their sql_mode is a number, in which
-# NO_ENGINE_SUBSTITUTION is 2^30.
-without_engines() {
+# as_innodb: has statements of a dump, or of a binary log, make InnoDB's of such tables. They are not to insist: the
+# sql_mode of a log is a number, in which NO_ENGINE_SUBSTITUTION is 2^30, and a dump does not insist as it is.
+# Options that InnoDB refuses go; to have it ignore them is not possible, as no replica would.
+as_innodb() {
   awk '/^SET @@session.sql_mode=[0-9]+\/\*!\*\/;/ {
       mode = $0
       gsub(/[^0-9]/, "", mode)
@@ -62,45 +60,76 @@ without_engines() {
       printf "SET @@session.sql_mode=%.0f/*!*/;\n", mode
       next
     }
+    /^(INSERT|#|\/\*)/ { print; next }
+    toupper($0) ~ /ENGINE *=? *`?(MYISAM|MRG_MYISAM|MERGE|MEMORY|HEAP|CSV|ARCHIVE|BLACKHOLE|FEDERATED)/ {
+      gsub(/[Rr][Oo][Ww]_[Ff][Oo][Rr][Mm][Aa][Tt] *=? *[A-Za-z]+/, "")
+      gsub(/[Kk][Ee][Yy]_[Bb][Ll][Oo][Cc][Kk]_[Ss][Ii][Zz][Ee] *=? *[0-9]+/, "")
+      gsub(/([Ii][Nn][Dd][Ee][Xx]|[Dd][Aa][Tt][Aa]) +[Dd][Ii][Rr][Ee][Cc][Tt][Oo][Rr][Yy] *=? *'\''[^'\'']*'\''/, "")
+    }
     { print }'
 }
 
-# tables_of_dump FILE: the definitions of tables that are not InnoDB's, each ending with a NUL: the name in
-# backticks, the engine, the statement, a line each.
+# tables_of_dump: of a dump, on standard input, the definitions of tables that are not InnoDB's, each ending with a
+# NUL: the name, the engine and then the statement.
 tables_of_dump() {
-  awk '/^CREATE TABLE `.*` \($/ { name = substr($0, 14, length($0) - 15); text = ""; engine = "" }
+  awk '/^CREATE TABLE `.*` \($/ { name = substr($0, 15, length($0) - 17); text = ""; engine = "" }
     name == "" { next }
     { text = text $0 "\n" }
     /^\) .*ENGINE=/ { engine = $0; sub(/.*ENGINE=/, "", engine); sub(/[^A-Za-z_].*/, "", engine) }
     /;$/ {
       if (engine != "" && engine != "InnoDB") printf "%s\n%s\n%s%c", name, engine, text, 0
       name = ""
-    }' "$1"
+    }'
 }
 
-# become_innodb FILE: prints the tables of a dump that will become InnoDB's. Each is made for a moment, without
-# rows and in a schema of its own: what cannot be is to be known before anything is replaced. Nothing of it is in
-# the binary log.
+# tables_of_log: the same of a binary log as mysqlbinlog prints it, of which each statement ends with /*!*/;
+tables_of_log() {
+  awk -v database="$DATABASE_NAME" '
+    statement == "" && toupper($0) !~ /^CREATE +TABLE/ { next }
+    { statement = statement $0 "\n" }
+    /\/\*!\*\/;$/ {
+      sub(/\/\*!\*\/;\n$/, ";\n", statement)
+      if (match(toupper(statement), /ENGINE *=? *`?(MYISAM|MRG_MYISAM|MERGE|MEMORY|HEAP|CSV|ARCHIVE|BLACKHOLE|FEDERATED)/)) {
+        engine = substr(statement, RSTART, RLENGTH)
+        sub(/^[A-Za-z]+ *=? *`?/, "", engine)
+        name = statement
+        sub(/^[A-Za-z]+ +[A-Za-z]+ +([Ii][Ff] +[Nn][Oo][Tt] +[Ee][Xx][Ii][Ss][Tt][Ss] +)?/, "", name)
+        rest = name
+        if (index(rest, database ".") == 1) rest = substr(rest, length(database) + 2)
+        else if (index(rest, "`" database "`.") == 1) rest = substr(rest, length(database) + 4)
+        name = rest
+        sub(/[ (\n].*/, "", name)
+        gsub(/`/, "", name)
+        printf "%s\n%s\nCREATE TABLE %s%c", name, engine, rest, 0
+      }
+      statement = ""
+    }'
+}
+
+# become_innodb: of definitions as above, prints which tables will become InnoDB's. Each is made for a moment,
+# without rows and in a schema of its own: what cannot be is to be known before anything is replaced. Nothing of it
+# is in the binary log.
 become_innodb() {
-  local trial=cluster_trial definition name engine error failed=0
+  local trial=cluster_trial definition name engine statement error failed=0
   local -a named=()
   while IFS= read -r -d "" definition; do
     { IFS= read -r name && IFS= read -r engine; } <<<"$definition"
-    named+=("$DATABASE_NAME.${name//\`/} ($engine)")
+    statement=$(as_innodb <<<"${definition#*$'\n'*$'\n'}")
+    named+=("$DATABASE_NAME.$name ($engine)")
     if ! error=$(printf '%s\n' "
-        SET SESSION sql_log_bin = OFF;
+        SET SESSION sql_log_bin = OFF, sql_mode = '', foreign_key_checks = OFF;
         DROP DATABASE IF EXISTS $trial;
         CREATE DATABASE $trial;
         USE $trial;
-        SET SESSION sql_mode = '';
-        $LENIENT
-        ${definition#*$'\n'*$'\n'}
+        $statement
         DROP DATABASE $trial;" | sql 30 2>&1); then
       log "${named[-1]} cannot become InnoDB's: $error"
       failed=1
     fi
-  done < <(tables_of_dump "$1")
+  done
+  if ((${#named[@]} == 0)); then return 0; fi
   printf 'SET SESSION sql_log_bin = OFF; DROP DATABASE IF EXISTS %s;\n' "$trial" | sql 10 2>/dev/null || true
-  if ((${#named[@]} > 0)); then printf 'these become InnoDB: %s\n' "$(name_tables "${named[@]}")"; fi
-  ((failed == 0)) || fail "nothing was changed: make a backup after ALTER TABLE ... ENGINE=InnoDB, or restore another moment"
+  printf 'these become InnoDB: %s\n' "$(name_tables "${named[@]}")"
+  ((failed == 0)) ||
+    fail "nothing was changed: restore another moment, before there was such a table, or after it had become InnoDB's"
 }

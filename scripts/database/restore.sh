@@ -164,8 +164,8 @@ as_new() {
     { print }'
 }
 
-# replay UNTIL: executes what the logs hold beyond the transactions which the dump had.
-replay() {
+# logged UNTIL PARTS: what the logs hold beyond the transactions which the dump had, as statements.
+logged() {
   local until=$1 had first only
   local -a files options
   {
@@ -178,9 +178,9 @@ replay() {
       if [[ $only != - ]]; then options+=(--include-gtids="$only"); fi
       # That it filters by the database is meant, and no warning.
       mysqlbinlog "${options[@]}" "${files[@]}" 2> >(grep --invert-match 'The option --database' >&2) |
-        as_new "$until" | without_engines | { printf '%s\n' "$LENIENT" && cat; } | sql infinity
+        as_new "$until" | as_innodb
     done
-  } <"$PARTS"
+  } <"$2"
 }
 
 fetch() {
@@ -194,7 +194,10 @@ fetch() {
     printf '%s\n' "$had"
     choose_logs "$had" "$2"
   } >"$PARTS.new"
-  become_innodb "$WORK/dump.sql"
+  {
+    tables_of_dump <"$WORK/dump.sql"
+    logged - "$PARTS.new" | tables_of_log
+  } | become_innodb
   mv "$PARTS.new" "$PARTS"
 }
 
@@ -207,12 +210,9 @@ apply() {
     WHERE user IN ('$APP_USER', '$READ_USER');" || true
   printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
   log "loading the backup"
-  {
-    printf '%s\n' "$LENIENT"
-    sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql"
-  } | sql infinity
+  sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | as_innodb | sql infinity
   log "executing what was written after it"
-  replay "$1"
+  logged "$1" "$PARTS" | sql infinity
   rm --recursive --force "$WORK"
   act_reopen
   gather_own
