@@ -28,7 +28,7 @@ const otherTablesIn = (status: ClusterStatus): string[] =>
   otherTablesOf(factsOf(status, "database").map(({ facts }) => facts));
 
 /** The host whose dump disturbs least: a fresh replica that has everything, or else the primary. */
-export function hostToDump(status: ClusterStatus): string {
+function hostToDump(status: ClusterStatus): string {
   const replica = factsOf(status, "database").find(({ facts }) => facts.answers.replica === 200);
   return replica === undefined || otherTablesIn(status).length > 0
     ? primaryOf(status)
