@@ -1,4 +1,5 @@
 import { ScratchCluster } from "../../ops/scratch/cluster";
+import { appDatabase } from "./local/app-database";
 import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
 import { firewall } from "./local/firewall";
@@ -62,5 +63,6 @@ describe("hosts", () => hosts(cluster));
 describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
 describe("operations", () => operations(cluster));
+describe("the database as apps expect it", () => appDatabase(cluster));
 describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

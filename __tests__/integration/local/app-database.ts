@@ -183,7 +183,7 @@ export function appDatabase(cluster: ScratchCluster): void {
         succeed(
           cluster,
           "app",
-          "SELECT DISTINCT engine FROM information_schema.tables WHERE table_schema = 'app'",
+          "SELECT DISTINCT engine FROM information_schema.tables WHERE table_schema = 'app' AND table_type = 'BASE TABLE'",
         ),
       ).toEqual(["InnoDB"]);
     } finally {
