@@ -256,7 +256,9 @@ export function appDatabase(cluster: ScratchCluster): void {
       cluster,
       "app",
       `CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM guestbook_entries;
-       CREATE DATABASE shadow; SET GLOBAL event_scheduler = ON; CREATE USER other; SELECT * FROM cluster.declared;`,
+       CREATE DATABASE shadow; SET GLOBAL event_scheduler = ON; CREATE USER other; SELECT * FROM cluster.declared;
+       CREATE TABLESPACE elsewhere ADD DATAFILE 'elsewhere.ibd'; CREATE TABLE elsewhere (id INT) DATA DIRECTORY = '/tmp';
+       CREATE DEFINER = root@localhost VIEW borrowed AS SELECT 1;`,
     );
     expect(printed.match(/^ERROR \d+/gm)).toEqual([
       "ERROR 1044",
@@ -264,6 +266,9 @@ export function appDatabase(cluster: ScratchCluster): void {
       "ERROR 1227",
       "ERROR 1227",
       "ERROR 1142",
+      "ERROR 1227",
+      "ERROR 1045",
+      "ERROR 1227",
     ]);
     expect(printed).toMatch(/^ERROR 1044 .*Access denied/);
   });
