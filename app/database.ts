@@ -7,7 +7,7 @@ import {
   type ResultSetHeader,
   type RowDataPacket,
 } from "mysql2/promise";
-import type { Address, DatabaseSettings } from "./settings-from-environment";
+import type { Account, Address, DatabaseSettings } from "./settings-from-environment";
 
 /** Connections kept to one address. */
 const CONNECTIONS = 10;
@@ -167,6 +167,7 @@ export class Database {
     private readonly address: Address,
     private readonly settings: DatabaseSettings,
     private readonly patience: Patience = PATIENT,
+    private readonly account: Account = settings,
   ) {}
 
   /**
@@ -227,8 +228,8 @@ export class Database {
     const pool = createPool({
       host: this.address.host,
       port: this.address.port,
-      user: this.settings.user,
-      password: readFileSync(this.settings.passwordFile, "utf8").trim(),
+      user: this.account.user,
+      password: readFileSync(this.account.passwordFile, "utf8").trim(),
       database: this.settings.name,
       ssl: {
         ca: readFileSync(this.settings.authorityFile, "utf8"),

@@ -89,6 +89,8 @@ class NotCaughtUpError extends Error {
 export class GuestbookInMysql implements Guestbook {
   private readonly writing: Database;
   private readonly reading: Database;
+  /** The same server, where it does not know the account that reads. */
+  private readonly readingAsWriter: Database;
   private waiting = 0;
   private replicaLeftAloneUntil = 0;
   /** Since when no write has worked; undefined while the last one did. */
@@ -107,7 +109,8 @@ export class GuestbookInMysql implements Guestbook {
     private readonly log: Log,
   ) {
     this.writing = new Database(settings.writeAddress, settings);
-    this.reading = new Database(settings.readAddress, settings, IMPATIENT);
+    this.reading = new Database(settings.readAddress, settings, IMPATIENT, settings.reader);
+    this.readingAsWriter = new Database(settings.readAddress, settings, IMPATIENT);
     void this.prepare(PREPARE_PAUSE.first);
   }
 
@@ -176,14 +179,13 @@ export class GuestbookInMysql implements Guestbook {
   }
 
   async databases(): Promise<DatabasesAnswering> {
-    const answering = (database: Database) =>
-      database.use(async (session) => {
-        await session.select("SELECT 1");
-        return session.databaseHost;
-      });
+    const answering = async (session: Session) => {
+      await session.select("SELECT 1");
+      return session.databaseHost;
+    };
     const [read, write] = await Promise.allSettled([
-      answering(this.reading),
-      answering(this.writing),
+      this.read(answering),
+      this.writing.use(answering),
     ]);
     return {
       read: read.status === "fulfilled" ? read.value : null,
@@ -194,7 +196,8 @@ export class GuestbookInMysql implements Guestbook {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.prepareTimer);
-    await Promise.all([this.reading.close(), this.writing.close()]);
+    const databases = [this.reading, this.readingAsWriter, this.writing];
+    await Promise.all(databases.map((database) => database.close()));
   }
 
   private get isReplicaLeftAlone(): boolean {
@@ -204,13 +207,23 @@ export class GuestbookInMysql implements Guestbook {
   /** Reads from a replica; one that does not answer in time is not asked again for a moment. */
   private async fromReplica<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
     try {
-      return await this.reading.use(task);
+      return await this.read(task);
     } catch (error) {
       const kind = failureKind(error);
       if (kind === "timeout" || kind === "busy") {
         this.replicaLeftAloneUntil = Date.now() + REPLICA_LEFT_ALONE;
       }
       throw error;
+    }
+  }
+
+  /** Reads at the read address: as the account that can do nothing else, once there is one. */
+  private async read<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.reading.use(task);
+    } catch (error) {
+      if (failureKind(error) !== "access-denied") throw error;
+      return await this.readingAsWriter.use(task);
     }
   }
 

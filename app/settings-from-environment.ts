@@ -7,16 +7,22 @@ export interface Address {
   readonly port: number;
 }
 
+/** An account of the database. */
+export interface Account {
+  readonly user: string;
+  /** A path and not the password: the file is read again when a login needs it. */
+  readonly passwordFile: string;
+}
+
 /** Where the database is and how to log in to it. */
-export interface DatabaseSettings {
+export interface DatabaseSettings extends Account {
   /** Behind it is the primary, whichever server that is at the time. */
   readonly writeAddress: Address;
   /** Behind it is a replica that is up to date, or the primary when there is none. */
   readonly readAddress: Address;
   readonly name: string;
-  readonly user: string;
-  /** A path and not the password: the file is read again when a login needs it. */
-  readonly passwordFile: string;
+  /** The account that can do nothing but read; left out, the other one reads as well. */
+  readonly reader?: Account | undefined;
   /** Path of the PEM file with the authority that signed the servers' certificates. */
   readonly authorityFile: string;
 }
@@ -46,18 +52,20 @@ const HOST_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/;
 /**
  * Reads the settings of the process.
  *
- * | Variable                 | Default          | Meaning                                         |
- * | ------------------------ | ---------------- | ----------------------------------------------- |
- * | `HOST`                   | `127.0.0.1`      | address to listen on                            |
- * | `PORT`                   | `3000`           | TCP port to listen on                           |
- * | `HOST_NAME`              | the machine's    | name of this web server, such as `web-1`        |
- * | `DRAIN_SECONDS`          | `2`              | 0 to 8; how long to serve on after SIGTERM      |
- * | `DATABASE_WRITE_ADDRESS` | `127.0.0.1:3306` | follows the primary                             |
- * | `DATABASE_READ_ADDRESS`  | `127.0.0.1:3307` | follows fresh replicas, or else the primary     |
- * | `DATABASE_NAME`          | required         | schema that holds the guestbook's table         |
- * | `DATABASE_USER`          | required         | needs SELECT, INSERT and CREATE on that schema  |
- * | `DATABASE_PASSWORD_FILE` | required         | file that holds that user's password            |
- * | `DATABASE_CA_FILE`       | required         | PEM file; the servers' certificates must verify |
+ * | Variable                      | Default          | Meaning                                         |
+ * | ----------------------------- | ---------------- | ----------------------------------------------- |
+ * | `HOST`                        | `127.0.0.1`      | address to listen on                            |
+ * | `PORT`                        | `3000`           | TCP port to listen on                           |
+ * | `HOST_NAME`                   | the machine's    | name of this web server, such as `web-1`        |
+ * | `DRAIN_SECONDS`               | `2`              | 0 to 8; how long to serve on after SIGTERM      |
+ * | `DATABASE_WRITE_ADDRESS`      | `127.0.0.1:3306` | follows the primary                             |
+ * | `DATABASE_READ_ADDRESS`       | `127.0.0.1:3307` | follows fresh replicas, or else the primary     |
+ * | `DATABASE_NAME`               | required         | schema that holds the guestbook's table         |
+ * | `DATABASE_USER`               | required         | needs SELECT, INSERT and CREATE on that schema  |
+ * | `DATABASE_PASSWORD_FILE`      | required         | file that holds that user's password            |
+ * | `DATABASE_READ_USER`          | the same         | reads; needs SELECT on that schema              |
+ * | `DATABASE_READ_PASSWORD_FILE` | the same         | file that holds that one's password             |
+ * | `DATABASE_CA_FILE`            | required         | PEM file; the servers' certificates must verify |
  *
  * A variable that is set but empty counts as not set.
  *
@@ -109,6 +117,14 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
     return path;
   };
 
+  // A host may tell of the account before it has the password for it: then there is none yet.
+  const readUser = text("DATABASE_READ_USER");
+  const readPasswordFile = text("DATABASE_READ_PASSWORD_FILE");
+  const reader =
+    readUser !== undefined && readPasswordFile !== undefined && hasContent(readPasswordFile)
+      ? { user: readUser, passwordFile: readPasswordFile }
+      : undefined;
+
   const hostName = text("HOST_NAME") ?? hostname();
   // The name travels in a response header and into the database.
   if (!HOST_NAME.test(hostName)) {
@@ -126,6 +142,7 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
       name: required("DATABASE_NAME", "the schema that holds the guestbook"),
       user: required("DATABASE_USER", "the user to log in as"),
       passwordFile: file("DATABASE_PASSWORD_FILE", "a file that holds the user's password"),
+      reader,
       authorityFile: file(
         "DATABASE_CA_FILE",
         "a PEM file to verify the servers' certificates against",
@@ -135,4 +152,12 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
   };
   if (problems.length > 0) throw new SettingsError(problems);
   return settings;
+}
+
+function hasContent(path: string): boolean {
+  try {
+    return readFileSync(path, "utf8").trim() !== "";
+  } catch {
+    return false;
+  }
 }

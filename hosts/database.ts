@@ -8,6 +8,26 @@ const SCRIPTS = `${SCRIPTS_PATH}/database`;
 /** How long a write waits for a replica's acknowledgement: 49 days is the longest MySQL takes. */
 const ACKNOWLEDGEMENT_TIMEOUT = { available: 1_000, lossless: 4_294_967_295 } as const;
 
+/**
+ * Engines of which no table can be made: a clone copies InnoDB's tables alone
+ * (https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html), what MEMORY holds ends with the
+ * server, and no other engine survives a crash or takes part in a transaction. The system's own tables are there
+ * already, and stay usable. A name that a server does not know is of no effect there.
+ * https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_disabled_storage_engines
+ */
+const DISABLED_ENGINES = [
+  "MyISAM",
+  "MRG_MYISAM",
+  "MEMORY",
+  "CSV",
+  "ARCHIVE",
+  "BLACKHOLE",
+  "FEDERATED",
+  "EXAMPLE",
+  "ndbcluster",
+  "ndbinfo",
+];
+
 /** A replica that was away for longer is cloned anew. */
 const BINARY_LOG_SECONDS = 7 * 24 * 60 * 60;
 
@@ -37,6 +57,14 @@ port = ${PORTS.mysql}
 mysqlx = OFF
 skip_name_resolve = ON
 local_infile = OFF
+
+# No table can be made whose rows a clone or a restart would lose.
+disabled_storage_engines = ${DISABLED_ENGINES.join(",")}
+# Triggers and functions need no privilege over the whole server. What they may do wrong is a matter of
+# statements in the binary log, and here it holds rows.
+log_bin_trust_function_creators = ON
+# An event would be disabled on every replica, and lie still after a switchover.
+event_scheduler = OFF
 
 require_secure_transport = ON
 tls_version = TLSv1.3

@@ -8,8 +8,9 @@ import { CURRENT_RELEASE } from "./release";
 const WRITE_PORT = 3306;
 const READ_PORT = 3307;
 
-/** The account of the app, on every database host. */
+/** The accounts of the app, on every database host (scripts/database/accounts.sh). */
 const DATABASE_USER = "app";
+const DATABASE_READ_USER = "app_read";
 
 /**
  * How often a web server asks each database host for its role, in milliseconds. Each asks four
@@ -165,7 +166,11 @@ StartLimitIntervalSec=0
 EnvironmentFile=/etc/cluster/app.env
 EnvironmentFile=${CURRENT_RELEASE}/app.env
 Environment=DATABASE_PASSWORD_FILE=%d/database-password
+Environment=DATABASE_READ_PASSWORD_FILE=%d/database-read-password
 LoadCredential=database-password:/run/cluster/secrets/mysql-app-password
+LoadCredential=database-read-password:/run/cluster/secrets/mysql-read-password
+# Empty while a host has not fetched it yet: the app then starts all the same, and reads as its other account.
+SetCredential=database-read-password:
 WorkingDirectory=${CURRENT_RELEASE}/app
 ExecStart=${CURRENT_RELEASE}/start
 Restart=always
@@ -219,6 +224,7 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
           DATABASE_READ_ADDRESS: `127.0.0.1:${READ_PORT}`,
           DATABASE_NAME: database.name,
           DATABASE_USER,
+          DATABASE_READ_USER,
           DATABASE_CA_FILE: "/etc/cluster/certificate-authority.pem",
         }),
       ),

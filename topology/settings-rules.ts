@@ -111,6 +111,8 @@ const RULES: readonly Rule[] = [
         "DATABASE_NAME",
         "DATABASE_USER",
         "DATABASE_PASSWORD_FILE",
+        "DATABASE_READ_USER",
+        "DATABASE_READ_PASSWORD_FILE",
         "DATABASE_CA_FILE",
       ];
       return Object.keys(app.environment)

@@ -64,7 +64,7 @@ const webServers = z.strictObject({
 
 const database = z.strictObject({
   name: text(
-    /^(?!(mysql|sys|cluster|performance_schema|information_schema)$)[a-z][a-z0-9_]{0,31}$/,
+    /^(?!(mysql|sys|cluster|cluster_trial|performance_schema|information_schema)$)[a-z][a-z0-9_]{0,31}$/,
     "a lower-case letter, then up to 31 letters, digits or underscores; not a schema of MySQL's own, nor cluster",
   )
     .default("app")

@@ -45,6 +45,7 @@ export interface Topology {
 
 const SECRETS: readonly Secret[] = [
   { name: "mysql-app-password", readers: ["web", "database"] },
+  { name: "mysql-read-password", readers: ["web", "database"] },
   { name: "mysql-replication-password", readers: ["database"] },
   { name: "certificate-authority-seed", readers: ["database"] },
   { name: "backup-password", readers: ["database"], outlivesCluster: true },

@@ -54,6 +54,19 @@ test("a variable that is set but empty counts as not set", () => {
   });
 });
 
+test("an account that reads is one with a password, or else there is none", () => {
+  const reader = (file: string) =>
+    settingsFromEnvironment({
+      ...good,
+      DATABASE_READ_USER: "reader",
+      DATABASE_READ_PASSWORD_FILE: join(folder, file),
+    }).database.reader;
+  expect(reader("password")).toEqual({ user: "reader", passwordFile: join(folder, "password") });
+  expect(reader("empty")).toBeUndefined();
+  expect(reader("nothing")).toBeUndefined();
+  expect(settingsFromEnvironment(good).database.reader).toBeUndefined();
+});
+
 test("an IPv6 address is written in brackets and used without them", () => {
   const { database } = settingsFromEnvironment({ ...good, DATABASE_READ_ADDRESS: "[::1]:3307" });
   expect(database.readAddress).toEqual({ host: "::1", port: 3307 });

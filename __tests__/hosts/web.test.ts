@@ -82,14 +82,23 @@ describe("the app", () => {
       "DATABASE_READ_ADDRESS='127.0.0.1:3307'",
       "DATABASE_NAME='app'",
       "DATABASE_USER='app'",
+      "DATABASE_READ_USER='app_read'",
       "DATABASE_CA_FILE='/etc/cluster/certificate-authority.pem'",
     ]);
     expect(fileOf(host, unit)).toContain("LoadCredential=database-password:/run/");
+    expect(fileOf(host, unit)).toContain("LoadCredential=database-read-password:/run/");
+    // A host that has not fetched it yet starts the app all the same.
+    expect(fileOf(host, unit)).toContain("\nSetCredential=database-read-password:\n");
   });
 
   test("cannot be given another value for what the host tells it", () => {
     const names = fileOf(hostOf("web-1"), "/etc/cluster/app.env").match(/^\w+(?==)/gm) ?? [];
-    for (const name of [...names, "PORT", "DATABASE_PASSWORD_FILE"]) {
+    for (const name of [
+      ...names,
+      "PORT",
+      "DATABASE_PASSWORD_FILE",
+      "DATABASE_READ_PASSWORD_FILE",
+    ]) {
       expect(() =>
         hostOf("web-1", { app: { directory: "x", environment: { [name]: "1" } } }),
       ).toThrow(`app.environment.${name}`);

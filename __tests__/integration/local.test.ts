@@ -1,4 +1,5 @@
 import { ScratchCluster } from "../../ops/scratch/cluster";
+import { appDatabase } from "./local/app-database";
 import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
 import { durability } from "./local/durability";
@@ -66,5 +67,6 @@ describe("balancing", () => balancing(cluster));
 describe("operations", () => operations(cluster));
 describe("durability", () => durability(cluster));
 describe("releases", () => releases(cluster));
+describe("the database as apps expect it", () => appDatabase(cluster));
 describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

@@ -52,6 +52,15 @@ describe("backup", () => {
     expect(told[0]).toBe("database-1: backup.sh dump");
   });
 
+  test("where a replica may lack rows of a table, the primary dumps, and it is said", async () => {
+    const otherTables = ["app.old (MyISAM)"];
+    const { platform, told } = cluster([primary(1, { otherTables }), database(2, { otherTables })]);
+    const said: string[] = [];
+    await backup(topology, platform, (line) => said.push(line));
+    expect(told[0]).toBe("database-1: backup.sh dump");
+    expect(said.join("\n")).toMatch(/^app\.old \(MyISAM\): .*ENGINE=InnoDB/m);
+  });
+
   test("what the host says went wrong is what the operator reads", async () => {
     const { platform } = cluster(undefined, (words) =>
       words === "backup.sh dump" ? { ...DONE, exitCode: 1, stderr: "no space left\n" } : undefined,
@@ -159,6 +168,17 @@ describe("restore", () => {
     );
     await expect(restore(topology, platform, plan, quiet)).rejects.toThrow("database-1: missing");
     expect(told).toHaveLength(1);
+  });
+
+  test("what will not be as it was is said before anybody stops serving", async () => {
+    const { platform } = cluster(undefined, (words) =>
+      words.startsWith("restore.sh fetch")
+        ? { ...DONE, stdout: "these become InnoDB: app.old (MyISAM)\n" }
+        : undefined,
+    );
+    const said: string[] = [];
+    await restore(topology, platform, plan, (line) => said.push(line));
+    expect(said[0]).toBe("these become InnoDB: app.old (MyISAM)");
   });
 
   test("when it fails nobody serves again", async () => {

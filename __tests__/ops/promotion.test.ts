@@ -56,6 +56,11 @@ describe("a switchover", () => {
     expect(decide(gathered(well, opposes), SWITCHOVER)).toEqual(act({ close: "database-1" }));
   });
 
+  test("is refused while rows may be on the primary alone, and no flag helps", () => {
+    const tables = { "database-2": [objection("tables", "database-2")] };
+    expect(flags(decide(gathered(well, tables), SWITCHOVER))).toEqual(["none"]);
+  });
+
   test("takes the replica that is named, or the one least behind", () => {
     const hosts = [primary(), database(2, { lagSeconds: 3 }), database(3)];
     const objections = {
@@ -280,4 +285,12 @@ test("each refusal says its reason, the flag and what that costs", () => {
   const text = explain(refused).join("\n");
   expect(text).toMatch(/^Refused:\n {2}database-1 runs, but does not answer/);
   expect(text).toMatch(/ {4}--fence database-1: stops that host; /);
+});
+
+test("rows of tables that no clone copies go with a lost primary by --accept-loss only", () => {
+  const hosts = gathered([silent(1, "stopped"), database(2)], {
+    "database-2": [objection("tables", "database-2")],
+  });
+  expect(flags(decide(hosts, PROMOTE))).toEqual(["--accept-loss"]);
+  expect(decide(hosts, { ...PROMOTE, acceptLoss: true }).kind).toBe("act");
 });

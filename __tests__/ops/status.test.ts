@@ -103,6 +103,12 @@ describe("what is not as it should be is said", () => {
       {},
       "database-2 has set aside transactions that never reached the primary: /srv/data/set-aside/x.sql",
     ],
+    [
+      "tables whose rows a clone does not get, once for all hosts that have them",
+      database(2, { otherTables: ["app.b (MyISAM)", "app.a (MEMORY)"] }),
+      {},
+      "rows of app.a (MEMORY), app.b (MyISAM) are on no replica that cloned, and go with a switchover: ALTER TABLE ... ENGINE=InnoDB on the primary",
+    ],
   ])("%s", (_, host, change, sentence) => {
     expect(problemsOf(clusterWith({ ...host, ...change }))).toContain(sentence);
   });

@@ -112,5 +112,8 @@ describe("flows", () => {
 
 test("web servers cannot read what only database hosts need", () => {
   const readable = topologyOf().secrets.filter((secret) => secret.readers.includes("web"));
-  expect(readable.map((secret) => secret.name)).toEqual(["mysql-app-password"]);
+  expect(readable.map((secret) => secret.name)).toEqual([
+    "mysql-app-password",
+    "mysql-read-password",
+  ]);
 });

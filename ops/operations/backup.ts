@@ -2,7 +2,7 @@ import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
 import { onHost } from "./on-host";
-import { type ClusterStatus, factsOf, gatherStatus } from "./status";
+import { type ClusterStatus, factsOf, gatherStatus, nameTables, otherTablesOf } from "./status";
 
 /** What a large database may need, in seconds. */
 const LONG = 12 * 60 * 60;
@@ -23,10 +23,16 @@ function primaryOf(status: ClusterStatus): string {
   return primary.host;
 }
 
-/** The host whose dump disturbs least: a fresh replica, or else the primary. */
+/** Tables whose rows a replica may lack. */
+const otherTablesIn = (status: ClusterStatus): string[] =>
+  otherTablesOf(factsOf(status, "database").map(({ facts }) => facts));
+
+/** The host whose dump disturbs least: a fresh replica that has everything, or else the primary. */
 function hostToDump(status: ClusterStatus): string {
   const replica = factsOf(status, "database").find(({ facts }) => facts.answers.replica === 200);
-  return replica?.host ?? primaryOf(status);
+  return replica === undefined || otherTablesIn(status).length > 0
+    ? primaryOf(status)
+    : replica.host;
 }
 
 /**
@@ -40,6 +46,12 @@ export async function backup(topology: Topology, platform: Platform, say: Say): 
   say(
     `${host} dumps the database of the app, encrypted; ${primary} adds the binary logs. Both go on serving.`,
   );
+  const tables = otherTablesIn(status);
+  if (tables.length > 0) {
+    say(
+      `${nameTables(tables)}: not InnoDB's, so the primary dumps, and of these the dump may hold another moment and half of a change. ALTER TABLE ... ENGINE=InnoDB on the primary mends it; restored, they become InnoDB's.`,
+    );
+  }
   await onHost(platform, host, ["database/backup.sh", "dump"], LONG);
   await onHost(platform, primary, ["database/backup.sh", "logs"], LONG);
   say("done");
@@ -197,7 +209,15 @@ export async function restore(
   { primary, dump, logs, to }: RestorePlan,
   say: Say,
 ): Promise<void> {
-  await onHost(platform, primary, ["database/restore.sh", "fetch", dump, logs], LONG);
+  const changes = await onHost(
+    platform,
+    primary,
+    ["database/restore.sh", "fetch", dump, logs],
+    LONG,
+  );
+  for (const line of changes.split("\n").filter((one) => one !== "")) {
+    say(line);
+  }
   say(`${primary} has fetched what is to be restored, and nothing of it is missing`);
   const hosts = hostsOf(topology, "database").map(({ name }) => name);
   const begun = await Promise.all(

@@ -21,8 +21,12 @@ export interface Request {
 
 /** What a host itself says against being promoted (scripts/database/promotion.sh). */
 export interface Objection {
-  /** What overrides it; `time` passes by itself, and is waited for by the host once others are closed. */
-  readonly override: "nothing" | "lost" | "accept-loss" | "time";
+  /**
+   * What overrides it; `time` passes by itself, and is waited for by the host once others are closed; `tables` is
+   * overridden as `accept-loss` is in a promotion, and in a switchover by nothing: while the primary is there, what
+   * it holds can be saved.
+   */
+  readonly override: "nothing" | "lost" | "accept-loss" | "time" | "tables";
   readonly host: string;
   readonly sentence: string;
 }
@@ -143,8 +147,16 @@ function judge(
     if (host === close || override === "time") {
       continue;
     }
-    if (override === "nothing") {
+    if (override === "nothing" || (override === "tables" && request.verb === "switchover")) {
       refusals.push({ reason: sentence });
+    } else if (override === "tables" && !request.acceptLoss) {
+      refusals.push({
+        reason: sentence,
+        override: {
+          flag: "--accept-loss",
+          cost: `rows of these tables that ${candidate} does not have are not in the database any more`,
+        },
+      });
     } else if (override !== "lost" && !request.acceptLoss) {
       refusals.push({
         reason: sentence,

@@ -71,6 +71,11 @@ export interface DatabaseFacts extends HostFacts, DatabaseState {
   };
   /** Files with transactions that never reached the primary. */
   readonly setAside: readonly string[];
+  /**
+   * Tables that are not InnoDB's, `schema.table (engine)`, a hundred at most: no clone copies their rows. Left out
+   * by hosts that do not look for them.
+   */
+  readonly otherTables?: readonly string[];
   /** When this host last put a dump and binary logs into the repository, seconds since 1970. */
   readonly backups: { readonly dump: number | null; readonly logs: number | null };
 }
@@ -267,6 +272,17 @@ function problemsOfHost({ host, facts, power }: HostStatus): string[] {
   return problems;
 }
 
+/** Tables that are not InnoDB's, on any of the hosts. */
+export function otherTablesOf(databases: readonly DatabaseFacts[]): string[] {
+  return [...new Set(databases.flatMap(({ otherTables = [] }) => otherTables))].sort();
+}
+
+/** The first of the tables, in a sentence. */
+export function nameTables(tables: readonly string[]): string {
+  const more = tables.length > 5 ? ` and ${tables.length - 5} more` : "";
+  return `${tables.slice(0, 5).join(", ")}${more}`;
+}
+
 /** Two nights, in seconds. */
 const BACKUP_OVERDUE = 50 * 60 * 60;
 
@@ -314,6 +330,12 @@ export function problemsOf(status: ClusterStatus): string[] {
     if (hasReplicas && facts.semiSync !== "on") {
       problems.push(`writes to ${host} are acknowledged without a second copy`);
     }
+  }
+  const tables = otherTablesOf(databases.map(({ facts }) => facts));
+  if (tables.length > 0) {
+    problems.push(
+      `rows of ${nameTables(tables)} are on no replica that cloned, and go with a switchover: ALTER TABLE ... ENGINE=InnoDB on the primary`,
+    );
   }
   const { dump } = lastBackups(databases.map(({ facts }) => facts));
   const upFor = Math.max(0, ...databases.map(({ facts }) => facts.uptimeSeconds));

@@ -3,14 +3,16 @@
 # Changes what a database host is. Every step may be interrupted and repeated. The functions are
 # called where `set -e` is void, after `if`, so each passes a failure on by itself.
 
+# shellcheck source=accounts.sh
+source "$HERE/accounts.sh"
+
 # act_found: makes the first accounts and tables. Nothing of it is in the binary log: every other
 # host gets it by cloning, and a server interrupted before its first term still has executed
 # no transaction, which is how it is known to be as good as empty.
 # Only super_read_only is lifted: the app's account still cannot write.
 act_found() {
-  local app replication
-  app=$(password mysql-app-password) || return
-  replication=$(replication_password) || return
+  local declared
+  declared=$(declaration) || return
   printf '%s\n' "
     SET SESSION sql_log_bin = OFF;
     SET GLOBAL super_read_only = OFF;
@@ -21,16 +23,8 @@ act_found() {
       server_uuid CHAR(36) NOT NULL,
       since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
     ) COMMENT 'Every promotion; the newest names the primary';
-    CREATE DATABASE IF NOT EXISTS \`$DATABASE_NAME\`;
-    CREATE USER IF NOT EXISTS '$APP_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$app' REQUIRE SSL;
-    ALTER USER '$APP_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$app' REQUIRE SSL;
-    GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES,
-      CREATE VIEW, SHOW VIEW, LOCK TABLES, CREATE TEMPORARY TABLES
-      ON \`${DATABASE_NAME//_/\\_}\`.* TO '$APP_USER'@'$CLUSTER_NETWORK';
-    CREATE USER IF NOT EXISTS '$REPLICATION_USER'@'$CLUSTER_NETWORK'
-      IDENTIFIED BY '$replication' REQUIRE SSL;
-    ALTER USER '$REPLICATION_USER'@'$CLUSTER_NETWORK' IDENTIFIED BY '$replication' REQUIRE SSL;
-    GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';
+    $declared
+    $(record_declared "$(declared_version "$declared")")
   " | sql 30 2>&1 | without_secrets >&2 && act_promote "${PEERS[@]}"
 }
 

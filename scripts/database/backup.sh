@@ -10,6 +10,8 @@
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=gather.sh
 source "$HERE/gather.sh"
+# shellcheck source=engines.sh
+source "$HERE/engines.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
@@ -24,6 +26,9 @@ dump() {
     --add-drop-database --databases "$DATABASE_NAME" >&2
   printf '%s\n' "$EPOCHSECONDS" >"$BACKUP_STAMPS/dump"
   log "dumped $DATABASE_NAME"
+  if look_for_other_tables && ((${#other_tables[@]} > 0)); then
+    log "of $(name_tables "${other_tables[@]}") the dump may hold another moment, and half of a change; restored, they become InnoDB's"
+  fi
   # Logs are of use from the oldest dump on.
   in_repository forget --group-by '' --tag dump --keep-within "${BACKUP_KEEP_DAYS}d" >&2
   in_repository forget --group-by '' --tag logs --keep-within "${BACKUP_KEEP_DAYS}d" --prune >&2
@@ -35,9 +40,14 @@ answers() {
 }
 
 # is_chosen: whether this host is the one that dumps: of the fresh replicas the first, and the primary where
-# there is none.
+# there is none, or where a replica may lack rows.
 is_chosen() {
   local peer
+  look_for_other_tables || return
+  if ((${#other_tables[@]} > 0)); then
+    answers primary "$HOST_ADDRESS"
+    return
+  fi
   if answers replica "$HOST_ADDRESS"; then
     for peer in ${DATABASE_PEERS:-}; do
       if [[ ${peer%%:*} < $HOST_NAME ]] && answers replica "${peer#*:}"; then return 1; fi

@@ -169,7 +169,7 @@ own_facts() {
   own_replication=stopped
   if [[ $io != OFF && $sql_thread == ON ]]; then
     own_replication=running
-  elif ((sql_error > 0)) && [[ $sql_thread == OFF ]] || ((io_error > 0)) && [[ $io == OFF ]]; then
+  elif { ((sql_error > 0)) && [[ $sql_thread == OFF ]]; } || { ((io_error > 0)) && [[ $io == OFF ]]; }; then
     own_replication=failed
   fi
   own_receipt=unapplied

@@ -130,7 +130,7 @@ act() {
     close | retreat) act_close ;;
     wait-for-space) [[ $own_door == ready ]] || act_refuse ;;
     errant | behind) act_stop_replica ;;
-    serve) act_serve ;;
+    serve) act_serve && act_declare ;;
     *) return 0 ;;
   esac
 }

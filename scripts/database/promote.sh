@@ -17,6 +17,8 @@ source /opt/cluster/scripts/database/common.sh
 source "$HERE/gather.sh"
 # shellcheck source=promotion.sh
 source "$HERE/promotion.sh"
+# shellcheck source=engines.sh
+source "$HERE/engines.sh"
 # shellcheck source=act.sh
 source "$HERE/act.sh"
 # shellcheck source=observe.sh
@@ -48,11 +50,15 @@ hurry
 find_objections() {
   local kind host sentence
   patiently gather
+  look_for_other_tables || true
   if [[ $own_receipt == unapplied && $own_replication == stopped ]]; then act_apply || true; fi
   found=()
   while IFS=$'\t' read -r kind host sentence; do
-    [[ $accept_loss == yes && $kind == accept-loss ]] || found+=("$kind"$'\t'"$host"$'\t'"$sentence")
-  done < <(own_objections "$lost")
+    [[ $accept_loss == yes && $kind =~ ^(accept-loss|tables)$ ]] || found+=("$kind"$'\t'"$host"$'\t'"$sentence")
+  done < <(
+    own_objections "$lost"
+    table_objections
+  )
 }
 
 # is_passing: whether everything that speaks against it may pass by itself.

@@ -19,6 +19,8 @@
 #   lost          somebody's word that the host is closed
 #   accept-loss   somebody's word that acknowledged writes may go
 #   time          nothing: it passes by itself
+#
+# Those about the host's own tables are in engines.sh.
 
 objection() {
   printf '%s\t%s\t%s\n' "$1" "$2" "$3"

@@ -2,7 +2,8 @@
 # Restores the app's database from the cluster's repository.
 #
 #   restore.sh plan [TIME]       what would be restored: prints PLAN, tab-separated fields
-#   restore.sh fetch DUMP LOGS   on the primary: fetches it, and makes sure that nothing is missing
+#   restore.sh fetch DUMP LOGS   on the primary: fetches it, and makes sure that nothing is missing and all of it
+#                                can be loaded; prints what will not be as it was
 #   restore.sh begin             from now on this host serves nobody
 #   restore.sh apply TIME        on the primary: executes what was fetched; prints the transactions it then has
 #   restore.sh end GTIDS         once this host has these, it serves again
@@ -21,6 +22,8 @@ source "$HERE/gather.sh"
 source "$HERE/act.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
+# shellcheck source=engines.sh
+source "$HERE/engines.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 # shellcheck source=transactions.sh
@@ -156,8 +159,8 @@ as_new() {
     { print }'
 }
 
-# replay UNTIL: executes what the logs hold beyond the transactions which the dump had.
-replay() {
+# logged UNTIL PARTS: what the logs hold beyond the transactions which the dump had, as statements.
+logged() {
   local until=$1 had first only
   local -a files options
   {
@@ -170,9 +173,9 @@ replay() {
       if [[ $only != - ]]; then options+=(--include-gtids="$only"); fi
       # That it filters by the database is meant, and no warning.
       mysqlbinlog "${options[@]}" "${files[@]}" 2> >(grep --invert-match 'The option --database' >&2) |
-        as_new "$until" | sql infinity
+        as_new "$until" | as_innodb
     done
-  } <"$PARTS"
+  } <"$2"
 }
 
 fetch() {
@@ -186,6 +189,10 @@ fetch() {
     printf '%s\n' "$had"
     choose_logs "$had" "$2"
   } >"$PARTS.new"
+  {
+    tables_of_dump <"$WORK/dump.sql"
+    logged - "$PARTS.new" | tables_of_log
+  } | become_innodb
   mv "$PARTS.new" "$PARTS"
 }
 
@@ -194,12 +201,13 @@ apply() {
   is_the_primary || fail "$HOST_NAME is not the primary"
   act_refuse || fail "the server does not refuse writes"
   # Whoever is still connected as the app is not to see half of it.
-  ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist WHERE user = '$APP_USER';" || true
+  ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist
+    WHERE user IN ('$APP_USER', '$READ_USER');" || true
   printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
   log "loading the backup"
-  sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | sql infinity
+  sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | as_innodb | sql infinity
   log "executing what was written after it"
-  replay "$1"
+  logged "$1" "$PARTS" | sql infinity
   rm --recursive --force "$WORK"
   act_reopen
   gather_own

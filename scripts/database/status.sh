@@ -7,6 +7,8 @@ source /opt/cluster/scripts/database/common.sh
 source "$HERE/gather.sh"
 # shellcheck source=observe.sh
 source "$HERE/observe.sh"
+# shellcheck source=engines.sh
+source "$HERE/engines.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
@@ -14,6 +16,8 @@ patiently gather_own
 describe
 look_for_room
 ask 1 "SELECT @@version;" || true
+version=${ROWS[0]:-unknown}
+look_for_other_tables || true
 free=$(df --output=avail -BM "$DATA_VOLUME")
 set_aside=()
 if [[ -d $SET_ASIDE ]]; then set_aside=("$SET_ASIDE"/*.sql); fi
@@ -23,11 +27,12 @@ if [[ -s $BACKUP_STAMPS/dump ]]; then dumped=$(<"$BACKUP_STAMPS/dump"); fi
 if [[ -s $BACKUP_STAMPS/logs ]]; then archived=$(<"$BACKUP_STAMPS/logs"); fi
 
 jq --null-input --compact-output \
-  --argjson state "$STATE" --arg version "${ROWS[0]:-unknown}" --arg held "$own_held" \
+  --argjson state "$STATE" --arg version "$version" --arg held "$own_held" \
   --arg space "$own_space" --arg free "${free//[^0-9]/}" --arg durability "$DATABASE_DURABILITY" \
   --argjson backups "{\"dump\":$dumped,\"logs\":$archived}" \
   --argjson answers "{\"primary\":${STATUSES[0]},\"replica\":${STATUSES[1]},\"readable\":${STATUSES[2]}}" \
+  --argjson tables "$(printf '%s\0' "${other_tables[@]}" | jq --raw-input --slurp 'split("\u0000") | map(select(. != ""))')" \
   '$state + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
     freeMebibytes: ($free | tonumber), answers: $answers, durability: $durability,
-    setAside: $ARGS.positional, backups: $backups, versions: {mysql: $version}}' \
+    setAside: $ARGS.positional, otherTables: $tables, backups: $backups, versions: {mysql: $version}}' \
   --args "${set_aside[@]}"

@@ -35,6 +35,7 @@ main() {
   local releases
   lock_releases
   secret mysql-app-password >/dev/null
+  secret mysql-read-password >/dev/null
   read -ra releases <<<"$(/opt/cluster/platform.sh release)"
   [[ -n ${releases[0]:-} ]] || fail "the platform names no release"
   install_release "${releases[0]}"

@@ -61,21 +61,26 @@ export function replication(cluster: ScratchCluster): void {
     );
   });
 
-  test("the app's account needs TLS and reaches the app's database alone", async () => {
+  test("the app's accounts need TLS and reach the app's database alone", async () => {
     const { primary } = await hosts();
     expect(
       cluster.query(
         primary,
-        "SELECT user, ssl_type FROM mysql.user WHERE user IN ('app', 'replication') ORDER BY user",
+        "SELECT user, ssl_type FROM mysql.user WHERE user IN ('app', 'app_read', 'replication') ORDER BY user",
       ),
-    ).toEqual(["app\tANY", "replication\tANY"]);
-    const [account = ""] = cluster.query(
-      primary,
-      "SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user WHERE user = 'app'",
-    );
-    const grants = cluster.query(primary, `SHOW GRANTS FOR ${account}`);
-    expect(grants.filter((grant) => !grant.startsWith("GRANT USAGE ON *.*"))).toEqual([
-      expect.stringMatching(/^GRANT .* ON `app`\.\* TO `app`@/),
+    ).toEqual(["app\tANY", "app_read\tANY", "replication\tANY"]);
+    const grants = (user: string) => {
+      const [account = ""] = cluster.query(
+        primary,
+        `SELECT CONCAT(QUOTE(user), '@', QUOTE(host)) FROM mysql.user WHERE user = '${user}'`,
+      );
+      return cluster
+        .query(primary, `SHOW GRANTS FOR ${account}`)
+        .filter((grant) => !grant.startsWith("GRANT USAGE ON *.*"));
+    };
+    expect(grants("app")).toEqual([expect.stringMatching(/^GRANT .* ON `app`\.\* TO `app`@/)]);
+    expect(grants("app_read")).toEqual([
+      expect.stringMatching(/^GRANT SELECT, SHOW VIEW ON `app`\.\* TO `app_read`@/),
     ]);
   });
 

@@ -1,0 +1,135 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # own_* come from gather.sh
+# Tables that are not InnoDB's: made before the server refused them, or brought along by a backup of that time.
+# A clone has them empty, so the rows may be on one host alone, and go with its part as the primary.
+
+# The data dictionary holds the engine: no table is opened for it.
+OTHER_TABLES_QUERY="SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')')
+  FROM information_schema.tables
+  WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB'
+    AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+  ORDER BY table_schema, table_name LIMIT 100;"
+
+# look_for_other_tables: sets other_tables to them, `schema.table (engine)`, 100 at most. Asked once: while they
+# are looked at, none can come. Fails where the server does not answer.
+other_tables=()
+other_tables_known=no
+look_for_other_tables() {
+  if [[ $other_tables_known == yes ]]; then return; fi
+  ask 5 "$OTHER_TABLES_QUERY" || return
+  other_tables=("${ROWS[@]}")
+  other_tables_known=yes
+}
+
+# name_tables TABLE...: the first of them, in a sentence.
+name_tables() {
+  local named
+  printf -v named '%s, ' "${@:1:5}"
+  printf '%s' "${named%, }"
+  if (($# > 5)); then printf ' and %s more' "$(($# - 5))"; fi
+}
+
+# table_objections: what they say against making this host the primary, after look_for_other_tables; in the form
+# of promotion.sh, overridden by
+#   tables   somebody's word that rows may go which only the last primary has
+table_objections() {
+  if [[ $own_state != member ]]; then return; fi
+  if [[ $other_tables_known == no ]]; then
+    objection time "$HOST_NAME" "whether $HOST_NAME has tables that are not InnoDB's could not be looked up"
+  elif ((${#other_tables[@]} > 0)); then
+    local named
+    named=$(name_tables "${other_tables[@]}")
+    # The sentence becomes part of a line of JSON.
+    objection tables "$HOST_NAME" \
+      "rows of ${named//[\"\\]/?} may be on the primary alone, since no clone copies them: ALTER TABLE ... ENGINE=InnoDB on the primary"
+  fi
+}
+
+# Backups may hold such tables as well. Where a session does not insist on the engine it names, the server makes
+# InnoDB's of them (https://dev.mysql.com/doc/refman/8.4/en/sql-mode.html#sqlmode_no_engine_substitution), and so
+# does every replica, which is given the session's sql_mode along with the statement.
+
+# as_innodb: has statements of a dump, or of a binary log, make InnoDB's of such tables. They are not to insist: the
+# sql_mode of a log is a number, in which NO_ENGINE_SUBSTITUTION is 2^30, and a dump does not insist as it is.
+# Options that InnoDB refuses go; to have it ignore them is not possible, as no replica would.
+as_innodb() {
+  awk '/^SET @@session.sql_mode=[0-9]+\/\*!\*\/;/ {
+      mode = $0
+      gsub(/[^0-9]/, "", mode)
+      if (int(mode / 1073741824) % 2 == 1) mode -= 1073741824
+      printf "SET @@session.sql_mode=%.0f/*!*/;\n", mode
+      next
+    }
+    /^(INSERT|#|\/\*)/ { print; next }
+    toupper($0) ~ /ENGINE *=? *`?(MYISAM|MRG_MYISAM|MERGE|MEMORY|HEAP|CSV|ARCHIVE|BLACKHOLE|FEDERATED)/ {
+      gsub(/[Rr][Oo][Ww]_[Ff][Oo][Rr][Mm][Aa][Tt] *=? *[A-Za-z]+/, "")
+      gsub(/[Kk][Ee][Yy]_[Bb][Ll][Oo][Cc][Kk]_[Ss][Ii][Zz][Ee] *=? *[0-9]+/, "")
+      gsub(/([Ii][Nn][Dd][Ee][Xx]|[Dd][Aa][Tt][Aa]) +[Dd][Ii][Rr][Ee][Cc][Tt][Oo][Rr][Yy] *=? *'\''[^'\'']*'\''/, "")
+    }
+    { print }'
+}
+
+# tables_of_dump: of a dump, on standard input, the definitions of tables that are not InnoDB's, each ending with a
+# NUL: the name, the engine and then the statement.
+tables_of_dump() {
+  awk '/^CREATE TABLE `.*` \($/ { name = substr($0, 15, length($0) - 17); text = ""; engine = "" }
+    name == "" { next }
+    { text = text $0 "\n" }
+    /^\) .*ENGINE=/ { engine = $0; sub(/.*ENGINE=/, "", engine); sub(/[^A-Za-z_].*/, "", engine) }
+    /;$/ {
+      if (engine != "" && engine != "InnoDB") printf "%s\n%s\n%s%c", name, engine, text, 0
+      name = ""
+    }'
+}
+
+# tables_of_log: the same of a binary log as mysqlbinlog prints it, of which each statement ends with /*!*/;
+tables_of_log() {
+  awk -v database="$DATABASE_NAME" '
+    statement == "" && toupper($0) !~ /^CREATE +TABLE/ { next }
+    { statement = statement $0 "\n" }
+    /\/\*!\*\/;$/ {
+      sub(/\/\*!\*\/;\n$/, ";\n", statement)
+      if (match(toupper(statement), /ENGINE *=? *`?(MYISAM|MRG_MYISAM|MERGE|MEMORY|HEAP|CSV|ARCHIVE|BLACKHOLE|FEDERATED)/)) {
+        engine = substr(statement, RSTART, RLENGTH)
+        sub(/^[A-Za-z]+ *=? *`?/, "", engine)
+        name = statement
+        sub(/^[A-Za-z]+ +[A-Za-z]+ +([Ii][Ff] +[Nn][Oo][Tt] +[Ee][Xx][Ii][Ss][Tt][Ss] +)?/, "", name)
+        rest = name
+        if (index(rest, database ".") == 1) rest = substr(rest, length(database) + 2)
+        else if (index(rest, "`" database "`.") == 1) rest = substr(rest, length(database) + 4)
+        name = rest
+        sub(/[ (\n].*/, "", name)
+        gsub(/`/, "", name)
+        printf "%s\n%s\nCREATE TABLE %s%c", name, engine, rest, 0
+      }
+      statement = ""
+    }'
+}
+
+# become_innodb: of definitions as above, prints which tables will become InnoDB's. Each is made for a moment,
+# without rows and in a schema of its own: what cannot be is to be known before anything is replaced. Nothing of it
+# is in the binary log.
+become_innodb() {
+  local trial=cluster_trial definition name engine statement error failed=0
+  local -a named=()
+  while IFS= read -r -d "" definition; do
+    { IFS= read -r name && IFS= read -r engine; } <<<"$definition"
+    statement=$(as_innodb <<<"${definition#*$'\n'*$'\n'}")
+    named+=("$DATABASE_NAME.$name ($engine)")
+    if ! error=$(printf '%s\n' "
+        SET SESSION sql_log_bin = OFF, sql_mode = '', foreign_key_checks = OFF;
+        DROP DATABASE IF EXISTS $trial;
+        CREATE DATABASE $trial;
+        USE $trial;
+        $statement
+        DROP DATABASE $trial;" | sql 30 2>&1); then
+      log "${named[-1]} cannot become InnoDB's: $error"
+      failed=1
+    fi
+  done
+  if ((${#named[@]} == 0)); then return 0; fi
+  printf 'SET SESSION sql_log_bin = OFF; DROP DATABASE IF EXISTS %s;\n' "$trial" | sql 10 2>/dev/null || true
+  printf 'these become InnoDB: %s\n' "$(name_tables "${named[@]}")"
+  ((failed == 0)) ||
+    fail "nothing was changed: restore another moment, before there was such a table, or after it had become InnoDB's"
+}
