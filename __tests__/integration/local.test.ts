@@ -6,6 +6,7 @@ import { hosts } from "./local/hosts";
 import { lifecycle } from "./local/lifecycle";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
+import { requests } from "./local/requests";
 import { serving } from "./local/serving";
 
 // One cluster of containers, brought up by `cdktf deploy local`, goes through all of it in order.
@@ -61,6 +62,7 @@ describe("browser", () => browser(cluster));
 describe("hosts", () => hosts(cluster));
 describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
+describe("requests", () => requests(cluster));
 describe("operations", () => operations(cluster));
 describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));
