@@ -27,6 +27,43 @@ export function secondsToNotice(): number {
 /** Where the load balancer keeps what it knows of the web servers, besides its memory. */
 const SERVER_STATE = "/var/lib/cluster/haproxy-server-state";
 
+/**
+ * Seconds for which the load balancer waits longer for an answer than Nginx waits for the app. What the app
+ * does not answer in time is then answered by Nginx, once; only of a web server that says nothing at all the
+ * load balancer gives up waiting.
+ */
+const LONGER_THAN_NGINX = 2;
+
+/**
+ * Headers with which whoever stands before an app tells it who the visitor is, where he comes from and what he
+ * asked for. Nobody stands before this load balancer, so in a visitor's request they are claims of his own.
+ * Regular expressions of names in lower case, as HAProxy keeps them.
+ */
+const CLAIMS = [
+  // The visitor's address, the scheme, the host and the port.
+  "(x-)?forwarded.*",
+  "via",
+  "x-(real|remote|client|cluster-client|originating|proxyuser|proxy)-.*",
+  "(true-|proxy-|wl-proxy-|incap-|fastly-|fly-)?client-ip",
+  "(x-)?remote-(addr|host|ip|port|user|groups?|name|email)",
+  "(do|cf)-connecting-.*",
+  "(x-)?(url-)?scheme",
+  "x-(host|http-host-override|request-uri)",
+  "front-end-https",
+  // What was asked for before somebody changed it.
+  "x-(original|rewrite)-.*",
+  // What delivery networks and other clouds' load balancers add.
+  "(cf|fastly|fly|cloudfront|akamai|x-akamai|x-amzn|x-azure|x-arr|x-appengine|x-envoy|x-vercel|x-nf|x-geo)-.*",
+  // Who the visitor is, as an authenticating proxy or the end of TLS says it.
+  "(x-)?ssl-.*",
+  "x-(auth-request|authenticated|authentik|webauth|goog|ms-client|tls)-.*",
+  // Words to a proxy, which an app or its server could take for a proxy's own.
+  "x-(accel|sendfile)-.*",
+  "proxy",
+  "http2-settings",
+  "x-request-id",
+];
+
 function haproxyConfiguration(topology: Topology): string {
   const { loadBalancer, webServers, app } = topology.settings;
   const { interval, fastInterval, timeout, fall, rise } = HEALTH_CHECK;
@@ -46,8 +83,15 @@ global
   server-state-file ${SERVER_STATE}
   # As many connections as this many files allow, or fewer where the host allows fewer.
   fd-hard-limit 40000
-  # A reload hands the listeners over; the old process may finish its requests this long.
-  hard-stop-after 60s
+  # A reload hands the listeners over. The old process ends when its last connection does, and a tunnel may
+  # be silent for long; so that old processes do not pile up, the fifth reload ends what the first one left.
+  hard-stop-after ${Math.max(60, app.tunnelTimeout)}s
+  mworker-max-reloads 4
+  # Headers of 16 KB, with room for what is added: a buffer holds a request's or an answer's headers at once,
+  # but for tune.maxrewrite, 1 KB. A request that may be repeated has to fit as a whole.
+  tune.bufsize 20480
+  # Their size is what limits them, not their number.
+  tune.http.maxhdr 1000
 
 defaults
   mode http
@@ -56,12 +100,24 @@ defaults
   load-server-state-from-file global
   timeout connect 1s
   timeout client 30s
-  # A web server that is silent for as long is given up, and what can be repeated is repeated elsewhere.
-  timeout server ${app.responseTimeout}s
+  # Nginx answers 504 for an app that is silent. A web server that says nothing is given up a moment later.
+  timeout server ${app.responseTimeout + LONGER_THAN_NGINX}s
+  # From the answer to an Upgrade on, this one counts instead of those of client and server.
+  timeout tunnel ${app.tunnelTimeout}s
+  # Until the headers are there.
   timeout http-request 10s
   timeout http-keep-alive 60s
   timeout queue 10s
   timeout check ${timeout}ms
+  # A peer that went without a word is noticed, and nobody on the way forgets a connection that is silent.
+  option clitcpka
+  clitcpka-idle 60s
+  clitcpka-intvl 10s
+  clitcpka-cnt 6
+  option srvtcpka
+  srvtcpka-idle 60s
+  srvtcpka-intvl 10s
+  srvtcpka-cnt 6
 
 frontend site
   bind :${PORTS.http}
@@ -71,11 +127,14 @@ frontend site
   option idle-close-on-response
   monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
   monitor fail if { nbsrv(web) lt 1 }
-  http-request deny deny_status 404 if { path_beg ${HEALTH_PATH.replace(/[^/]*$/, "")} }
-  # What a visitor claims about itself does not reach the app.
-  http-request del-header X-Forwarded-For
-  http-request del-header X-Forwarded-Proto
-  http-request del-header X-Request-Id
+  # A host has to be named (RFC 9112, section 3.2), but in HTTP/1.0, and the name may be empty. The app gets
+  # the address that was asked then.
+  http-request deny deny_status 400 if HTTP_1.1 !{ req.fhdr_cnt(Host) gt 0 }
+  http-request set-header Host %[dst] unless { req.fhdr(Host),length gt 0 }
+  # What a visitor claims about himself does not reach the app, nor what an app could take for such a claim:
+  # to CGI and WSGI, x_forwarded_for is the same as X-Forwarded-For.
+  option http-restrict-req-hdr-names delete
+  http-request del-header ^(${CLAIMS.join("|")})$ -m reg
   option forwardfor
   http-request set-header X-Forwarded-Proto http
   unique-id-format %[uuid()]
@@ -93,13 +152,22 @@ backend web
   http-check send meth GET uri ${HEALTH_PATH} ver HTTP/1.1 hdr Host load-balancer hdr Connection close
   http-check expect status 200
   option redispatch 1
+  # What did not reach an app, or was not answered, is sent three times more at most. 502 is Nginx's word for
+  # an app that is not there; its 504, for one that takes too long, is passed on.
   retries 3
-  # 502 is Nginx's word for an app that is not there, 504 for one that does not answer.
-  retry-on conn-failure empty-response response-timeout 502 504
+  retry-on conn-failure empty-response response-timeout 502
   # A write may be repeated only when the client has made it safe to repeat.
   acl repeatable method GET HEAD OPTIONS
   acl repeatable req.hdr(Idempotency-Key) -m found
   http-request disable-l7-retry unless repeatable
+  # It can be repeated when all of it is in the buffer before the first of it is sent.
+  http-request wait-for-body time 300s if { req.hdr(Idempotency-Key) -m found }
+  # Nginx waits for the first word of these as long as for every other, so that it is the load balancer that
+  # gives up.
+  acl long-lived req.hdr(Upgrade) -m found
+  acl long-lived req.fhdr(Accept) -m sub -i text/event-stream
+  http-request set-retries 1 if long-lived
+  http-response set-timeout server ${app.tunnelTimeout}s if { res.hdr(Content-Type) -m beg -i text/event-stream }
   # No server counts as up before a check was good, and one that comes back takes its share slowly.
   default-server check init-state down inter ${interval}ms fastinter ${fastInterval}ms downinter ${fastInterval}ms fall ${fall} rise ${rise} slowstart 10s maxconn 2000
 ${servers.join("\n")}

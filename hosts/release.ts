@@ -42,7 +42,7 @@ export function releaseFiles(app: ClusterSettings["app"]): ReleaseFile[] {
         healthHost: app.healthHost,
       })}\n`,
     ),
-    file("nginx/http/app.conf", upstream(app.port)),
+    file("nginx/http/app.conf", upstream(app.port) + LONG_LIVED),
     file("nginx/server/app.conf", locations(app)),
   ];
 }
@@ -52,18 +52,32 @@ function upstream(port: number): string {
   # One server: to set it aside after a failure would answer 502 while it is already back.
   server 127.0.0.1:${port} max_fails=0;
   keepalive 32;
-  keepalive_timeout 60s;
+  # Shorter than apps keep an idle connection, as a rule five seconds, so that no request meets its end.
+  keepalive_timeout 4s;
 }
 `;
 }
 
+/** What the load balancer takes for long-lived too: an Upgrade, and server-sent events. */
+const LONG_LIVED = `
+map "$http_upgrade|$http_accept" $long_lived {
+  default "";
+  "~^[^|]" 1;
+  "~*\\|.*text/event-stream" 1;
+}
+`;
+
 function locations(app: ClusterSettings["app"]): string {
+  const longest = Math.max(app.tunnelTimeout, app.responseTimeout) + 60;
   const staticFiles =
     app.staticDirectory === undefined
       ? ""
       : `
 location /static/ {
   alias ${CURRENT_RELEASE}/app/${app.staticDirectory.replace(/\/+$/, "")}/;
+  charset utf-8;
+  charset_types text/plain text/css text/javascript application/javascript text/xml;
+  gzip on;
   expires 1h;
   add_header X-Content-Type-Options nosniff always;
   add_header X-Served-By $hostname always;
@@ -79,10 +93,31 @@ location /static/ {
   access_log off;
 }
 ${staticFiles}
+# Chunked or not.
+client_max_body_size ${app.maxBodySize}m;
+error_page 413 @too-large;
+recursive_error_pages on;
+location @too-large {
+  default_type text/plain;
+  return 413 "413: the body of this request is larger than ${app.maxBodySize} MiB.\\n";
+}
+
+# A status that stands for a jump to the location (https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page).
+error_page 418 = @long-lived;
 location / {
+  if ($long_lived) {
+    return 418;
+  }
   proxy_pass http://app;
-  # The load balancer gives up first, and asks another web server.
-  proxy_read_timeout ${app.responseTimeout + 5}s;
+  proxy_read_timeout ${app.responseTimeout}s;
+  proxy_send_timeout ${app.responseTimeout}s;
+}
+location @long-lived {
+  proxy_pass http://app;
+  # The load balancer gives up first: before the first word as always, and then after this time.
+  proxy_read_timeout ${longest}s;
+  proxy_send_timeout ${longest}s;
+  send_timeout ${longest}s;
 }
 `;
 }

@@ -2,7 +2,7 @@ import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { envFile } from "./env-file";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
-import { CURRENT_RELEASE } from "./release";
+import { CURRENT_RELEASE, HEALTH_PATH } from "./release";
 
 /** Local ports of a web server behind which HAProxy follows the database's roles. */
 const WRITE_PORT = 3306;
@@ -79,12 +79,15 @@ ${servers("readable", " backup")}
 }
 
 function nginxConfiguration(topology: Topology): string {
+  const { app } = topology.settings;
   const loadBalancers = hostsOf(topology, "load-balancer");
   return `# Nginx in front of the app (https://nginx.org/en/docs/).
 user www-data;
 worker_processes auto;
 worker_rlimit_nofile 16384;
 pid /run/nginx.pid;
+# What is open at a reload goes on for as long as a tunnel may be silent.
+worker_shutdown_timeout ${Math.max(60, app.tunnelTimeout)}s;
 error_log /var/log/nginx/error.log warn;
 
 events {
@@ -94,7 +97,6 @@ events {
 http {
   include /etc/nginx/mime.types;
   default_type application/octet-stream;
-  charset utf-8;
   server_tokens off;
   sendfile on;
   tcp_nopush on;
@@ -107,29 +109,60 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
                   '$request_time $upstream_response_time $http_x_request_id "$http_user_agent"';
   access_log /var/log/nginx/access.log site buffer=16k flush=1s;
 
-  # Longer than the load balancer keeps an idle connection, so that it is the one to close it.
+  # Where paths are normal: Nginx has decoded this one and resolved its dots and slashes. What came through
+  # the load balancer has a request's number, the load balancer's own question for health has none.
+  map "$http_x_request_id $uri" $not_for_visitors {
+    default "";
+    "~^[^ ]+ ${HEALTH_PATH.replace(/\/[^/]*$/, "").replace(".", "\\.")}(/|$)" 1;
+  }
+
+  # Longer than the load balancer, everywhere: it is the one to give up on a visitor.
   keepalive_timeout 75s;
-  client_header_timeout 10s;
-  client_body_timeout 10s;
-  send_timeout 30s;
-  client_max_body_size 1m;
-  large_client_header_buffers 4 8k;
+  client_header_timeout 60s;
+  client_body_timeout 60s;
+  send_timeout 60s;
+  # As large as the load balancer takes them, and no smaller.
+  large_client_header_buffers 4 32k;
   reset_timedout_connection on;
 
-  gzip on;
+  # What an app answers passes as it is. An app that wants it compressed does that itself, and knows of the
+  # entity tag that goes with it.
   gzip_vary on;
   gzip_proxied any;
   gzip_min_length 1024;
   gzip_types text/css text/plain text/javascript application/javascript application/json image/svg+xml;
+  # The port that a visitor asked is another one than this.
+  absolute_redirect off;
+
+  # HTTP/2 from within HTTP/1.1 would pass by everything that is decided here for each request.
+  map $http_upgrade $upgrade_to {
+    default $http_upgrade;
+    "~*(h2c|http/2)" "";
+  }
+  map $upgrade_to $connection_to {
+    default upgrade;
+    "" "";
+  }
 
   proxy_http_version 1.1;
-  proxy_set_header Connection "";
+  proxy_set_header Upgrade $upgrade_to;
+  proxy_set_header Connection $connection_to;
   proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;
   proxy_set_header X-Request-Id $http_x_request_id;
+  # Trailers end here, with the chunks that they follow.
+  proxy_set_header Trailer "";
+  proxy_pass_header Date;
+  proxy_pass_header Server;
+  proxy_redirect off;
+  # Parts of an answer go to the visitor as they come. An app that would rather be done before a slow
+  # visitor is asks for it: X-Accel-Buffering: yes.
+  proxy_buffering off;
+  # The headers of an answer have to fit into the first.
+  proxy_buffer_size 32k;
+  proxy_buffers 8 32k;
   proxy_connect_timeout 2s;
-  proxy_send_timeout 25s;
   # Repeating a request is the load balancer's decision; it has other servers to ask.
   proxy_next_upstream off;
 
@@ -141,6 +174,9 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
     server_name _;
     # Until there is a release, nothing is.
     root /nonexistent;
+    if ($not_for_visitors) {
+      return 404;
+    }
     include ${CURRENT_RELEASE}/nginx/server/*.conf;
   }
 }

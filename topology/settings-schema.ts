@@ -155,8 +155,16 @@ const app = z.strictObject({
   responseTimeout: whole(1, 300, "seconds")
     .default(10)
     .describe(
-      "How long the app may take to answer, seconds. A web server that is silent for as long is given up, and a request that can be repeated is repeated on another.",
+      "How long the app may take to answer, and between two parts of its answer, seconds. A request that takes longer is answered with 504 and not repeated.",
     ),
+  tunnelTimeout: whole(10, 86400, "seconds")
+    .default(3600)
+    .describe(
+      "How long a WebSocket or another upgraded connection, or a stream of server-sent events, may be silent, seconds.",
+    ),
+  maxBodySize: whole(1, 1024, "MiB")
+    .default(1)
+    .describe("The largest body of a request, MiB. A larger one is answered with 413."),
   staticDirectory: relativeFolder("the app's folder")
     .optional()
     .describe("Folder inside the app's that Nginx serves itself at /static/. Left out: none."),

@@ -50,6 +50,39 @@ test("a release says how long it may take to start, and how it is asked", () => 
   });
 });
 
+test("Nginx waits for the app as long as the settings say, and for a tunnel longer than the load balancer", () => {
+  const text = filesOf({ directory: "other", responseTimeout: 20, tunnelTimeout: 500 });
+  expect(text["nginx/server/app.conf"]).toMatch(
+    /location \/ \{[^}]*\}\s+proxy_pass http:\/\/app;\s+proxy_read_timeout 20s;/,
+  );
+  expect(text["nginx/server/app.conf"]).toMatch(
+    /location @long-lived \{[^}]*proxy_read_timeout 560s;/,
+  );
+});
+
+test("Nginx takes bodies as large as the settings say, and tells the limit", () => {
+  const text = filesOf({ directory: "other", maxBodySize: 25 })["nginx/server/app.conf"];
+  expect(text).toContain("client_max_body_size 25m;");
+  expect(text).toContain("larger than 25 MiB");
+});
+
+test.each([
+  [0, false],
+  [1, true],
+  [1024, true],
+  [1025, false],
+  [1.5, false],
+])("a limit of %d MiB is accepted: %s", (maxBodySize, accepted) => {
+  const attempt = () => filesOf({ directory: "other", maxBodySize });
+  accepted ? expect(attempt).not.toThrow() : expect(attempt).toThrow("app.maxBodySize");
+});
+
+test("Nginx tells the characters of static files, and not of what the app answers", () => {
+  const text = filesOf(undefined)["nginx/server/app.conf"] as string;
+  expect(text.match(/charset utf-8;/g)).toHaveLength(1);
+  expect(text).toMatch(/location \/static\/ \{[^}]*charset utf-8;/);
+});
+
 test("Nginx serves the app's static folder itself, where there is one", () => {
   const locations = (app: ClusterSettingsInput["app"]) => filesOf(app)["nginx/server/app.conf"];
   expect(locations(undefined)).toContain("alias /srv/app/current/app/public/;");

@@ -19,6 +19,37 @@ describe("Nginx", () => {
     ]);
     expect(text).toContain("root /nonexistent;");
   });
+
+  test("answers on the cluster's own paths only what did not come through the load balancer", () => {
+    const text = fileOf(hostOf("web-1"), nginx);
+    const pattern = /"~(.+)" 1;/.exec(text)?.[1] as string;
+    expect("0f-1 /.cluster/health").toMatch(new RegExp(pattern));
+    expect("0f-1 /.cluster").toMatch(new RegExp(pattern));
+    expect("0f-1 /.clusters").not.toMatch(new RegExp(pattern));
+    expect("0f-1 /xcluster/health").not.toMatch(new RegExp(pattern));
+    expect(" /.cluster/health").not.toMatch(new RegExp(pattern));
+    expect(text).toMatch(/if \(\$not_for_visitors\) \{\s+return 404;/);
+  });
+
+  test("is more patient with a visitor than the load balancer", () => {
+    const text = fileOf(hostOf("web-1"), nginx);
+    const balancer = fileOf(hostOf("load-balancer-1"), router);
+    const seconds = (of: string, pattern: RegExp) => Number(pattern.exec(of)?.[1]);
+    const client = seconds(balancer, /^ {2}timeout client (\d+)s$/m);
+    for (const name of ["client_header_timeout", "client_body_timeout", "send_timeout"]) {
+      expect(seconds(text, new RegExp(`^ {2}${name} (\\d+)s;$`, "m"))).toBeGreaterThan(client);
+    }
+    expect(seconds(text, /^ {2}keepalive_timeout (\d+)s;$/m)).toBeGreaterThan(
+      seconds(balancer, /^ {2}timeout http-keep-alive (\d+)s$/m),
+    );
+  });
+
+  test("leaves what the app answers as it is", () => {
+    const text = fileOf(hostOf("web-1"), nginx);
+    expect(text).not.toMatch(/^ *(charset|gzip) /m);
+    expect(text).toContain("proxy_buffering off;");
+    expect(text).toContain("proxy_redirect off;");
+  });
 });
 
 describe("the way to the database", () => {

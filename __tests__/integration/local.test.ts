@@ -9,6 +9,7 @@ import { lifecycle } from "./local/lifecycle";
 import { operations } from "./local/operations";
 import { releases } from "./local/releases";
 import { replication } from "./local/replication";
+import { requests } from "./local/requests";
 import { serving } from "./local/serving";
 
 // One cluster of containers, brought up by `cdktf deploy local`, goes through all of it in order.
@@ -64,6 +65,7 @@ describe("browser", () => browser(cluster));
 describe("hosts", () => hosts(cluster));
 describe("firewall", () => firewall(cluster));
 describe("balancing", () => balancing(cluster));
+describe("requests", () => requests(cluster));
 describe("operations", () => operations(cluster));
 describe("durability", () => durability(cluster));
 describe("releases", () => releases(cluster));

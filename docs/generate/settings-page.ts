@@ -166,8 +166,8 @@ The first cluster of the list is deployed as the stacks \`local\` and \`aws\`, e
 own.
 
 A deploy brings a change to the hosts it concerns. What stands under \`app\` goes with a
-[release](operations.md#release-rollback) instead; \`app.responseTimeout\` needs both, because the load
-balancer waits as long.
+[release](operations.md#release-rollback) instead; \`app.responseTimeout\` and \`app.tunnelTimeout\` need both,
+because the load balancer waits as long.
 
 ${tables.join("\n\n")}
 
