@@ -99,7 +99,12 @@ describe("what nobody can override", () => {
     ["the primary is open", {}, [{ door: "open" }], "database-1"],
     ["the primary is ready", {}, [{ door: "ready" }], "database-1"],
     ["a host is open that is not primary", {}, [{}, { ...third, door: "open" }], "database-3"],
-    ["a peer knows a newer promotion", {}, [{ term: 2, primary: "database-3" }], "database-1"],
+    [
+      "a peer knows a newer promotion",
+      { replication: "stopped" },
+      [{ term: 2, primary: "database-3" }],
+      "database-1",
+    ],
   ])("%s", (_, own, peers, host) => {
     expect(overrides(own, peers)).toEqual([`nothing ${host}`]);
   });
@@ -155,6 +160,12 @@ describe("what passes by itself", () => {
     ["nor begun to, since its server was started", restarted, [{}], "database-2"],
     ["the closed primary, which it follows, holds more", {}, [{ relation: "ahead" }], "database-1"],
     ["they could not be compared", {}, [{ relation: "unknown" }], "database-1"],
+    [
+      "the primary's own promotion is on its way from it",
+      {},
+      [{ term: 2, relation: "ahead" }],
+      "database-1",
+    ],
   ])("%s", (_, own, peers, host) => {
     expect(overrides(own, peers)).toEqual([`time ${host}`]);
   });

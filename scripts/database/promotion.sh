@@ -37,7 +37,9 @@ peer_objections() {
       objection nothing "$name" "$name is open, though not the primary: it closes itself within seconds"
     fi
   elif [[ $state == member ]]; then
-    if ((term > own_term)); then
+    if ((term > own_term)) && [[ $followed == "$name" ]]; then
+      objection time "$name" "this host has not applied the promotion of $primary yet, which it gets from $name"
+    elif ((term > own_term)); then
       objection nothing "$name" "$name knows a newer promotion than this host does"
     elif ((term == own_term)); then
       case $relation in
