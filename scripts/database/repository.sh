@@ -51,6 +51,16 @@ founded() {
 # archive_logs WHEN: puts the primary's binary logs into the repository, always, or if anything was committed
 # since the last time (changed).
 archive_logs() {
+  local archiving archived=0
+  # The timer, a backup and a restore may meet, and there is one such folder.
+  exec {archiving}>"$RUN/archive.lock"
+  flock "$archiving"
+  archive_closed_logs "$1" || archived=$?
+  exec {archiving}>&-
+  return "$archived"
+}
+
+archive_closed_logs() {
   local until number log_file archived=0
   local directory=$DATA_VOLUME/closed-logs
   gather_own

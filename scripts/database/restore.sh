@@ -130,6 +130,7 @@ choose_logs() {
     directory=$WORK/$id
     in_repository restore "$id" --target "$directory" >/dev/null || return
     mapfile -t files < <(find "$directory" -name 'binlog.*' | sort --reverse)
+    ((${#files[@]} > 0)) || fail "the archive $id, which is to hold binary logs, holds none"
     previous=""
     for file in "${files[@]}"; do
       previous=$(previous_gtids "$file")

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
+import { type ScratchCluster, tally } from "../../../ops/scratch/cluster";
 import { eventually, run } from "../../../ops/scratch/workspace";
 
 /** Opens a request whose body never comes: it occupies a web server until it is closed. */
@@ -126,32 +126,5 @@ export function balancing(cluster: ScratchCluster): void {
     expect(
       cluster.incus(["list", "--format", "csv", "--columns", "n"]).trim().split("\n").sort(),
     ).toEqual([...hosts].sort());
-  }, 600_000);
-
-  test("another app takes the place of the guestbook, and gives it back", async () => {
-    const answers = async (first: string, second: string) => {
-      const bodies = new Set<string>();
-      for (let index = 0; index < 6; index++) {
-        bodies.add((await ask(`${cluster.url}/`)).body.trim());
-      }
-      return bodies.has(first) && bodies.has(second) && bodies.size === 2 ? true : undefined;
-    };
-    cluster.set({
-      app: {
-        directory: "__tests__/fixtures/other-app",
-        command: "/usr/bin/node main.js",
-        port: 8081,
-        healthPath: "/up",
-      },
-    });
-    // Nothing is deployed: an app is released.
-    cluster.operate("release");
-    await eventually("the other app answers from both web servers", () =>
-      answers("other app on web-1", "other app on web-2"),
-    );
-    cluster.set();
-    cluster.operate("rollback");
-    await cluster.serving();
-    expect((await ask(`${cluster.url}/api/entries`)).status).toBe(200);
   }, 600_000);
 }

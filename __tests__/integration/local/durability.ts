@@ -19,8 +19,6 @@ export function durability(cluster: ScratchCluster): void {
       host,
       `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`,
     )[0];
-  const status = (host: string, name: string) =>
-    cluster.query(host, `SHOW GLOBAL STATUS LIKE '${name}'`)[0]?.split("\t")[1];
 
   /** A client of MySQL on a host, which goes on while the test does. */
   function client(host: string, sql: string) {
@@ -123,6 +121,16 @@ export function durability(cluster: ScratchCluster): void {
   describe.each<Durability>(["available", "lossless"])("with durability %s", (wanted) => {
     beforeAll(async () => {
       cluster.deploy({ database: { durability: wanted } });
+      // The servers are started anew, after the deploy has ended.
+      const timeout = wanted === "lossless" ? "4294967295" : "1000";
+      for (const host of cluster.databases) {
+        await eventually(
+          `${host} goes by it`,
+          () =>
+            cluster.query(host, "SELECT @@rpl_semi_sync_source_timeout")[0] === timeout ||
+            undefined,
+        );
+      }
       await cluster.inSync();
     }, 300_000);
 
@@ -132,12 +140,13 @@ export function durability(cluster: ScratchCluster): void {
       cluster.incus(["pause", replica]);
       try {
         const waiting = insert(primary, message);
-        await eventually(
-          "the write waits",
-          () => status(primary, "Rpl_semi_sync_source_wait_sessions") === "1" || undefined,
-          10,
+        // In the second for which a write waits, where it does not wait for ever.
+        cluster.on(
+          primary,
+          `waiting() { mysql -Ne "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" | cut -f2; }
+           for _ in {1..100}; do if [[ $(waiting) == 1 ]]; then systemctl stop mysql.service; exit; fi; done
+           exit 1`,
         );
-        cluster.on(primary, "systemctl stop mysql.service");
         const { acknowledged, seconds } = await waiting;
         // After a second the other durability goes on alone, as it says; never because it is stopped.
         expect({ acknowledged, late: seconds > 1 }).toEqual(
