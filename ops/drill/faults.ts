@@ -293,14 +293,19 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "switchover",
-    short: true,
     bounds: { failed: 0, writeGap: 3 },
+    happen: (stage) => switchOver(stage, 1),
+  },
+  {
+    name: "switchover-busy",
+    short: true,
+    bounds: { failed: 0 },
     load: BUSY,
     happen: (stage) => switchOver(stage, 3),
   },
   {
     name: "switchover-twenty-times",
-    bounds: { failed: 0, writeGap: 3 },
+    bounds: { failed: 0 },
     load: BUSY,
     happen: (stage) => switchOver(stage, 20),
   },
