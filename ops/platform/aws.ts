@@ -250,8 +250,8 @@ export function awsPlatform(clusterName: string, region: string): Platform {
     const cancel = () => once(["ssm", "cancel-command", "--command-id", command]).catch(() => "");
     let heard = 0;
     let last: Ran | "waiting" | "running" = "waiting";
-    let trouble = "SSM does not deliver the command";
     for (;;) {
+      let trouble: string;
       try {
         const answer = await once(
           ["ssm", "get-command-invocation", "--command-id", command, "--instance-id", id],
@@ -259,10 +259,13 @@ export function awsPlatform(clusterName: string, region: string): Platform {
         );
         heard = elapsed();
         last = ranOf(host, JSON.parse(answer));
-        trouble = last === "running" ? `the command did not end within ${seconds} s` : trouble;
         if (typeof last !== "string") {
           return last;
         }
+        trouble =
+          last === "running"
+            ? `the command did not end within ${seconds} s`
+            : "SSM does not deliver the command";
       } catch (error) {
         const meaning: Meaning = error instanceof AwsError ? error.meaning : "operator";
         if (meaning === "silent") {
