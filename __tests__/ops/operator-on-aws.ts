@@ -83,6 +83,51 @@ export function candidate(status: ReturnType<typeof database>, objections: objec
   return JSON.stringify({ ...status.facts, objections });
 }
 
+export const DENIED = "User: arn:aws:iam::123456789012:user/op is not authorized to perform: it";
+export const throttled = (operation: string, more: Partial<Fault> = {}): Fault => ({
+  operation,
+  code: "ThrottlingException",
+  message: "Rate exceeded",
+  ...more,
+});
+/** How database-2 speaks of a primary that does not answer it. */
+export const LOST = [
+  { override: "lost", host: "database-1", sentence: "database-1 does not answer" },
+];
+export const silentPrimary = {
+  "database-2/database/candidate.sh": printing(candidate(database(2), LOST)),
+};
+/** The primary runs, and SSM does not reach it. */
+export const OFF = {
+  id: "i-33333333333333333",
+  name: "database-1",
+  state: "running",
+  agent: false,
+};
+
+/** What the table of a status says of each host. */
+export const table = (stdout: string) =>
+  Object.fromEntries(
+    stdout
+      .split("\n")
+      .slice(1, 6)
+      .map((line) => line.split(/ {2,}/))
+      .map(([host, , state]) => [host, state]),
+  );
+/** The lines of a status that say what is not as it should be. */
+export const problems = (stdout: string) =>
+  stdout.split("\n").filter((line) => line.startsWith("! "));
+
+/** What SSM says of a command that printed nothing. */
+export const said = (host: string, Status: string, StatusDetails: string): SaidInvocation => ({
+  host,
+  Status,
+  StatusDetails,
+  ResponseCode: -1,
+  StandardOutputContent: "",
+  StandardErrorContent: "",
+});
+
 /** The default cluster on AWS, where a stand-in answers for AWS. */
 export class OperatorOnAws {
   private readonly directory = mkdtempSync(join(tmpdir(), "operator-"));

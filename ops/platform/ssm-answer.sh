@@ -71,7 +71,9 @@ run() {
   fi
   trap 'rm --recursive --force "$directory"' EXIT
   "$@" >"$directory/output" 2>"$directory/errors" </dev/null || status=$?
-  find "${directory%/*}" -maxdepth 1 -name 'cluster-answered.*' -user "$EUID" -mmin "+$kept_minutes" -delete
+  # Files come and go meanwhile, which is an error to find.
+  find "${directory%/*}" -maxdepth 1 -name 'cluster-answered.*' -user "$EUID" -mmin "+$kept_minutes" \
+    -delete 2>/dev/null || true
   tell_errors "$error_bytes" "$directory/errors"
   tell_output "$bytes" "$directory/output"
   exit "$status"
