@@ -26,6 +26,8 @@ interface RunOptions {
   readonly input?: string;
   /** Whether an exit code other than 0 is a result as well, and no error. */
   readonly attempt?: boolean;
+  /** Ends it, by SIGTERM. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Finished {
@@ -55,12 +57,13 @@ export function wasInterrupted(): boolean {
 /**
  * Runs a command in the project's folder.
  *
- * @throws CommandFailed when it ends with another code than 0, unless that was asked for
+ * @throws CommandFailed when it ends with another code than 0, unless that was asked for; AbortError when it
+ *   was ended by the signal
  */
 export function run(
   command: string,
   args: readonly string[],
-  { environment = {}, capture = false, input, attempt = false }: RunOptions = {},
+  { environment = {}, capture = false, input, attempt = false, signal }: RunOptions = {},
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const errors = capture && attempt ? "pipe" : "inherit";
@@ -68,7 +71,11 @@ export function run(
       cwd: PROJECT,
       env: { ...process.env, ...environment },
       stdio: [input === undefined ? "ignore" : "pipe", capture ? "pipe" : "inherit", errors],
+      signal,
     });
+    // A character may come in two pieces.
+    child.stdout?.setEncoding("utf8");
+    child.stderr?.setEncoding("utf8");
     let [stdout, stderr] = ["", ""];
     child.stdout?.on("data", (chunk) => {
       stdout += chunk;

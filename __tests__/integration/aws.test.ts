@@ -347,7 +347,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect((await platform().run("web-1", ["/bin/true"])).exitCode).toBe(0);
       expect(await platform().run("web-9", ["/bin/true"])).toMatchObject({
         exitCode: undefined,
-        stderr: "web-9 does not run",
+        stderr: "web-9 does not answer: it does not run",
       });
     });
 

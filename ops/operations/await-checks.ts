@@ -2,6 +2,7 @@ import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
 import { type CheckedServer, checkInWords } from "./checks";
+import { complaintOf } from "./on-host";
 import { parseFacts } from "./status";
 
 /** How long to wait beyond the time that is to pass, in seconds: a check comes at least every other second. */
@@ -40,7 +41,7 @@ export async function awaitChecks(
       const [server] = parseFacts<CheckedServer[]>({ ...ran, exitCode: 0 }) ?? [];
       throw new OperatorError(
         server === undefined
-          ? `${name}: ${ran.stderr.trim() || "did not answer"}`
+          ? complaintOf(name, ran)
           : `${name} does not find ${webServer} healthy for ${seconds} s in a row within ${patience} s: ${healthPath} (Host: ${healthHost}), ${checkInWords(server)}; it is ${server.status.toLowerCase()}`,
       );
     }),

@@ -1,8 +1,15 @@
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
-import { onHost } from "./on-host";
-import { type ClusterStatus, factsOf, gatherStatus, nameTables, otherTablesOf } from "./status";
+import { complaintOf, onHost } from "./on-host";
+import {
+  type ClusterStatus,
+  factsOf,
+  gatherStatus,
+  nameTables,
+  otherTablesOf,
+  silencesOf,
+} from "./status";
 
 /** What a large database may need, in seconds. */
 const LONG = 12 * 60 * 60;
@@ -18,7 +25,9 @@ function primaryOf(status: ClusterStatus): string {
     )
     .sort((one, other) => other.facts.term - one.facts.term);
   if (primary === undefined) {
-    throw new OperatorError("There is no primary; see status.");
+    throw new OperatorError(
+      ["There is no primary; see status.", ...silencesOf(status)].join("\n  "),
+    );
   }
   return primary.host;
 }
@@ -96,7 +105,7 @@ export async function listBackups(topology: Topology, platform: Platform): Promi
   const status = await gatherStatus(topology, platform, ["database"]);
   const [host] = factsOf(status, "database");
   if (host === undefined) {
-    throw new OperatorError("No database host answers.");
+    throw new OperatorError(["No database host answers.", ...silencesOf(status)].join("\n  "));
   }
   return JSON.parse(await onHost(platform, host.host, ["database/backup.sh", "list"], 600));
 }
@@ -155,10 +164,10 @@ export async function planRestore(
     );
   }
   const status = await gatherStatus(topology, platform, ["database"]);
-  for (const { host, power, facts } of status.hosts) {
+  for (const { host, power, facts, silence } of status.hosts) {
     if (facts === undefined && power !== "stopped" && power !== "absent") {
       throw new OperatorError(
-        `${host} does not answer, and may serve what is half restored: stop it first, or start it.`,
+        `${host} does not answer, and may serve what is half restored: stop it first, or start it.${silence === undefined ? "" : `\n  ${silence}`}`,
       );
     }
   }
@@ -227,11 +236,21 @@ export async function restore(
         ["/opt/cluster/scripts/database/restore.sh", "begin"],
         60,
       );
-      return { host, answers: ran.exitCode === 0 };
+      return { host, ran, answers: ran.exitCode === 0 };
     }),
   );
   const answering = begun.filter(({ answers }) => answers).map(({ host }) => host);
-  for (const { host } of begun.filter(({ answers }) => !answers)) {
+  const silent = begun.filter(({ answers }) => !answers);
+  const power =
+    silent.length > 0 ? await platform.power(silent.map(({ host }) => host)) : undefined;
+  for (const { host, ran } of silent) {
+    const state = power?.get(host);
+    // One that was not told may serve what is half restored. The others wait, and are told again.
+    if (state !== "stopped" && state !== "absent") {
+      throw new OperatorError(
+        `${complaintOf(host, ran)}\nIt may serve what is half restored: stop it first, or start it, and run this again. Nothing was restored, and nobody is served until a restore has succeeded.`,
+      );
+    }
     say(`${host} does not run; leave it so until this is done: it follows when it is back`);
   }
   const printed = await onHost(platform, primary, ["database/restore.sh", "apply", to], LONG).catch(

@@ -1,6 +1,7 @@
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
+import { complaintOf } from "./on-host";
 
 const SCRIPT = "/opt/cluster/scripts/load-balancer/drain.sh";
 
@@ -16,11 +17,11 @@ async function onLoadBalancers(
   }
   const said: string[] = [];
   for (const { name } of hostsOf(topology, "load-balancer")) {
-    const { exitCode, stderr } = await platform.run(name, [SCRIPT, ...args], 60);
-    if (exitCode !== 0) {
-      throw new OperatorError(stderr.trim() || `${name} is out of reach`);
+    const ran = await platform.run(name, [SCRIPT, ...args], 60);
+    if (ran.exitCode !== 0) {
+      throw new OperatorError(complaintOf(name, ran));
     }
-    said.push(stderr.trim());
+    said.push(ran.stderr.trim());
   }
   return said.join("\n");
 }

@@ -1,8 +1,21 @@
 import { OperatorError } from "../clusters";
-import type { Platform } from "../platform/platform";
+import type { Platform, Ran } from "../platform/platform";
 
 /** What a shell, and the container engine, end with when there is no such program. */
 const NOT_FOUND = 127;
+
+/** Why a command on a host did not do what it was to do, as one sentence or as the lines that the host has said. */
+export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): string {
+  const said = stderr.trim();
+  if (exitCode === undefined) {
+    return `${said || `${host} did not answer`} (out of reach)`;
+  }
+  if (exitCode === 0 && cut !== undefined) {
+    return `${host}: it is done, but what it printed did not come whole: ${cut}`;
+  }
+  const hint = exitCode === NOT_FOUND ? ". Its scripts may be older than these: deploy first" : "";
+  return `${host}: ${said || `ended with ${exitCode} and without a word`}${hint}`;
+}
 
 /**
  * Runs a script of a host's role on it, and returns what it printed.
@@ -18,13 +31,8 @@ export async function onHost(
   seconds = 60,
 ): Promise<string> {
   const ran = await platform.run(host, [`/opt/cluster/scripts/${script}`, ...args], seconds);
-  if (ran.exitCode !== 0) {
-    const said = ran.stderr.trim() || "did not answer";
-    const hint =
-      ran.exitCode === NOT_FOUND ? ". Its scripts may be older than these: deploy first" : "";
-    throw new OperatorError(
-      `${host}: ${said}${ran.exitCode === undefined ? " (out of reach)" : hint}`,
-    );
+  if (ran.exitCode !== 0 || ran.cut !== undefined) {
+    throw new OperatorError(complaintOf(host, ran));
   }
   return ran.stdout;
 }

@@ -1,4 +1,5 @@
 import { hostsOf, type Topology } from "../../topology/topology";
+import { OperatorError } from "../clusters";
 import type { Platform, Power } from "../platform/platform";
 import { onHost } from "./on-host";
 import { type DatabaseState, parseFacts } from "./status";
@@ -351,11 +352,19 @@ export async function act(
       ...(request.acceptLoss ? ["--accept-loss"] : []),
     ]);
   } catch (error) {
+    const closed: string[] = [];
     for (const host of [...(close === undefined ? [] : [close]), ...hold]) {
-      await onHost(platform, host, ["database/close.sh", "--release"]);
-      say(`${host} may take writes again`);
+      await onHost(platform, host, ["database/close.sh", "--release"]).then(
+        () => say(`${host} may take writes again`),
+        ({ message }: Error) =>
+          closed.push(
+            `${message}\n${host} is still held closed: switchover ${host} opens it again`,
+          ),
+      );
     }
-    throw error;
+    throw closed.length === 0
+      ? error
+      : new OperatorError([(error as Error).message, ...closed].join("\n"));
   }
   say(`${candidate} is the primary`);
 }

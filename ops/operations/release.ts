@@ -6,7 +6,14 @@ import type { Platform } from "../platform/platform";
 import { awaitChecks } from "./await-checks";
 import { drain, undrain } from "./drain";
 import { onHost } from "./on-host";
-import { askHost, factsOf, gatherStatus, heldByLoadBalancers, type WebFacts } from "./status";
+import {
+  askHost,
+  factsOf,
+  gatherStatus,
+  heldByLoadBalancers,
+  silencesOf,
+  type WebFacts,
+} from "./status";
 
 // A release goes from web server to web server: each is taken out of service, gets it, proves healthy
 // and comes back. What serves is the cluster's own state, like who is primary: Terraform gives a
@@ -103,11 +110,22 @@ class Rolling {
     }
     // One that does not serve is missed by nobody.
     await drain(this.topology, this.platform, host, { force: !serves });
+    const outcome = await act().then(
+      (result) => ({ result }),
+      (error: unknown) => ({ error }),
+    );
     try {
-      return await act();
-    } finally {
       await undrain(this.topology, this.platform, host);
+    } catch (error) {
+      const before = "error" in outcome ? `${reasonOf(outcome.error)}\n` : "";
+      throw new OperatorError(
+        `${before}${host} may still be drained: ${reasonOf(error)}\n  To send it requests again: undrain ${host}`,
+      );
     }
+    if ("error" in outcome) {
+      throw outcome.error;
+    }
+    return outcome.result;
   }
 
   private async runOf(host: string): Promise<string> {
@@ -280,7 +298,10 @@ async function roll(
   const silent = hosts.filter((host) => !served.has(host));
   if (silent.length > 0) {
     throw new OperatorError(
-      `${silent.join(", ")} cannot be reached. Nothing was changed: start it, or remove it from the settings and deploy.`,
+      [
+        `${silent.join(", ")} cannot be reached. Nothing was changed: start it, or remove it from the settings and deploy.`,
+        ...silencesOf(status),
+      ].join("\n  "),
     );
   }
   const rolling = new Rolling(topology, platform, release);
@@ -313,6 +334,14 @@ async function roll(
   }
 }
 
+async function remember(platform: Platform, releases: readonly string[]): Promise<void> {
+  await platform.setReleases(releases).catch((error) => {
+    throw new OperatorError(
+      `Every web server serves ${short(releases[0] as string)}, but that it is to run could not be written down: one that boots serves the release before. Run the same again.\n  ${reasonOf(error)}`,
+    );
+  });
+}
+
 /**
  * Brings a new release of the app to every web server, one at a time.
  *
@@ -328,7 +357,7 @@ export async function release(
   await platform.store(archive.name, archive.file);
   await roll(topology, platform, archive.sha256, before[0], say);
   // Said last: a web server that boots meanwhile serves what it is known to be able to.
-  await platform.setReleases(rememberedReleases(archive.sha256, before));
+  await remember(platform, rememberedReleases(archive.sha256, before));
 }
 
 /** Brings every web server back to the release before the one that runs. */
@@ -340,5 +369,5 @@ export async function rollback(
   const before = await platform.releases();
   const releases = rolledBack(before);
   await roll(topology, platform, releases[0] as string, before[0], say);
-  await platform.setReleases(releases);
+  await remember(platform, releases);
 }

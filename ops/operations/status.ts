@@ -88,6 +88,8 @@ export interface HostStatus {
   readonly power: Power;
   /** What it says of itself; `undefined` when it does not answer. */
   readonly facts: LoadBalancerFacts | WebFacts | DatabaseFacts | undefined;
+  /** Why there are no facts, a sentence, where that is known. */
+  readonly silence?: string;
 }
 
 /** A whole cluster, as it was found. */
@@ -102,8 +104,8 @@ const SCRIPT = "/opt/cluster/scripts/host/status.sh";
 const ANSWER_SECONDS = 20;
 
 /** The facts a script printed, its last line; `undefined` when that is something else. */
-export function parseFacts<Facts>({ exitCode, stdout }: Ran): Facts | undefined {
-  if (exitCode !== 0) {
+export function parseFacts<Facts>({ exitCode, stdout, cut }: Ran): Facts | undefined {
+  if (exitCode !== 0 || cut !== undefined) {
     return undefined;
   }
   try {
@@ -111,6 +113,21 @@ export function parseFacts<Facts>({ exitCode, stdout }: Ran): Facts | undefined 
   } catch {
     return undefined;
   }
+}
+
+/** Why a host that was asked for its facts gave none; `undefined` where nothing is known. */
+function silenceOf(host: string, { exitCode, stdout, stderr, cut }: Ran): string | undefined {
+  const last = stderr.trim().split("\n").at(-1) ?? "";
+  if (exitCode === undefined) {
+    return last || undefined;
+  }
+  const why =
+    exitCode !== 0
+      ? `its status script ended with ${exitCode}${last === "" ? "" : `: ${last}`}`
+      : cut !== undefined
+        ? `what it printed did not come whole: ${cut}`
+        : `what it printed is no status: ${JSON.stringify(stdout.slice(0, 80))}`;
+  return `${host} does not answer: ${why}`;
 }
 
 /** Asks one host what it is; `undefined` when it does not answer. */
@@ -134,8 +151,10 @@ export async function gatherStatus(
     platform.power(hosts.map(({ name }) => name)),
     Promise.all(
       hosts.map(async ({ name, address, role }) => {
-        const facts = await askHost(platform, name);
-        return { host: name, address, role, facts };
+        const ran = await platform.run(name, [SCRIPT], ANSWER_SECONDS);
+        const facts = parseFacts<NonNullable<HostStatus["facts"]>>(ran);
+        const silence = facts === undefined ? silenceOf(name, ran) : undefined;
+        return { host: name, address, role, facts, ...(silence === undefined ? {} : { silence }) };
       }),
     ),
   ]);
@@ -158,6 +177,11 @@ export function factsOf<Role extends TopologyHost["role"]>(
       ? [{ host, facts: facts as Extract<HostStatus["facts"], { role: Role }> }]
       : [],
   );
+}
+
+/** Why hosts do not answer, a sentence each, where that is known. */
+export function silencesOf(status: ClusterStatus): string[] {
+  return status.hosts.flatMap(({ silence }) => silence ?? []);
 }
 
 /**
@@ -231,9 +255,16 @@ function describe(
   }
 }
 
-function problemsOfHost({ host, facts, power }: HostStatus): string[] {
+function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   if (facts === undefined) {
-    return [power === "running" ? `${host} does not answer` : `${host} is ${power}`];
+    switch (power) {
+      case "running":
+        return [silence ?? `${host} does not answer`];
+      case "unknown":
+        return [`${silence ?? `${host} does not answer`}; whether it runs is not known`];
+      default:
+        return [`${host} is ${power}`];
+    }
   }
   const problems: string[] = [];
   if (!facts.converged) {

@@ -1,28 +1,41 @@
+import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { OperatorError } from "../clusters";
 import { run } from "../run";
-import type { Platform, Power, Ran } from "./platform";
+import { AwsError, awsError, type Meaning, progressOf } from "./aws-errors";
+import { type Platform, type Power, parseReleases, type Ran } from "./platform";
+import { errorsOf, parseAnswer, partCommand, shellCommands, unpacked } from "./ssm-answer";
 
-/** Seconds after which a command that no agent has taken up is given up. */
+/** After which a command that no agent has taken up is given up, and for how long a busy AWS is asked, in seconds. */
 const DELIVERY_SECONDS = 15;
 
-const STATES: Readonly<Record<string, Power>> = {
-  pending: "running",
-  running: "running",
-  stopping: "unknown",
-  "shutting-down": "unknown",
-  stopped: "stopped",
-  terminated: "absent",
-};
+/**
+ * After which SSM itself gives up to deliver a command: the least it takes. Otherwise one that nobody waits for any
+ * more would be executed when its host is back within the hour.
+ */
+const SSM_DELIVERY_SECONDS = 30;
+
+/** For how long AWS may be out of reach while a command is waited for, in seconds. */
+const UNREACHED_SECONDS = 60;
+
+/** How long a host may take to stop, in seconds; EC2 itself forces it after some minutes. */
+const STOP_SECONDS = 600;
+
+/** Which of a host's instances counts: the one that may do most comes first. */
+const STATES: ReadonlyArray<readonly [state: string, power: Power]> = [
+  ["running", "running"],
+  ["pending", "running"],
+  ["stopping", "unknown"],
+  // Its programs may still run.
+  ["shutting-down", "unknown"],
+  ["stopped", "stopped"],
+];
+
+const powerOf = (state: string): Power => new Map(STATES).get(state) ?? "absent";
 
 interface Instance {
   readonly id: string;
-  readonly power: Power;
-}
-
-/** Words as one line for a shell, each as it is. */
-export function shellLine(words: readonly string[]): string {
-  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+  readonly state: string;
 }
 
 interface Invocation {
@@ -33,152 +46,387 @@ interface Invocation {
   readonly StandardErrorContent: string;
 }
 
-/** Tells how a command ended from what SSM says of it; `undefined` while it has not. */
-export function ranOf(invocation: Invocation): Ran | undefined {
-  if (["Pending", "InProgress", "Delayed", "Cancelling"].includes(invocation.Status)) {
-    return undefined;
+const silence = (host: string, reason: string): Ran => ({
+  exitCode: undefined,
+  stdout: "",
+  stderr: `${host} does not answer: ${reason}`,
+});
+
+/**
+ * Tells how a command ended from what SSM says of it; `waiting` or `running` while it has not.
+ *
+ * @throws OperatorError when it is the operator's matter
+ */
+export function ranOf(host: string, invocation: Invocation): Ran | "waiting" | "running" {
+  const progress = progressOf(invocation.Status, invocation.StatusDetails);
+  const said = errorsOf(invocation.StandardErrorContent).trim();
+  switch (progress.kind) {
+    case "waiting":
+    case "running":
+      return progress.kind;
+    case "operator":
+      throw new OperatorError(`${host}: ${progress.reason}`);
+    case "silent":
+      return silence(host, [progress.reason, said].filter(Boolean).join(": "));
+    case "ended":
+      // A command that failed without having run has the code -1.
+      return invocation.ResponseCode < 0
+        ? silence(host, `SSM could not start the command${said === "" ? "" : `: ${said}`}`)
+        : {
+            exitCode: invocation.ResponseCode,
+            stdout: invocation.StandardOutputContent,
+            stderr: errorsOf(invocation.StandardErrorContent),
+          };
   }
-  const finished = ["Success", "Failed"].includes(invocation.Status);
-  return {
-    // A command that failed without having run has the code -1.
-    exitCode: finished && invocation.ResponseCode >= 0 ? invocation.ResponseCode : undefined,
-    stdout: invocation.StandardOutputContent,
-    stderr: invocation.StandardErrorContent,
-  };
 }
 
 /**
  * The hosts of a cluster on EC2, reached by AWS's own command line: commands go through SSM, so no
- * port is open for them.
+ * port is open for them. What each of its errors means is a table in aws-errors.ts: what concerns a host alone,
+ * or passes, is the silence of that host; what the operator has to put right stops all that is under way.
  */
 export function awsPlatform(clusterName: string, region: string): Platform {
-  /** Runs AWS's command line. With `attempt` an error is an empty answer. */
-  async function aws(
+  /** Ends what is under way when it turns out that nothing works. */
+  let underWay = new AbortController();
+
+  function stopAll(error: Error): void {
+    const stopped = underWay;
+    underWay = new AbortController();
+    stopped.abort(error);
+  }
+
+  /** @throws AwsError when it fails */
+  async function once(
     args: readonly string[],
-    { attempt = false, input }: { attempt?: boolean; input?: string } = {},
+    {
+      subject,
+      input,
+      signal,
+      attempts,
+    }: { subject?: string; input?: string; signal?: AbortSignal; attempts?: number } = {},
   ): Promise<string> {
+    const action = args.slice(0, 2).join(" ");
     const finished = await run("aws", ["--region", region, "--output", "json", ...args], {
-      environment: { AWS_PAGER: "" },
+      environment: {
+        AWS_PAGER: "",
+        AWS_CLI_AUTO_PROMPT: "off",
+        AWS_RETRY_MODE: "standard",
+        ...(attempts === undefined ? {} : { AWS_MAX_ATTEMPTS: String(attempts) }),
+      },
       capture: true,
       attempt: true,
       input,
+      signal,
     }).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === "ENOENT"
-        ? new OperatorError("The AWS command line (aws) is not installed, or not on the PATH.")
-        : error;
+      if (error.code === "ENOENT") {
+        throw new AwsError(
+          "The AWS command line (aws) is not installed, or not on the PATH.",
+          "operator",
+          "ENOENT",
+        );
+      }
+      throw signal?.aborted ? signal.reason : error;
     });
-    if (finished.exitCode !== 0 && !attempt) {
-      throw new OperatorError(`aws ${args.slice(0, 2).join(" ")}: ${finished.stderr.trim()}`);
+    if (finished.exitCode !== 0) {
+      throw awsError(action, finished.stderr, subject);
     }
-    return finished.exitCode === 0 ? finished.stdout : "";
+    return finished.stdout;
   }
 
-  async function instances(): Promise<Map<string, Instance>> {
+  /** The same, asked again while AWS is busy. */
+  async function patiently(
+    args: readonly string[],
+    options: Parameters<typeof once>[1] & { seconds?: number } = {},
+  ): Promise<string> {
+    const { seconds = DELIVERY_SECONDS, ...others } = options;
+    const started = Date.now();
+    for (let wait = 500; ; wait *= 2) {
+      try {
+        return await once(args, others);
+      } catch (error) {
+        const isBusy = error instanceof AwsError && error.meaning === "busy";
+        if (!isBusy || Date.now() + wait - started > seconds * 1000) {
+          throw error;
+        }
+        // Not all hosts' commands at the same moment again.
+        await pause(wait * (0.75 + Math.random() / 2), undefined, { signal: others.signal }).catch(
+          () => {
+            throw others.signal?.reason;
+          },
+        );
+      }
+    }
+  }
+
+  async function instances(signal?: AbortSignal): Promise<Map<string, Instance[]>> {
     const answer = JSON.parse(
-      await aws([
-        "ec2",
-        "describe-instances",
-        "--filters",
-        `Name=tag:Cluster,Values=${clusterName}`,
-        "Name=instance-state-name,Values=pending,running,stopping,stopped",
-      ]),
+      await patiently(
+        [
+          "ec2",
+          "describe-instances",
+          "--filters",
+          `Name=tag:Cluster,Values=${clusterName}`,
+          `Name=instance-state-name,Values=${STATES.map(([state]) => state).join(",")}`,
+        ],
+        { signal },
+      ),
     );
-    const found = new Map<string, Instance>();
+    const prefix = `${clusterName}-`;
+    const found = new Map<string, Instance[]>();
     for (const { Instances } of answer.Reservations) {
       for (const { InstanceId, State, Tags } of Instances) {
         const tags: Array<{ Key: string; Value: string }> = Tags ?? [];
         const name = tags.find(({ Key }) => Key === "Name")?.Value ?? "";
-        found.set(name.replace(`${clusterName}-`, ""), {
-          id: InstanceId,
-          power: STATES[State.Name] ?? "unknown",
-        });
+        // One that is terminated is still told of for an hour.
+        if (name.startsWith(prefix) && powerOf(State.Name) !== "absent") {
+          const host = name.slice(prefix.length);
+          found.set(host, [...(found.get(host) ?? []), { id: InstanceId, state: State.Name }]);
+        }
       }
     }
     return found;
   }
 
-  let bucket: string | undefined;
-  async function object(name: string): Promise<string> {
-    bucket ??= JSON.parse(await aws(["ssm", "get-parameter", "--name", `/${clusterName}/bucket`]))
-      .Parameter.Value;
-    return `s3://${bucket}/${name}`;
+  /** Whatever may still run counts. */
+  function powerOfAll(all: readonly Instance[] = []): Power {
+    const states = new Set(all.map(({ state }) => state));
+    return STATES.find(([state]) => states.has(state))?.[1] ?? "absent";
   }
 
-  let known: Promise<Map<string, Instance>> | undefined;
+  let known: { readonly at: number; readonly found: Promise<Map<string, Instance[]>> } | undefined;
 
-  return {
-    async run(host, command, seconds = 60): Promise<Ran> {
-      known ??= instances();
-      const instance = (await known).get(host);
-      if (instance?.power !== "running") {
-        return { exitCode: undefined, stdout: "", stderr: `${host} does not run` };
+  /** The instance that a host is; or why there is none. Hosts stop, start and are replaced: a no is asked again. */
+  async function instanceOf(host: string, signal: AbortSignal): Promise<Instance | string> {
+    for (;;) {
+      const asked = Date.now();
+      known ??= { at: asked, found: instances(signal) };
+      const { at, found } = known;
+      const all = await found.catch((error) => {
+        known = undefined;
+        throw error;
+      });
+      const running = (all.get(host) ?? []).filter(({ state }) => powerOf(state) === "running");
+      if (running.length === 1) {
+        return running[0] as Instance;
       }
-      const sent = JSON.parse(
-        await aws([
+      if (asked - at < 1000) {
+        return running.length === 0
+          ? `it does not run`
+          : `there are ${running.length} of this name: ${running.map(({ id }) => id).join(", ")}`;
+      }
+      known = undefined;
+    }
+  }
+
+  /** Has an instance's shell run something, and waits for its end. */
+  async function runThere(
+    host: string,
+    id: string,
+    commands: readonly string[],
+    seconds: number,
+    signal: AbortSignal,
+  ): Promise<Ran> {
+    const sent = JSON.parse(
+      await patiently(
+        [
           "ssm",
           "send-command",
           "--instance-ids",
-          instance.id,
+          id,
           "--document-name",
           "AWS-RunShellScript",
+          "--timeout-seconds",
+          String(SSM_DELIVERY_SECONDS),
           "--parameters",
-          JSON.stringify({
-            commands: [shellLine(command)],
-            executionTimeout: [String(Math.max(seconds, 5))],
-          }),
-        ]),
-      );
-      const id = sent.Command.CommandId;
-      const started = Date.now();
-      const elapsed = () => (Date.now() - started) / 1000;
-      for (;;) {
-        const answer = await aws(
-          ["ssm", "get-command-invocation", "--command-id", id, "--instance-id", instance.id],
-          // Not known yet, for a moment.
-          { attempt: true },
+          JSON.stringify({ commands, executionTimeout: [String(Math.ceil(Math.max(seconds, 5)))] }),
+        ],
+        // The command line's own second attempt might have it run twice.
+        { subject: host, signal, attempts: 1, seconds: Math.min(DELIVERY_SECONDS, seconds) },
+      ),
+    );
+    const command = sent.Command.CommandId;
+    const started = Date.now();
+    const elapsed = () => (Date.now() - started) / 1000;
+    const cancel = () => once(["ssm", "cancel-command", "--command-id", command]).catch(() => "");
+    let heard = 0;
+    let last: Ran | "waiting" | "running" = "waiting";
+    for (;;) {
+      let trouble: string;
+      try {
+        const answer = await once(
+          ["ssm", "get-command-invocation", "--command-id", command, "--instance-id", id],
+          { subject: host, signal },
         );
-        const invocation: Invocation | undefined = answer === "" ? undefined : JSON.parse(answer);
-        const ran = invocation && ranOf(invocation);
-        if (ran !== undefined) {
-          return ran;
+        heard = elapsed();
+        last = ranOf(host, JSON.parse(answer));
+        if (typeof last !== "string") {
+          return last;
         }
-        const taken = invocation !== undefined && invocation.Status !== "Pending";
-        if (elapsed() > (taken ? seconds + DELIVERY_SECONDS : DELIVERY_SECONDS)) {
-          await aws(["ssm", "cancel-command", "--command-id", id], { attempt: true });
-          return { exitCode: undefined, stdout: "", stderr: `${host} did not answer through SSM` };
+        trouble =
+          last === "running"
+            ? `the command did not end within ${seconds} s`
+            : "SSM does not deliver the command";
+      } catch (error) {
+        const meaning: Meaning = error instanceof AwsError ? error.meaning : "operator";
+        if (meaning === "silent") {
+          return silence(host, (error as AwsError).code);
         }
-        await pause(500);
+        const passes =
+          meaning === "busy" ||
+          meaning === "not-yet" ||
+          (meaning === "unreached" && elapsed() - heard < UNREACHED_SECONDS);
+        if (!passes) {
+          throw signal.aborted
+            ? error
+            : new OperatorError(
+                `${(error as Error).message}\n  What was begun on ${host} may still go on there.`,
+              );
+        }
+        trouble = (error as AwsError).message.split("\n")[0] as string;
+      }
+      if (elapsed() > (last === "running" ? seconds : 0) + DELIVERY_SECONDS) {
+        await cancel();
+        return silence(host, trouble);
+      }
+      // Long ones are asked after less often.
+      await pause(Math.min(Math.max(elapsed() * 100, 500), 5000), undefined, { signal }).catch(
+        () => {
+          throw signal.reason;
+        },
+      );
+    }
+  }
+
+  /** Fetches what SSM did not carry at once. */
+  async function whole(host: string, id: string, ran: Ran, signal: AbortSignal): Promise<Ran> {
+    let answer = parseAnswer(ran.stdout);
+    if (answer.kind === "parts") {
+      const parts = [answer.first];
+      for (let number = 1; number < answer.count; number++) {
+        const next = await runThere(host, id, [partCommand(answer.file, number)], 20, signal);
+        const part = parseAnswer(next.stdout);
+        if (next.exitCode !== 0 || part.kind !== "whole") {
+          const reason = `part ${number + 1} of ${answer.count} could not be fetched: ${next.stderr.trim()}`;
+          return { ...ran, stdout: "", cut: reason };
+        }
+        parts.push(part.text);
+      }
+      answer = unpacked(parts);
+    }
+    return answer.kind === "whole"
+      ? { ...ran, stdout: answer.text }
+      : { ...ran, stdout: "", cut: answer.kind === "cut" ? answer.reason : "it came in parts" };
+  }
+
+  async function runOn(
+    host: string,
+    command: readonly string[],
+    seconds: number,
+    signal: AbortSignal,
+  ): Promise<Ran> {
+    const instance = await instanceOf(host, signal);
+    if (typeof instance === "string") {
+      return silence(host, instance);
+    }
+    const commands = shellCommands(command, randomBytes(8).toString("hex"));
+    let ran: Ran | undefined;
+    for (const [index, line] of commands.entries()) {
+      const limit = index === commands.length - 1 ? seconds : 20;
+      ran = await runThere(host, instance.id, [line], limit, signal);
+      if (ran.exitCode !== 0) {
+        break;
+      }
+    }
+    return ran === undefined || ran.exitCode === undefined
+      ? (ran ?? silence(host, "there was no command"))
+      : whole(host, instance.id, ran, signal);
+  }
+
+  let bucket: string | undefined;
+  async function object(name: string): Promise<string> {
+    const parameter = `/${clusterName}/bucket`;
+    bucket ??= JSON.parse(
+      await patiently(["ssm", "get-parameter", "--name", parameter], { subject: parameter }),
+    ).Parameter.Value;
+    return `s3://${bucket}/${name}`;
+  }
+
+  return {
+    async run(host, command, seconds = 60): Promise<Ran> {
+      const { signal } = underWay;
+      try {
+        return await runOn(host, command, seconds, signal);
+      } catch (error) {
+        if (error instanceof AwsError && (error.meaning === "silent" || error.meaning === "busy")) {
+          // It may be another instance by now.
+          known = undefined;
+          return silence(host, error.message);
+        }
+        if (!signal.aborted) {
+          stopAll(error as Error);
+        }
+        throw error;
       }
     },
 
     async power(hosts) {
-      const found = await instances();
-      return new Map(hosts.map((host) => [host, found.get(host)?.power ?? "absent"]));
+      const found = await instances(underWay.signal).catch((error) => {
+        if (error instanceof AwsError && error.meaning === "busy") {
+          return undefined;
+        }
+        throw error;
+      });
+      return new Map(
+        hosts.map((host) => [host, found === undefined ? "unknown" : powerOfAll(found.get(host))]),
+      );
     },
 
     async stop(host) {
-      const id = (await instances()).get(host)?.id;
-      if (id === undefined) {
-        return;
+      const started = Date.now();
+      for (let looks = 0; ; looks++) {
+        const all = (await instances()).get(host) ?? [];
+        if (["stopped", "absent"].includes(powerOfAll(all))) {
+          return;
+        }
+        if (Date.now() - started > STOP_SECONDS * 1000) {
+          const states = all.map(({ id, state }) => `${id} is ${state}`).join(", ");
+          throw new OperatorError(`${host} did not stop within ${STOP_SECONDS} s: ${states}`);
+        }
+        for (const { id } of all.filter(({ state }) => powerOf(state) === "running")) {
+          await patiently(["ec2", "stop-instances", "--force", "--instance-ids", id], {
+            subject: host,
+          }).catch((error) => {
+            // It cannot be stopped while it begins or ends; then it is looked at again.
+            const isPassing =
+              error instanceof AwsError &&
+              ["IncorrectInstanceState", "InvalidInstanceID.NotFound"].includes(error.code);
+            if (!isPassing) {
+              throw error;
+            }
+          });
+        }
+        await pause(looks === 0 ? 500 : 2000);
       }
-      await aws(["ec2", "stop-instances", "--force", "--instance-ids", id]);
-      await aws(["ec2", "wait", "instance-stopped", "--instance-ids", id]);
     },
 
     async store(name, file) {
-      await aws(["s3", "cp", "--only-show-errors", file, await object(name)]);
+      const target = await object(name);
+      await patiently(["s3", "cp", "--only-show-errors", file, target], { subject: target });
     },
 
     async releases() {
-      const text = await aws(["s3", "cp", "--only-show-errors", await object("release"), "-"], {
-        attempt: true,
-      });
-      return text.split(/\s+/).filter(Boolean);
+      const source = await object("release");
+      return parseReleases(
+        await patiently(["s3", "cp", "--only-show-errors", source, "-"], { subject: source }),
+        source,
+      );
     },
 
     async setReleases(releases) {
-      await aws(["s3", "cp", "--only-show-errors", "-", await object("release")], {
+      const target = await object("release");
+      await patiently(["s3", "cp", "--only-show-errors", "-", target], {
         input: `${releases.join(" ")}\n`,
+        subject: target,
       });
     },
   };

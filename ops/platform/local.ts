@@ -1,5 +1,5 @@
 import { runScript } from "../run";
-import type { Platform, Power, Ran } from "./platform";
+import { type Platform, type Power, parseReleases, type Ran } from "./platform";
 
 /** What scripts/local/on-host.sh ends with when the host does not run (EX_UNAVAILABLE). */
 const UNREACHABLE = 69;
@@ -17,7 +17,12 @@ export function localPlatform(project: string): Platform {
         { ...facts, DWI_HOST: host, DWI_SECONDS: String(seconds) },
         { capture: true, attempt: true },
       );
-      return { exitCode: exitCode === UNREACHABLE ? undefined : exitCode, stdout, stderr };
+      if (exitCode !== UNREACHABLE) {
+        return { exitCode, stdout, stderr };
+      }
+      const said = stderr.trim().split("\n").at(-1) ?? "";
+      const reason = said.startsWith(`${host} `) ? said : `${host} does not answer: ${said}`;
+      return { exitCode: undefined, stdout, stderr: said === "" ? "" : reason };
     },
 
     async power(hosts) {
@@ -35,7 +40,7 @@ export function localPlatform(project: string): Platform {
     },
 
     async releases() {
-      return (await output("store", "releases")).split(/\s+/).filter(Boolean);
+      return parseReleases(await output("store", "releases"), `the file release of ${project}`);
     },
 
     async setReleases(releases) {

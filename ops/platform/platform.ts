@@ -1,9 +1,15 @@
+import { OperatorError } from "../clusters";
+
 /** How a command on a host ended. */
 export interface Ran {
-  /** `undefined` when the host could not be reached, or did not answer in time. */
+  /** `undefined` when the host could not be reached, or did not answer in time. The command may have run. */
   readonly exitCode: number | undefined;
+  /** All that it printed; nothing where some of that is missing. */
   readonly stdout: string;
+  /** The last of its errors; where the first are left out, that is said. Without an exit code, a sentence of why. */
   readonly stderr: string;
+  /** Why what it printed could not be had, although it ran to its end. */
+  readonly cut?: string;
 }
 
 /** Whether a host runs, as its platform says; `absent` when there is none of that name. */
@@ -22,12 +28,37 @@ export interface Platform {
   run(host: string, command: readonly string[], seconds?: number): Promise<Ran>;
   /** Whether each of the hosts runs. */
   power(hosts: readonly string[]): Promise<ReadonlyMap<string, Power>>;
-  /** Stops a host at once, whatever it is doing. Returns when it has stopped. */
+  /**
+   * Stops a host at once, whatever it is doing. Returns when it has stopped, and nothing else of its name runs.
+   */
   stop(host: string): Promise<void>;
   /** Puts a file where every host can fetch it, under `name`. */
   store(name: string, file: string): Promise<void>;
-  /** The releases of the app, the one that is to run first; none before the first deploy. */
+  /**
+   * The releases of the app, the one that is to run first.
+   *
+   * @throws OperatorError when the list is missing or cannot be read: it is then not known, and not empty
+   */
   releases(): Promise<string[]>;
   /** Says which release is to run, and which ran before. */
   setReleases(releases: readonly string[]): Promise<void>;
+}
+
+/**
+ * Reads the list of releases.
+ *
+ * @param where it comes from, for the message
+ * @throws OperatorError when it is none
+ */
+export function parseReleases(text: string, where: string): string[] {
+  const releases = text.split(/\s+/).filter(Boolean);
+  const wrong = releases.filter((release) => !/^[0-9a-f]{64}$/.test(release));
+  if (releases.length === 0 || wrong.length > 0) {
+    const got =
+      releases.length === 0 ? "it is empty" : `it holds ${JSON.stringify(wrong[0]?.slice(0, 80))}`;
+    throw new OperatorError(
+      `The list of releases (${where}) cannot be read: ${got}; wanted are the SHA-256 of one or more releases, the one to run first. Nothing was changed.`,
+    );
+  }
+  return releases;
 }

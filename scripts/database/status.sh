@@ -27,12 +27,12 @@ if [[ -s $BACKUP_STAMPS/dump ]]; then dumped=$(<"$BACKUP_STAMPS/dump"); fi
 if [[ -s $BACKUP_STAMPS/logs ]]; then archived=$(<"$BACKUP_STAMPS/logs"); fi
 
 jq --null-input --compact-output \
-  --argjson state "$STATE" --arg version "$version" --arg held "$own_held" \
+  --slurpfile state <(printf '%s' "$STATE") --arg version "$version" --arg held "$own_held" \
   --arg space "$own_space" --arg free "${free//[^0-9]/}" --arg durability "$DATABASE_DURABILITY" \
   --argjson backups "{\"dump\":$dumped,\"logs\":$archived}" \
   --argjson answers "{\"primary\":${STATUSES[0]},\"replica\":${STATUSES[1]},\"readable\":${STATUSES[2]}}" \
   --argjson tables "$(printf '%s\0' "${other_tables[@]}" | jq --raw-input --slurp 'split("\u0000") | map(select(. != ""))')" \
-  '$state + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
+  '$state[0] + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
     freeMebibytes: ($free | tonumber), answers: $answers, durability: $durability,
     setAside: $ARGS.positional, otherTables: $tables, backups: $backups, versions: {mysql: $version}}' \
   --args "${set_aside[@]}"

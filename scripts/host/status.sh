@@ -7,13 +7,15 @@ version_of() {
   dpkg-query --show --showformat='${Version}' "$1" 2>/dev/null || true
 }
 
+# Not as an argument: of the transactions of a database there may be more than one argument holds.
+own=$("/opt/cluster/scripts/$HOST_ROLE/status.sh")
 read -r uptime _ </proc/uptime
 jq --null-input --compact-output \
   --arg host "$HOST_NAME" --arg role "$HOST_ROLE" --arg address "$HOST_ADDRESS" \
   --arg uptime "${uptime%%.*}" --arg scripts "$SCRIPTS" --arg haproxy "$(version_of haproxy)" \
   --arg converged "$(systemctl is-active cluster-converge.service || true)" \
   --arg failed "$(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }')" \
-  --argjson own "$("/opt/cluster/scripts/$HOST_ROLE/status.sh")" \
+  --slurpfile own <(printf '%s' "$own") \
   '{host: $host, role: $role, address: $address, uptimeSeconds: ($uptime | tonumber),
     converged: ($converged == "active"), failedUnits: ($failed | split("\n") | map(select(. != ""))),
-    scripts: $scripts} + $own + {versions: ({haproxy: $haproxy} + ($own.versions // {}))}'
+    scripts: $scripts} + $own[0] + {versions: ({haproxy: $haproxy} + ($own[0].versions // {}))}'

@@ -87,10 +87,14 @@ share() {
 }
 
 # forget_old KIND: all but the ten newest archives of a kind, and the releases that are remembered: however many
-# were tried and taken back since, those that serve or served have to be there.
+# were tried and taken back since, those that serve or served have to be there. Where the list cannot be read,
+# nobody knows which those are.
 forget_old() {
-  local archive kept
-  kept=" $(tr '\n' ' ' <"$SHARED/${DWI_PROJECT:?}/release" 2>/dev/null || true) "
+  local archive list=$SHARED/${DWI_PROJECT:?}/release kept=""
+  if [[ $1 == releases ]]; then
+    kept=" $(tr '\n' ' ' <"$list") " || fail "the list of releases cannot be read: $list"
+    [[ -n ${kept// /} ]] || fail "the list of releases is empty: $list"
+  fi
   # shellcheck disable=SC2012 # names of ours: letters and digits
   ls -t "$SHARED/$DWI_PROJECT/$1" | tail -n +11 | while read -r archive; do
     [[ $1 == releases && $kept == *" ${archive%%.*} "* ]] || rm -f "$SHARED/$DWI_PROJECT/$1/$archive"
