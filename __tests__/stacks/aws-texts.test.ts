@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { App } from "cdktf";
 import { AwsStack } from "../../stacks/aws";
 import type { ClusterSettingsInput } from "../../topology/settings";
-import { buildTopology } from "../../topology/topology";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
 
 // AWS's APIs read most texts of the stack, and each takes characters and lengths of its own. A plan does
@@ -336,7 +335,7 @@ function synthesize(settings: Partial<ClusterSettingsInput>): Json {
   const outdir = join(workspace, String(synthesized++));
   const app = new App({ outdir });
   new AwsStack(app, "aws", {
-    topology: buildTopology(topologyOf(settings).settings),
+    topology: topologyOf(settings),
     scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
     release: { sha256: SCRIPTS, name: `releases/${SCRIPTS}.tar.gz`, file },
   });
@@ -404,13 +403,13 @@ const manyTags = Object.fromEntries(
 const SETTINGS: ReadonlyArray<[what: string, settings: Partial<ClusterSettingsInput>]> = [
   ["the default", {}],
   [
-    "as many and as much as the settings allow",
+    "much of everything, with the longest names and tags",
     {
       name: LONGEST_NAME,
       network: { cidr: "10.64.0.0/16" },
-      availabilityZones: ["a", "b", "c"].map((zone) => `eu-central-1${zone}`),
+      availabilityZones: ["a", "b", "c", "d"].map((zone) => `eu-central-1${zone}`),
       natGateways: "per-zone",
-      webServers: { count: 50, mode: "active-passive", instanceType: "m7i-flex.12xlarge" },
+      webServers: { count: 30, mode: "active-passive", instanceType: "m7i-flex.12xlarge" },
       database: {
         replicas: 5,
         durability: "lossless",
