@@ -135,15 +135,19 @@ function placeHost(
         availabilityZone: host.availabilityZone,
         size: settings.database.dataVolumeSize,
         type: "gp3",
-        // What EC2 gives without being told, MiB/s. The provider tells it with every change of a volume, and
-        // a change of nothing but final_snapshot, which is none to EC2, it would refuse without any value.
+        // What EC2 gives without being told, MiB/s. The provider repeats it with every change of a volume: to
+        // EC2 a change of final_snapshot alone is none, and a request without a value is refused.
         throughput: 125,
         encrypted: true,
         // prevent_destroy goes with the block it stands in: when the settings ask for fewer
         // replicas, this is what is left to bring a volume back from.
         finalSnapshot: settings.database.preventDestroy,
         tags: { Name: `${clusterName}-${host.name}-data` },
-        lifecycle: { preventDestroy: settings.database.preventDestroy },
+        // A volume that was made faster by hand stays so.
+        lifecycle: {
+          preventDestroy: settings.database.preventDestroy,
+          ignoreChanges: ["throughput"],
+        },
       })
     : undefined;
 
