@@ -14,7 +14,7 @@ export interface Flow {
   readonly to: Role | Outside;
   readonly protocol: "tcp" | "udp";
   readonly port: number;
-  /** One sentence for a reader of the firewall. */
+  /** One sentence for a reader of the firewall; EC2 takes no apostrophe in it, and 255 characters. */
   readonly purpose: string;
 }
 
@@ -94,7 +94,7 @@ export function flowsOf(): Flow[] {
         to: "internet",
         protocol: "tcp",
         port: 443,
-        purpose: "Packages, the platform's secrets, releases and sessions",
+        purpose: "Packages, secrets, releases and sessions",
       },
     );
   }

@@ -9,6 +9,8 @@ export interface Subnet {
   readonly availabilityZone: string;
   /** Public subnets hold load balancers; everything else stands in private ones. */
   readonly isPublic: boolean;
+  /** In a public subnet, the address kept for a NAT gateway: no host is ever given it. */
+  readonly natAddress?: string;
 }
 
 export interface Network {
@@ -24,6 +26,12 @@ export interface Network {
  * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
  */
 const FIRST_HOST_OFFSET = 4;
+
+/**
+ * A NAT gateway has the last address of its subnet that AWS leaves free, counted from the subnet's end:
+ * hosts are placed from the other end, so the gateway never moved one that was there before it.
+ */
+const NAT_OFFSET_FROM_END = 2;
 
 /** Database hosts take the first addresses of a private subnet; web servers follow this far up. */
 const WEB_OFFSET = 12;
@@ -66,13 +74,17 @@ export function planNetwork(cidr: string, availabilityZones: readonly string[]):
   const { first, prefixLength } = parse(cidr);
   const length = subnetPrefixLength(cidr, availabilityZones.length);
   const size = 2 ** (32 - length);
-  const subnetsOf = (kind: "public" | "private", start: number): Subnet[] =>
-    availabilityZones.map((availabilityZone, index) => ({
-      name: `${kind}-${availabilityZone.slice(-1)}`,
-      cidr: `${toAddress(first + (start + index) * size)}/${length}`,
-      availabilityZone,
-      isPublic: kind === "public",
-    }));
+  const subnetsOf = (kind: "public" | "private", offset: number): Subnet[] =>
+    availabilityZones.map((availabilityZone, index) => {
+      const start = first + (offset + index) * size;
+      return {
+        name: `${kind}-${availabilityZone.slice(-1)}`,
+        cidr: `${toAddress(start)}/${length}`,
+        availabilityZone,
+        isPublic: kind === "public",
+        ...(kind === "public" ? { natAddress: toAddress(start + size - NAT_OFFSET_FROM_END) } : {}),
+      };
+    });
   return {
     cidr,
     gateway: toAddress(first + 1),
@@ -87,13 +99,14 @@ function roleOffset(role: Role): number {
 }
 
 /**
- * Addresses a subnet must have for the fullest zone, AWS's own five included.
+ * Addresses a subnet must have for the fullest zone, AWS's own five and the one of a NAT gateway
+ * included. There may be none today: going over to one for each zone must not ask for another network.
  *
  * @param counts hosts of each role in the whole cluster
  */
 export function addressesNeeded(counts: Record<Role, number>, zones: number): number {
   const perZone = (role: Role) => roleOffset(role) + Math.ceil(counts[role] / zones);
-  return Math.max(perZone("load-balancer"), perZone("web"), perZone("database")) + 1;
+  return Math.max(perZone("load-balancer") + 1, perZone("web"), perZone("database")) + 1;
 }
 
 /** Addresses each subnet of a network has when it is cut for so many zones. */

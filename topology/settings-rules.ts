@@ -17,6 +17,9 @@ interface Rule {
 
 const PRIVATE_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 
+/** The keys of the tags that the cluster gives its resources itself. */
+const OWN_TAGS = ["Cluster", "ManagedBy", "Name", "Role"];
+
 const RULES: readonly Rule[] = [
   {
     needs: ["network"],
@@ -127,6 +130,25 @@ const RULES: readonly Rule[] = [
     needs: ["tags"],
     findings: ({ tags }) =>
       Object.keys(tags).length > 40 ? [{ keys: ["tags"], wanted: "at most 40 tags" }] : [],
+  },
+  {
+    // To IAM two keys that differ in case alone are one, given twice.
+    // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+    needs: ["tags"],
+    findings: ({ tags }) =>
+      Object.keys(tags).flatMap((key, index, keys) => {
+        const other = [...OWN_TAGS, ...keys.slice(0, index)].find(
+          (earlier) => earlier !== key && earlier.toLowerCase() === key.toLowerCase(),
+        );
+        return other === undefined
+          ? []
+          : [
+              {
+                keys: ["tags", key],
+                wanted: `a key that differs from ${other} in more than case: IAM takes them for one`,
+              },
+            ];
+      }),
   },
 ];
 

@@ -1,6 +1,8 @@
 import { posix } from "node:path";
 import * as z from "zod";
 import { COMMAND_WANTED, problemOfCommand } from "./command";
+import { problemOfInstanceType } from "./instance-types";
+import { REGIONS } from "./regions";
 
 const WHOLE_NUMBER = "a whole number";
 
@@ -22,7 +24,12 @@ function text(pattern: RegExp, wanted: string) {
 const instanceType = text(
   /^[a-z][a-z0-9-]*\.[a-z0-9-]+$/,
   'an EC2 instance type, for example "t3.small"',
-);
+).superRefine((type, context) => {
+  const message = problemOfInstanceType(type);
+  if (message !== undefined) {
+    context.addIssue({ code: "custom", message });
+  }
+});
 
 const relativeFolder = (inside: string) =>
   text(
@@ -178,13 +185,14 @@ const app = z.strictObject({
     .describe("Further environment variables. No secrets: they are readable on the host."),
 });
 
+// What EC2, IAM, SSM and S3 all take. The length is EC2's: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html
 const tagKey = text(
-  /^(?!aws:)[\p{L}\p{N} _.:/=+@-]{1,128}$/iu,
-  "1 to 128 letters, digits, spaces or _.:/=+-@, not starting with aws:",
+  /^(?!aws:| )[\p{L}\p{N} _.:/=+@-]{1,127}(?<! )$/iu,
+  "1 to 127 letters, digits, spaces or _.:/=+-@, not starting with aws:, without a space at either end",
 );
 const tagValue = text(
-  /^[\p{L}\p{N} _.:/=+@-]{0,256}$/u,
-  "up to 256 letters, digits, spaces or _.:/=+-@",
+  /^(?! )[\p{L}\p{N} _.:/=+@-]{0,256}(?<! )$/u,
+  "up to 256 letters, digits, spaces or _.:/=+-@, without a space at either end",
 );
 
 const backend = z.discriminatedUnion(
@@ -207,12 +215,16 @@ const backend = z.discriminatedUnion(
 /** One cluster's settings: their types, ranges, defaults and descriptions. */
 export const clusterSchema = z.strictObject({
   name: text(
-    /^(?!aws|ssm|xn--|sthree|amzn)[a-z](?:[a-z0-9]|-(?!-)){0,18}[a-z0-9]$/,
-    "2 to 20 lower-case letters, digits or single hyphens, starting with a letter and ending with a letter or digit, and not starting with aws, ssm, xn--, sthree or amzn, which AWS refuses",
+    /^(?!aws|ssm|sg-|xn--|sthree|amzn)[a-z](?:[a-z0-9]|-(?!-)){0,18}[a-z0-9]$/,
+    "2 to 20 lower-case letters, digits or single hyphens, starting with a letter and ending with a letter or digit, and not starting with aws, ssm, sg-, xn--, sthree or amzn, which AWS refuses",
   ).describe("Name of the cluster, unique among the clusters; part of every name it makes."),
   region: text(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region, for example "eu-central-1"')
+    .refine((region) => REGIONS.includes(region), {
+      message: `a region that version 5.100 of Terraform's AWS provider knows: ${REGIONS.join(", ")}`,
+      when: ({ value }) => typeof value === "string" && /^[a-z]{2}(-[a-z]+)+-\d$/.test(value),
+    })
     .default("eu-central-1")
-    .describe("AWS region. Stack aws only."),
+    .describe("AWS region, one that version 5.100 of the AWS provider knows. Stack aws only."),
   availabilityZones: z
     .array(
       text(/^[a-z]{2}(-[a-z]+)+-\d[a-z]$/, 'an availability zone, for example "eu-central-1a"'),
@@ -250,7 +262,9 @@ export const clusterSchema = z.strictObject({
   tags: z
     .record(tagKey, tagValue, "an object of tags")
     .default({})
-    .describe("Tags of every AWS resource, besides Cluster and ManagedBy. At most 40."),
+    .describe(
+      "Tags of every AWS resource, besides Cluster and ManagedBy. At most 40, whose keys differ in more than case.",
+    ),
   backend: backend
     .default({ type: "local" })
     .describe(

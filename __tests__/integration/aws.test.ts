@@ -6,17 +6,57 @@ import { promisify } from "node:util";
 import { renderHosts } from "../../hosts/render";
 import { awsPlatform } from "../../ops/platform/aws";
 import { PROJECT } from "../../ops/scratch/workspace";
-import { parseClusters } from "../../topology/settings";
+import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
+import { actionsFor, allowedBy, matches, UNSEEN } from "./emulator/calls";
 import { EmulatedCluster } from "./emulator/cluster";
-import { LIMITS } from "./emulator/limits";
+import { LIMITS, type Resources } from "./emulator/limits";
 import { MetadataService } from "./emulator/metadata";
 import { Emulator, IMAGES, REGION, valuesOf } from "./emulator/server";
 
 // Stack `aws`, by real Terraform and the real provider, against an emulator of AWS's API.
 
 const OPEN = { terminationProtection: false, preventDestroy: false };
-const SETTINGS = { name: "emulated", database: OPEN };
+const SETTINGS = { name: "emulated", database: OPEN, tags: { Team: "web", Stage: "test" } };
+
+/** Another value of each setting that a cluster can be given while it stands. */
+const CHANGED: Partial<ClusterSettingsInput> = {
+  loadBalancer: { algorithm: "leastconn", instanceType: "t3.small", rootVolumeSize: 14 },
+  webServers: { count: 3, instanceType: "t3.small", rootVolumeSize: 14 },
+  database: {
+    replicas: 2,
+    instanceType: "t3.medium",
+    rootVolumeSize: 20,
+    dataVolumeSize: 40,
+    terminationProtection: true,
+    preventDestroy: true,
+  },
+  natGateways: "per-zone",
+  tags: { Team: "shop", Owner: "somebody" },
+};
+
+/** What a later version of the project may have changed where it stands. */
+const LATER_VERSION: Resources = {
+  aws_iam_role: {
+    "web-role": {
+      description: "Hosts of another description",
+      assume_role_policy: JSON.stringify({
+        Version: "2012-10-17",
+        Statement: [
+          {
+            Sid: "Later",
+            Effect: "Allow",
+            Principal: { Service: "ec2.amazonaws.com" },
+            Action: "sts:AssumeRole",
+          },
+        ],
+      }),
+    },
+  },
+  aws_instance: { "web-1": { metadata_options: { http_put_response_hop_limit: 2 } } },
+  aws_network_interface: { "web-1-interface": { description: "Another description" } },
+  aws_vpc_security_group_ingress_rule: { "visitors-in": { description: "Another description" } },
+};
 
 const cluster = new EmulatedCluster(SETTINGS);
 const emulator = new Emulator();
@@ -361,8 +401,22 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     });
   });
 
+  test("every setting is changed where it stands, and protection given up again", () => {
+    const apply = ["apply", "-auto-approve", "-input=false", "-no-color", "-refresh=false"];
+    cluster.synthesize(CHANGED, { override: { resource: LATER_VERSION } });
+    const planned = cluster.plan();
+    expect(planned.filter(({ actions }) => !["create", "update"].includes(actions.join()))).toEqual(
+      [],
+    );
+    cluster.terraform(apply, 300);
+
+    // As docs/aws.md has it before a destroy.
+    cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
+    cluster.terraform(apply, 300);
+  }, 620_000);
+
   test("destroy leaves nothing", async () => {
-    cluster.synthesize();
+    cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
     const destroy = () =>
       cluster.attemptTerraform(["destroy", "-auto-approve", "-input=false", "-no-color"], 300);
     const first = destroy();
@@ -383,4 +437,20 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     const left = Object.entries(await emulator.inventory()).filter(([, names]) => names.length > 0);
     expect(left).toEqual([]);
   }, 400_000);
+
+  test("a deployer's policy allows what was asked for until here, and nothing else", () => {
+    const policy = JSON.parse(
+      readFileSync(join(PROJECT, "docs", "aws-deployer-policy.json"), "utf8"),
+    );
+    const needed = [...actionsFor(cluster.calls), ...Object.keys(UNSEEN)];
+    // One of each kind of run: applied, changed, destroyed.
+    expect(needed).toEqual(
+      expect.arrayContaining(["ec2:RunInstances", "ec2:ReplaceRoute", "ec2:TerminateInstances"]),
+    );
+    const allowed = allowedBy(policy);
+    const denied = needed.filter((action) => !allowed.some((pattern) => matches(pattern, action)));
+    expect(denied).toEqual([]);
+    const unused = allowed.filter((pattern) => !needed.some((action) => matches(pattern, action)));
+    expect(unused).toEqual([]);
+  });
 });

@@ -119,6 +119,31 @@ describe("network", () => {
     expect(new Set(used).size).toBe(count);
   });
 
+  test.each([
+    {},
+    { network: { cidr: "10.90.0.0/26" } },
+    { network: { cidr: "10.64.0.0/16" }, availabilityZones: ["a", "b", "c", "d"] },
+  ])("a NAT gateway has a private address that no host is ever given: %j", (changes) => {
+    const topology = topologyOf({
+      ...changes,
+      ...("availabilityZones" in changes
+        ? { availabilityZones: changes.availabilityZones?.map((zone) => `eu-central-1${zone}`) }
+        : {}),
+      natGateways: "per-zone",
+    });
+    const stack = synthesize(topology.settings).json;
+    const kept = topology.network.subnets.filter(({ isPublic }) => isPublic);
+    expect(
+      resources("aws_nat_gateway", stack).map(([, { subnet_id, private_ip }]) => [
+        subnet_id,
+        private_ip,
+      ]),
+    ).toEqual(kept.map(({ name, natAddress }) => [`\${aws_subnet.${name}.id}`, natAddress]));
+    for (const { address } of topology.hosts) {
+      expect(kept.map(({ natAddress }) => natAddress)).not.toContain(address);
+    }
+  });
+
   test("the public address belongs to the load balancer's interface", () => {
     expect(resources("aws_eip_association").map(([, config]) => config)).toEqual([
       expect.objectContaining({
@@ -144,6 +169,7 @@ describe("hosts", () => {
     });
     expect(instance.root_block_device).toMatchObject({ encrypted: true, volume_type: "gp3" });
     expect(instance.root_block_device.volume_size).toBeGreaterThanOrEqual(8);
+    expect(instance.ebs_optimized).toBe(true);
     expect(instance).not.toHaveProperty("key_name");
     expect(instance.iam_instance_profile).toMatch(/^\$\{aws_iam_instance_profile\./);
   });
@@ -151,7 +177,7 @@ describe("hosts", () => {
   test.each(resources("aws_instance"))(
     "%s is not replaced for its image or user-data",
     (_, host) => {
-      expect(host.lifecycle.ignore_changes).toEqual(["ami", "user_data_base64"]);
+      expect(host.lifecycle.ignore_changes).toEqual(["ami", "user_data_base64", "ebs_optimized"]);
       expect(host).not.toHaveProperty("user_data_replace_on_change");
     },
   );
@@ -187,6 +213,25 @@ describe("hosts", () => {
       ]),
     });
   });
+
+  test.each([
+    ["eu-central-1", "099720109477", "ec2.amazonaws.com"],
+    ["us-gov-west-1", "513442679011", "ec2.amazonaws.com"],
+    ["cn-north-1", "837727238323", "ec2.amazonaws.com.cn"],
+  ])(
+    "in %s the image is of Canonical's account there, and EC2 has its name there",
+    (region, owner, principal) => {
+      const stack = synthesize({ region, availabilityZones: [`${region}a`, `${region}b`] });
+      expect(stack.json.data.aws_ami.ubuntu.owners).toEqual([owner]);
+      for (const [, role] of resources("aws_iam_role", stack.json)) {
+        expect(JSON.parse(role.assume_role_policy).Statement).toEqual([
+          expect.objectContaining({ Principal: { Service: principal } }),
+        ]);
+      }
+      // ARNs come from AWS, so that they are of the right partition.
+      expect(stack.text).not.toMatch(/arn:aws/);
+    },
+  );
 
   test("machines are as large as their settings say", () => {
     const stack = synthesize({
@@ -386,6 +431,21 @@ describe("the buckets", () => {
           Condition: { Bool: { "aws:SecureTransport": "false" } },
         }),
       ]);
+    },
+  );
+
+  test.each(["store", "backups"])(
+    "%s forgets what was deleted 30 days ago, the mark of it too",
+    (id) => {
+      const [rule] = json.resource.aws_s3_bucket_lifecycle_configuration[`${id}-lifecycle`].rule;
+      expect(rule).toMatchObject({
+        status: "Enabled",
+        filter: [{ prefix: "" }],
+        noncurrent_version_expiration: [{ noncurrent_days: 30 }],
+        expiration: [{ expired_object_delete_marker: true }],
+      });
+      // S3 refuses a rule about marks that has an age for objects as well.
+      expect(Object.keys(rule.expiration[0])).toEqual(["expired_object_delete_marker"]);
     },
   );
 

@@ -29,6 +29,32 @@ describe("sound settings", () => {
     ]);
   });
 
+  test.each(["us-gov-west-1", "cn-north-1", "ap-east-2"])("a cluster can stand in %s", (region) => {
+    const availabilityZones = [`${region}a`, `${region}b`];
+    expect(problemsOf({ name: "demo", region, availabilityZones })).toEqual({});
+  });
+
+  test.each([
+    "g4dn.xlarge",
+    "m7i-flex.large",
+    "t3a.small",
+    "i3.metal",
+    "u-6tb1.metal",
+    "i7ie.large",
+  ])("%s is an instance type of x86-64 and Nitro", (instanceType) => {
+    expect(problemsOf({ name: "demo", webServers: { instanceType } })).toEqual({});
+  });
+
+  test("tags may be whatever all of AWS's services take", () => {
+    const tags = {
+      "Kostenstelle/Ä": "4711 @ü+=._:/-",
+      ["k".repeat(127)]: "v".repeat(256),
+      Empty: "",
+      Cluster: "x",
+    };
+    expect(problemsOf({ name: "demo", tags })).toEqual({});
+  });
+
   test.each([0, 1, 3, 5])("%d replicas are possible", (replicas) => {
     expect(problemsOf({ name: "demo", database: { replicas } })).toEqual({});
   });
@@ -52,6 +78,23 @@ describe("every rule", () => {
     ["a name of one letter", { name: "d" }, "clusters[0].name"],
     ["a name too long", { name: "d".repeat(21) }, "clusters[0].name"],
     ["region", { region: "Frankfurt" }, "clusters[0].region"],
+    [
+      "a region the provider does not know",
+      {
+        region: "ap-southeast-6",
+        availabilityZones: ["ap-southeast-6a", "ap-southeast-6b"],
+      },
+      "clusters[0].region",
+    ],
+    [
+      "a partition the cluster does not know",
+      {
+        region: "us-iso-east-1",
+        availabilityZones: ["us-iso-east-1a", "us-iso-east-1b"],
+      },
+      "clusters[0].region",
+    ],
+    ["a security group's id as a name", { name: "sg-demo" }, "clusters[0].name"],
     ["one zone", { availabilityZones: ["eu-central-1a"] }, "clusters[0].availabilityZones"],
     [
       "a zone twice",
@@ -97,6 +140,8 @@ describe("every rule", () => {
       { webServers: { instanceType: "big" } },
       "clusters[0].webServers.instanceType",
     ],
+    ["Arm", { webServers: { instanceType: "t4g.small" } }, "clusters[0].webServers.instanceType"],
+    ["no Nitro", { database: { instanceType: "t2.small" } }, "clusters[0].database.instanceType"],
     ["volume size", { database: { dataVolumeSize: 1 } }, "clusters[0].database.dataVolumeSize"],
     ["memory", { database: { memory: "1G" } }, "clusters[0].database.memory"],
     ["a folder outside", { app: { directory: "../app" } }, "clusters[0].app.directory"],
@@ -128,6 +173,19 @@ describe("every rule", () => {
       "clusters[0].app.environment.WHO",
     ],
     ["a tag AWS keeps for itself", { tags: { "aws:x": "1" } }, "clusters[0].tags.aws:x"],
+    [
+      "a key EC2 finds too long",
+      { tags: { ["k".repeat(128)]: "1" } },
+      `clusters[0].tags.${"k".repeat(128)}`,
+    ],
+    ["a value with an apostrophe", { tags: { Team: "web's" } }, "clusters[0].tags.Team"],
+    ["a value with a space at its end", { tags: { Team: "web " } }, "clusters[0].tags.Team"],
+    [
+      "a tag of the cluster in another case",
+      { tags: { cluster: "1" } },
+      "clusters[0].tags.cluster",
+    ],
+    ["two tags that differ in case", { tags: { Team: "1", team: "2" } }, "clusters[0].tags.team"],
     [
       "too many tags",
       { tags: Object.fromEntries(Array.from({ length: 41 }, (_, index) => [`t${index}`, ""])) },

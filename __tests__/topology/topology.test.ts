@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { overlap } from "../../topology/network";
+import { addressesNeeded, addressesPerSubnet, overlap } from "../../topology/network";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, ROLES } from "../../topology/topology";
 
@@ -84,6 +84,54 @@ describe("network", () => {
   ])("%s and %s overlap: %s", (one, other, expected) => {
     expect(overlap(one, other)).toBe(expected);
     expect(overlap(other, one)).toBe(expected);
+  });
+});
+
+describe("the address of a NAT gateway", () => {
+  const smallest = (zones: number) => ({
+    // The smallest network that is accepted for so many zones: 16 addresses a subnet.
+    network: { cidr: zones === 2 ? "10.90.0.0/26" : "10.90.0.0/25" },
+    availabilityZones: ["a", "b", "c", "d"].slice(0, zones).map((zone) => `eu-central-1${zone}`),
+  });
+
+  test.each([
+    ["the default", {}],
+    ["two zones", smallest(2)],
+    ["three zones", smallest(3)],
+    ["four zones", smallest(4)],
+    ["many hosts", { webServers: { count: 100 }, database: { replicas: 5 } }],
+  ])("is one of its subnet that AWS leaves free and no host has: %s", (_, settings) => {
+    const { network, hosts } = topologyOf(settings);
+    for (const { cidr, isPublic, natAddress } of network.subnets) {
+      expect(natAddress === undefined).toBe(!isPublic);
+      if (natAddress !== undefined) {
+        expect(ipaddr.IPv4.parse(natAddress).match(ipaddr.IPv4.parseCIDR(cidr))).toBe(true);
+        const last = ipaddr.IPv4.broadcastAddressFromCIDR(cidr).octets;
+        expect(ipaddr.IPv4.parse(natAddress).octets).toEqual([
+          ...last.slice(0, 3),
+          (last[3] as number) - 1,
+        ]);
+        expect(hosts.map(({ address }) => address)).not.toContain(natAddress);
+      }
+    }
+  });
+
+  test("is counted, whichever role fills a subnet", () => {
+    // AWS's five, the gateway's, and the hosts.
+    expect(addressesNeeded({ "load-balancer": 10, web: 0, database: 0 }, 1)).toBe(16);
+    expect(addressesPerSubnet("10.90.0.0/26", 2)).toBe(16);
+    expect(addressesNeeded({ "load-balancer": 20, web: 0, database: 0 }, 2)).toBe(16);
+  });
+
+  test("moves no host: the addresses are those that clusters have had before", () => {
+    const { hosts } = topologyOf();
+    expect(Object.fromEntries(hosts.map(({ name, address }) => [name, address]))).toEqual({
+      "load-balancer-1": "10.90.0.4",
+      "web-1": "10.90.2.12",
+      "web-2": "10.90.3.12",
+      "database-1": "10.90.2.4",
+      "database-2": "10.90.3.4",
+    });
   });
 });
 

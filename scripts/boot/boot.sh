@@ -68,6 +68,8 @@ main() {
     mv "$WRITTEN.new" "$WRITTEN"
   fi
   load_firewall
+  # Before all that may fail: through it an operator sees why.
+  /opt/cluster/platform.sh operator-access || log "operators may not reach this host"
   # shellcheck disable=SC2153  # a fact
   read -ra packages <<<"$PACKAGES"
   /opt/cluster/platform.sh install-packages "${packages[@]}"

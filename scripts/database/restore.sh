@@ -43,11 +43,21 @@ SNAPSHOTS=$TAG'
   sort_by(.time)[] | [kind, .id, tag("founded"), tag("series"),
     .summary.backup_end // .time, tag("until")] | @tsv'
 
-# microseconds TIME: since 1970.
+# microseconds TIME: since 1970. What follows the second is read here: the date(1) of Ubuntu 26.04 (uutils 0.8)
+# drops zeros at the start of %N, and rounds @SECONDS.FRACTION. https://github.com/uutils/coreutils/issues/12001
 microseconds() {
-  local nanoseconds
-  nanoseconds=$(date --date "$1" +%s%N 2>/dev/null) || fail "no time: $1"
-  printf '%s' "${nanoseconds:0:-3}"
+  local time=$1 fraction="" seconds
+  if [[ $time =~ ^(.*:[0-9]{2}|@[0-9]+)[.,]([0-9]+)(.*)$ ]]; then
+    time=${BASH_REMATCH[1]}${BASH_REMATCH[3]} fraction=${BASH_REMATCH[2]}
+  fi
+  seconds=$(date --date "$time" +%s 2>/dev/null) || fail "no time: $1"
+  fraction+=000000
+  printf '%s' "$seconds${fraction:0:6}"
+}
+
+# moment MICROSECONDS: the same as a time that people and microseconds() read.
+moment() {
+  printf '%s.%sZ' "$(date --utc --date "@${1:0:-6}" +%FT%T)" "${1: -6}"
 }
 
 is_the_primary() {
@@ -92,7 +102,7 @@ plan() {
   done <<<"$snapshots"
   if [[ $to != - ]] && { [[ $reaches == - ]] || ((reaches < to)); }; then
     if [[ $reaches == - ]]; then fail "of the time after $dump_time no binary log was archived"; fi
-    fail "binary logs are archived until $(date --utc --date "@${reaches:0:-6}.${reaches: -6}" +%FT%T.%6NZ), not until then"
+    fail "binary logs are archived until $(moment "$reaches"), not until then"
   fi
   tables=$(count_tables) || fail "the server does not answer"
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$dump" "$dump_time" "$(newest_of_series "${logs#,}")" "$reaches" "$to" "$tables"

@@ -62,7 +62,7 @@ begin_work() {
   note=$NOTES/${DWI_PROJECT:?}/$1
   mkdir -p "${note%/*}"
   hold_lock "$DWI_PROJECT-$1"
-  printf 'interrupted %s' "$(date +%s%N)" >"$note.new"
+  printf 'interrupted %s' "$EPOCHREALTIME" >"$note.new"
   mv "$note.new" "$note"
 }
 end_work() {

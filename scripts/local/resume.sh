@@ -15,7 +15,7 @@ use_project "$DWI_PROJECT"
 
 mark_missing() {
   mkdir -p "$NOTES/$DWI_PROJECT"
-  printf 'missing %s' "$(date +%s%N)" >"$NOTES/$DWI_PROJECT/$1"
+  printf 'missing %s' "$EPOCHREALTIME" >"$NOTES/$DWI_PROJECT/$1"
 }
 
 states=$(incus list --format csv --columns ns)

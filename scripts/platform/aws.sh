@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a host asks of its platform, answered by AWS. The same verbs as on every platform:
 #
+#   operator-access              makes sure that operators reach the host
 #   install-packages PACKAGE...  makes sure that the packages are installed
 #   secret NAME                  prints a secret of the cluster
 #   archive NAME FILE            fetches an archive: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
@@ -198,6 +199,51 @@ install_packages() {
   fail "these packages could not be installed: $*"
 }
 
+# agent_unit: prints the unit of the SSM agent, which Ubuntu's images have as a snap.
+agent_unit() {
+  local unit
+  for unit in snap.amazon-ssm-agent.amazon-ssm-agent.service amazon-ssm-agent.service; do
+    if systemctl cat "$unit" >/dev/null 2>&1; then
+      printf '%s' "$unit"
+      return
+    fi
+  done
+  return 1
+}
+
+# install_agent: from AWS's own bucket of the region, which is reached without the internet.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/agent-install-deb.html
+install_agent() {
+  local directory
+  directory=$(mktemp --directory)
+  # apt reads the package as a user of its own.
+  chmod 0755 "$directory"
+  log "the image has no SSM agent; installing it"
+  # shellcheck disable=SC2064  # the name is wanted as it is now
+  trap "rm --recursive --force '$directory'" EXIT
+  # Called where a failure ends nothing by itself.
+  request >"$directory/agent.deb" <<EOF || return
+url = "${endpoint:-$(address s3)}/amazon-ssm-$PLATFORM_REGION/latest/debian_amd64/amazon-ssm-agent.deb"
+max-time = 120
+EOF
+  apt install "$directory/agent.deb"
+}
+
+# ensure_agent: sessions and operations come through it.
+ensure_agent() {
+  local unit
+  if ! unit=$(agent_unit); then
+    # At its first boot the snaps of an image may not be set up yet.
+    if [[ -n $(command -v snap) ]]; then
+      timeout 120 snap wait system seed.loaded || true
+    fi
+    unit=$(agent_unit) || { install_agent && unit=$(agent_unit); } || fail "the SSM agent could not be installed"
+  fi
+  if ! systemctl is-active --quiet "$unit"; then
+    systemctl enable --quiet --now "$unit" || fail "the SSM agent, $unit, does not start"
+  fi
+}
+
 # data_disks: the EBS disks that do not carry the system.
 data_disks() {
   local root disk
@@ -268,8 +314,9 @@ mount_data_volume() {
   resize2fs "$disk" >&2 || log "the filesystem did not grow to its volume's size; the database runs on"
 }
 
-usage="one of: install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
+usage="one of: operator-access, install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
 case "${1:-}:$#" in
+  operator-access:1) ensure_agent ;;
   install-packages:*) (($# > 1)) || fail "$usage" ; install_packages "${@:2}" ;;
   secret:2) parameter "secrets/$2" ;;
   archive:3) fetch "$2" "$3" ;;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The platform interface on a local host, an Incus container; the same verbs as on AWS.
 #
+#   operator-access               make sure that operators reach the host
 #   install-packages PACKAGE...   make sure the packages are installed
 #   secret NAME                   print a secret
 #   archive NAME FILE             put an archive at FILE: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
@@ -84,6 +85,8 @@ user_data() {
 }
 
 case ${1:-} in
+  # The engine reaches its containers without their help.
+  operator-access) ;;
   install-packages) install_packages "${@:2}" ;;
   secret) secret "${2:?NAME}" ;;
   archive) archive "${2:?NAME}" "${3:?FILE}" ;;
@@ -91,5 +94,5 @@ case ${1:-} in
   data-volume) data_volume "${2:?DIRECTORY}" ;;
   backup-repository) backup_repository ;;
   user-data) user_data "${2:?FILE}" ;;
-  *) fail "unknown verb: ${1:-none}; known are install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
+  *) fail "unknown verb: ${1:-none}; known are operator-access, install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
 esac

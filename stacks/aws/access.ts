@@ -2,6 +2,7 @@ import { IamInstanceProfile } from "@cdktf/provider-aws/lib/iam-instance-profile
 import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicy } from "@cdktf/provider-aws/lib/iam-role-policy";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
+import { type Partition, partitionOf } from "../../topology/regions";
 import { ROLES, type Role, type Topology } from "../../topology/topology";
 import type { Backups } from "./backups";
 import type { Secrets } from "./secrets";
@@ -41,10 +42,20 @@ const AGENT_ACTIONS = [
   "ssmmessages:OpenDataChannel",
 ];
 
+/**
+ * EC2's name as a principal. In China it is in the partition's own domain.
+ * https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
+ */
+const EC2: Readonly<Record<Partition, string>> = {
+  aws: "ec2.amazonaws.com",
+  "aws-cn": "ec2.amazonaws.com.cn",
+  "aws-us-gov": "ec2.amazonaws.com",
+};
+
 /** An IAM role and instance profile for each role of the cluster, with the least it needs. */
 export function declareAccess(
   stack: TerraformStack,
-  { clusterName, secrets: declared }: Topology,
+  { clusterName, secrets: declared, settings }: Topology,
   { secrets, store, backups }: { secrets: Secrets; store: Store; backups: Backups },
 ): ReadonlyMap<Role, RoleAccess> {
   const { bucket, bucketParameter } = store;
@@ -107,7 +118,7 @@ export function declareAccess(
           Statement: [
             {
               Effect: "Allow",
-              Principal: { Service: "ec2.amazonaws.com" },
+              Principal: { Service: EC2[partitionOf(settings.region)] },
               Action: "sts:AssumeRole",
             },
           ],

@@ -8,6 +8,7 @@ import { VolumeAttachment } from "@cdktf/provider-aws/lib/volume-attachment";
 import type { TerraformStack } from "cdktf";
 import type { Host } from "../../hosts/host";
 import { compressUserData } from "../../hosts/user-data";
+import { type Partition, partitionOf } from "../../topology/regions";
 import type { Role, Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
 import { literal } from "./literal";
@@ -21,8 +22,15 @@ export interface PlacedHost {
   readonly instance: Instance;
 }
 
-/** Canonical's account. https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/ */
-const CANONICAL = "099720109477";
+/**
+ * Canonical's account in each partition.
+ * https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/
+ */
+const CANONICAL: Readonly<Record<Partition, string>> = {
+  aws: "099720109477",
+  "aws-cn": "837727238323",
+  "aws-us-gov": "513442679011",
+};
 
 /** Images of Ubuntu 26.04 LTS; what stands for the star is its code name and the day it was built. */
 const IMAGE_NAME = "ubuntu/images/hvm-ssd-gp3/ubuntu-*-26.04-amd64-server-*";
@@ -65,7 +73,7 @@ export function declareHosts(
   surroundings: Surroundings,
 ): PlacedHost[] {
   const image = new DataAwsAmi(stack, "ubuntu", {
-    owners: [CANONICAL],
+    owners: [CANONICAL[partitionOf(topology.settings.region)]],
     mostRecent: true,
     filter: [
       { name: "name", values: [IMAGE_NAME] },
@@ -127,12 +135,19 @@ function placeHost(
         availabilityZone: host.availabilityZone,
         size: settings.database.dataVolumeSize,
         type: "gp3",
+        // What EC2 gives without being told, MiB/s. The provider repeats it with every change of a volume: to
+        // EC2 a change of final_snapshot alone is none, and a request without a value is refused.
+        throughput: 125,
         encrypted: true,
         // prevent_destroy goes with the block it stands in: when the settings ask for fewer
         // replicas, this is what is left to bring a volume back from.
         finalSnapshot: settings.database.preventDestroy,
         tags: { Name: `${clusterName}-${host.name}-data` },
-        lifecycle: { preventDestroy: settings.database.preventDestroy },
+        // A volume that was made faster by hand stays so.
+        lifecycle: {
+          preventDestroy: settings.database.preventDestroy,
+          ignoreChanges: ["throughput"],
+        },
       })
     : undefined;
 
@@ -142,6 +157,8 @@ function placeHost(
     iamInstanceProfile: roleAccess.profile.name,
     networkInterface: [{ deviceIndex: 0, networkInterfaceId: networkInterface.id }],
     userDataBase64: compressUserData(host.userData).toString("base64"),
+    // Types of the Nitro system are so in any case; said here, EC2 reports it so.
+    ebsOptimized: true,
     metadataOptions: {
       httpEndpoint: "enabled",
       httpTokens: "required",
@@ -157,7 +174,8 @@ function placeHost(
     disableApiTermination: isProtected,
     tags: { ...name, Role: host.role },
     lifecycle: {
-      ignoreChanges: ["ami", "user_data_base64"],
+      // The provider would replace the instance for any of them.
+      ignoreChanges: ["ami", "user_data_base64", "ebs_optimized"],
       preventDestroy: isProtected,
     },
     dependsOn: [

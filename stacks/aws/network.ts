@@ -82,21 +82,25 @@ export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNe
   }
 
   const gatewayCount = settings.natGateways === "per-zone" ? publicSubnets.length : 1;
-  const gateways = publicSubnets.slice(0, gatewayCount).map(({ name, availabilityZone }) => {
-    const zone = availabilityZone.slice(-1);
-    const address = new Eip(stack, `nat-${zone}-address`, {
-      domain: "vpc",
-      tags: named(`nat-${zone}`),
-      dependsOn: [internetGateway],
+  const gateways = publicSubnets
+    .slice(0, gatewayCount)
+    .map(({ name, availabilityZone, natAddress }) => {
+      const zone = availabilityZone.slice(-1);
+      const address = new Eip(stack, `nat-${zone}-address`, {
+        domain: "vpc",
+        tags: named(`nat-${zone}`),
+        dependsOn: [internetGateway],
+      });
+      return new NatGateway(stack, `nat-${zone}`, {
+        allocationId: address.id,
+        subnetId: subnetNamed(name).id,
+        // Left to EC2, it may be one that a host is to have.
+        privateIp: natAddress,
+        tags: named(`nat-${zone}`),
+        // A NAT gateway without a route to the internet is born failed.
+        dependsOn: [publicRoute],
+      });
     });
-    return new NatGateway(stack, `nat-${zone}`, {
-      allocationId: address.id,
-      subnetId: subnetNamed(name).id,
-      tags: named(`nat-${zone}`),
-      // A NAT gateway without a route to the internet is born failed.
-      dependsOn: [publicRoute],
-    });
-  });
 
   const privateRoutes = privateSubnets.map(({ name }, index) => {
     const routes = new RouteTable(stack, `${name}-route-table`, {

@@ -60,6 +60,8 @@ export function declarePrivateBucket(
         status: "Enabled",
         filter: [{ prefix: "" }],
         noncurrentVersionExpiration: [{ noncurrentDays: NONCURRENT_DAYS }],
+        // What is left of a deleted object when its versions are gone: listing a bucket reads it still.
+        expiration: [{ expiredObjectDeleteMarker: true }],
         abortIncompleteMultipartUpload: [{ daysAfterInitiation: 1 }],
       },
     ],

@@ -1,8 +1,9 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { attempt, PROJECT, run, Workspace } from "../../../ops/scratch/workspace";
 import type { ClusterSettingsInput } from "../../../topology/settings";
-import { overrides } from "./limits";
+import { type Call, callsIn } from "./calls";
+import { overrides, type Resources } from "./limits";
 
 /** What a plan does to one resource. */
 export interface PlannedChange {
@@ -52,11 +53,11 @@ export class EmulatedCluster {
    * Synthesizes the stack with some settings changed, and overrides what the emulator cannot do.
    *
    * @param options.whole leaves the overrides out
-   * @param options.override further overrides
+   * @param options.override further overrides, of resources and of data
    */
   synthesize(
     changes: Partial<ClusterSettingsInput> = {},
-    options: { whole?: boolean; override?: Record<string, unknown> } = {},
+    options: { whole?: boolean; override?: { resource?: Resources; data?: Resources } } = {},
   ): void {
     this.workspace.set([{ ...this.settings, ...changes }]);
     run(
@@ -79,7 +80,10 @@ export class EmulatedCluster {
     if (options.whole !== true) {
       writeFileSync(
         file,
-        JSON.stringify({ ...overrides(JSON.parse(this.text)), ...options.override }),
+        JSON.stringify({
+          ...options.override,
+          resource: merged(overrides(JSON.parse(this.text)).resource, options.override?.resource),
+        }),
       );
     }
   }
@@ -89,7 +93,22 @@ export class EmulatedCluster {
   }
 
   private get environment(): NodeJS.ProcessEnv {
-    return { CHECKPOINT_DISABLE: "1", TF_IN_AUTOMATION: "1", ...this.env };
+    return {
+      CHECKPOINT_DISABLE: "1",
+      TF_IN_AUTOMATION: "1",
+      TF_LOG_PROVIDER: "DEBUG",
+      TF_LOG_PATH: this.providerLog,
+      ...this.env,
+    };
+  }
+
+  private get providerLog(): string {
+    return join(this.workspace.directory, "provider.log");
+  }
+
+  /** Everything that terraform has asked of AWS so far. */
+  get calls(): Call[] {
+    return existsSync(this.providerLog) ? callsIn(readFileSync(this.providerLog, "utf8")) : [];
   }
 
   terraform(args: readonly string[], seconds = 120): string {
@@ -138,4 +157,15 @@ export class EmulatedCluster {
       .matchAll(/Resource (\S+) has lifecycle\.prevent_destroy set/g);
     return [...refusals].map(([, address]) => address as string).sort();
   }
+}
+
+/** Overrides of resources together; of the same resource, the later one's arguments win. */
+function merged(earlier: Resources, later: Resources = {}): Resources {
+  const all: Resources = structuredClone(earlier);
+  for (const [type, resources] of Object.entries(later)) {
+    for (const [name, config] of Object.entries(resources)) {
+      all[type] = { ...all[type], [name]: { ...all[type]?.[name], ...config } };
+    }
+  }
+  return all;
 }
