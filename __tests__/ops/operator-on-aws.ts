@@ -144,8 +144,11 @@ export class OperatorOnAws {
     chmodSync(aws, 0o755);
   }
 
+  /** How many worlds there have been. */
+  private worlds = 0;
+
   private path(...names: string[]): string {
-    return join(this.directory, "world", ...names);
+    return join(this.directory, `world-${this.worlds}`, ...names);
   }
 
   private write(path: string, text: string, mode = 0o644): void {
@@ -154,7 +157,10 @@ export class OperatorOnAws {
     chmodSync(path, mode);
   }
 
-  /** Makes the world anew; without more all is well in it. */
+  /**
+   * Makes another world; without more all is well in it. The one before stays: what an operation stopped may
+   * still write into it for a moment.
+   */
   set({
     slow = false,
     faults = [],
@@ -164,7 +170,7 @@ export class OperatorOnAws {
     parameters = { "/demo/bucket": "demo-store-1" },
     ...more
   }: World = {}): void {
-    rmSync(this.path(), { recursive: true, force: true });
+    this.worlds += 1;
     for (const name of ["counts", "commands", "objects"]) {
       mkdirSync(this.path(name), { recursive: true });
     }
@@ -245,7 +251,7 @@ export class OperatorOnAws {
 
   /** A file that a host's script has written. */
   file(name: string): string {
-    return this.path(name);
+    return join(this.directory, name);
   }
 
   /** Runs `npm run cluster -- aws VERB...`. */
@@ -264,6 +270,7 @@ export class OperatorOnAws {
             ...process.env,
             CLUSTERS: this.settings,
             PATH: path ?? `${join(this.directory, "bin")}:${process.env.PATH}`,
+            STAND_IN_WORLD: this.path(),
           },
         },
       );
@@ -282,6 +289,6 @@ export class OperatorOnAws {
   }
 
   remove(): void {
-    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

@@ -406,16 +406,18 @@ export function requests(cluster: ScratchCluster): void {
       },
     );
 
+    // A connection that ends with much of a request unread is reset, which may overtake the answer
+    // (RFC 9112, section 9.6): then there is none.
     test.each([
-      [20_000, 431],
-      [100_000, 431],
-    ])("headers of %d bytes are answered with %d", async (bytes, expected) => {
+      [20_000, [431]],
+      [100_000, [431, Number.NaN]],
+    ])("headers of %d bytes are answered with %j", async (bytes, expected) => {
       const { status } = await exchange(cluster, [
         "GET /page HTTP/1.1",
         ...close,
         `Cookie: ${"c".repeat(bytes)}`,
       ]);
-      expect(status).toBe(expected);
+      expect(expected).toContain(status);
     });
   });
 
