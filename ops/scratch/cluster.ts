@@ -192,7 +192,18 @@ export class ScratchCluster {
         return primaries.length === 1 && settled ? primaries[0]?.[0] : undefined;
       },
       seconds,
+      () => this.databases.map((host) => `\n${host}: ${this.describeDatabase(host)}`).join(""),
     );
+  }
+
+  /** What a database host says of itself, and the last of what its units logged. */
+  private describeDatabase(host: string): string {
+    const { stdout, stderr } = this.attemptOn(
+      host,
+      `/opt/cluster/scripts/database/status.sh
+       journalctl --boot --lines 12 --output cat --unit 'cluster-*' --unit mysql.service`,
+    );
+    return `${stdout}${stderr}`;
   }
 
   /** Waits until every web server takes its share through the load balancer. */

@@ -165,11 +165,16 @@ export class Workspace {
   }
 }
 
-/** Asks again until the answer is given, for so many seconds at most. */
+/**
+ * Asks again until the answer is given, for so many seconds at most.
+ *
+ * @param explain what the message of the failure ends with
+ */
 export async function eventually<T>(
   what: string,
   ask: () => T | undefined | Promise<T | undefined>,
   seconds = 60,
+  explain: () => string = () => "",
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   let last: unknown;
@@ -184,5 +189,5 @@ export async function eventually<T>(
     }
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
-  throw new Error(`${what}: not within ${seconds} s${last ? `; last: ${last}` : ""}`);
+  throw new Error(`${what}: not within ${seconds} s${last ? `; last: ${last}` : ""}${explain()}`);
 }
