@@ -15,6 +15,7 @@ import {
 } from "./guestbook";
 import { READ_FROM_PRIMARY, type ReadAfter, readAfterWrite } from "./read-after";
 import type { DatabaseSettings } from "./settings-from-environment";
+import { YoungOutage } from "./young-outage";
 
 /** Where the guestbook reports what its visitors are not told. */
 export interface Log {
@@ -34,16 +35,20 @@ const REPLICA_LEFT_ALONE = 1_000;
  * seconds for an answer.
  */
 const WRITES_WAIT = 8_000;
-/** Pause, in milliseconds, before it is asked again whether a server takes writes. */
-const WRITE_PAUSE = 100;
 /** The same for a read that no server answered: there is one for all but moments. */
 const READS_WAIT = 3_000;
-const READ_PAUSE = 100;
+/** Pause, in milliseconds, before a server is asked again. */
+const PAUSE = 100;
 /**
  * Failures of a write that may pass while it waits. A primary that refuses may be closing, or opening: it
  * has no room, or no replica, only when it goes on refusing.
  */
-const PASSING: ReadonlySet<FailureKind> = new Set(["busy", "connection", "read-only", "refusing"]);
+const PASSING: ReadonlySet<FailureKind | undefined> = new Set([
+  "busy",
+  "connection",
+  "read-only",
+  "refusing",
+]);
 /** Pauses between attempts to create the table, in milliseconds: it doubles up to the longest. */
 const PREPARE_PAUSE = { first: 500, longest: 10_000 };
 
@@ -93,10 +98,10 @@ export class GuestbookInMysql implements Guestbook {
   private readonly readingAsWriter: Database;
   private waiting = 0;
   private replicaLeftAloneUntil = 0;
-  /** Since when no write has worked; undefined while the last one did. */
-  private noWritesSince: number | undefined;
-  /** The same of reads. */
-  private noReadsSince: number | undefined;
+  /** Every connection may just have been cut, because servers change their parts. */
+  private readonly reads = new YoungOutage(READS_WAIT, (until) => this.pauses(until));
+  /** The part of the primary may just be going from one server to another. */
+  private readonly writes = new YoungOutage(WRITES_WAIT, (until) => this.writesAreBack(until));
   /** Under way while somebody asks for all whose writes wait. */
   private askingForWrites: Promise<boolean> | undefined;
   private prepareTimer: NodeJS.Timeout | undefined;
@@ -132,7 +137,8 @@ export class GuestbookInMysql implements Guestbook {
       upToDate: true,
     });
 
-    return await this.whenReadsAreAnswered(async () => {
+    const noneAnswers = (error: unknown) => error instanceof UnavailableError;
+    return await this.reads.wait(noneAnswers, async () => {
       if (after === undefined) {
         return this.isReplicaLeftAlone
           ? await this.firstThatWorks("read", fromPrimary, fromReplica)
@@ -155,8 +161,9 @@ export class GuestbookInMysql implements Guestbook {
 
   async add(draft: Draft): Promise<Stored> {
     const store = () => this.writing.use((session) => this.store(session, draft));
+    const mayPass = (error: unknown) => PASSING.has(failureKind(error));
     return await this.firstThatWorks("write", () =>
-      this.whenWritesAreTaken(async () => {
+      this.writes.wait(mayPass, async () => {
         try {
           return await store();
         } catch (error) {
@@ -227,46 +234,11 @@ export class GuestbookInMysql implements Guestbook {
     }
   }
 
-  /**
-   * Reads again what no server answered, while the outage is young: every connection may just have been
-   * cut, because servers change their parts.
-   */
-  private async whenReadsAreAnswered<Result>(read: () => Promise<Result>): Promise<Result> {
-    const started = Date.now();
-    for (;;) {
-      try {
-        const result = await read();
-        this.noReadsSince = undefined;
-        return result;
-      } catch (error) {
-        if (!(error instanceof UnavailableError)) throw error;
-        this.noReadsSince ??= started;
-        const until = Math.min(started, this.noReadsSince) + READS_WAIT;
-        if (this.closed || Date.now() + READ_PAUSE > until) throw error;
-        await pause(READ_PAUSE);
-      }
-    }
-  }
-
-  /**
-   * Tries a write until a server takes it, while the outage is young: the part of the primary may just
-   * be going from one server to another. What is tried must be safe to repeat.
-   */
-  private async whenWritesAreTaken<Result>(write: () => Promise<Result>): Promise<Result> {
-    const started = Date.now();
-    for (;;) {
-      try {
-        const result = await write();
-        this.noWritesSince = undefined;
-        return result;
-      } catch (error) {
-        const kind = failureKind(error);
-        if (kind === undefined || !PASSING.has(kind)) throw error;
-        this.noWritesSince ??= started;
-        const until = Math.min(started, this.noWritesSince) + WRITES_WAIT;
-        if (!(await this.writesAreBack(until))) throw error;
-      }
-    }
+  /** Pauses, and tells whether to try again. */
+  private async pauses(until: number): Promise<boolean> {
+    if (this.closed || Date.now() + PAUSE > until) return false;
+    await pause(PAUSE);
+    return true;
   }
 
   /**
@@ -274,7 +246,7 @@ export class GuestbookInMysql implements Guestbook {
    * for all: a server that comes up is not met by a crowd.
    */
   private async writesAreBack(until: number): Promise<boolean> {
-    while (!this.closed && Date.now() + WRITE_PAUSE < until) {
+    while (!this.closed && Date.now() + PAUSE < until) {
       this.askingForWrites ??= this.takesWrites().finally(() => {
         this.askingForWrites = undefined;
       });
@@ -285,7 +257,7 @@ export class GuestbookInMysql implements Guestbook {
 
   /** Asks, after a pause, whether there is a server that takes writes. Never throws. */
   private async takesWrites(): Promise<boolean> {
-    await pause(WRITE_PAUSE);
+    await pause(PAUSE);
     try {
       const open = (session: Session) =>
         session.select<{ open: number }>("SELECT NOT @@global.read_only AS open");
