@@ -111,16 +111,28 @@ act_apply() {
   printf 'START REPLICA SQL_THREAD;\n' | sql 10
 }
 
-# act_skip EXTRA: forgets these transactions, as if they had never been executed here. Interrupted half-way
-# the host holds data and no transaction; it then receives all from the start, fails, and clones.
+# act_skip EXTRA LEADER EXECUTED: forgets these transactions, which the primary with what it has executed lacks,
+# as if they had never been executed here. Fails, and forgets nothing, where this server has written more by now:
+# that has not been judged, and would stay without a log to judge it by. The server looks and forgets in one go.
+# Interrupted half-way the host holds data and no transaction; it then receives all from the start, fails, and
+# clones.
 act_skip() {
-  local extra=$1
+  local extra=$1 executed=${3/#-/}
   rm --force "$SERIES"
   ask 30 "STOP REPLICA;
-    SELECT REPLACE(GTID_SUBTRACT(@@gtid_executed, '$extra'), '\n', '') INTO @rest;
-    RESET BINARY LOGS AND GTIDS;
-    SET GLOBAL gtid_purged = @rest;" || return
-  log "forgot $extra, which changes no row"
+    SET @executed = REPLACE(@@gtid_executed, '\n', '');
+    SET @rest = GTID_SUBTRACT(@executed, '$extra');
+    SET @missed = GTID_SUBTRACT(@rest, '$executed');
+    SET @own = GTID_SUBTRACT(@missed, GTID_SUBTRACT(@missed, CONCAT(@@server_uuid, ':1-9223372036854775806')));
+    SET @forget = IF(@own = '', 'RESET BINARY LOGS AND GTIDS', 'DO 0');
+    SET @keep = IF(@own = '', 'SET GLOBAL gtid_purged = @rest', 'DO 0');
+    PREPARE forget_all FROM @forget;
+    PREPARE keep_rest FROM @keep;
+    EXECUTE forget_all;
+    EXECUTE keep_rest;
+    SELECT @own = '';" || return
+  [[ ${ROWS[0]:-} == 1 ]] || return
+  log "forgot $extra, which $2 lacks and which changes no row"
 }
 
 # act_set_aside LEADER EXECUTED: copies the transactions that are here and not on the primary into a file:

@@ -105,7 +105,9 @@ note_caught_up() {
 
 # skip: forgets what was judged.
 skip() {
-  act_skip "$judged" || return
+  local name executed
+  read -r name executed <<<"$(leader_executed)"
+  act_skip "$judged" "$name" "$executed" || return
   judged="" judgement=""
 }
 
@@ -167,7 +169,7 @@ step() {
       observe
       seconds=0.1
       # What did not help at once is not repeated in haste.
-      if [[ $word == "$before" ]]; then seconds=2; fi
+      if [[ $word == "${before% failed}" ]]; then seconds=2; fi
       ;;
     *) seconds=0.2 ;;
   esac

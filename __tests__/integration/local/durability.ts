@@ -65,6 +65,26 @@ export function durability(cluster: ScratchCluster): void {
     },
   );
 
+  test("what a replica is asked to do while it forgets is forgotten as well", async () => {
+    const { primary, replica } = await hosts();
+    const before = lastClone(replica);
+    // Without a pause, so that some of it comes between a look and what follows from it.
+    cluster.on(
+      replica,
+      `end=$((SECONDS + 8))
+       while ((SECONDS < end)); do
+         mysql -e 'FLUSH TABLES; ANALYZE TABLE app.guestbook_entries; REPAIR TABLE app.guestbook_entries' || true
+       done >/dev/null 2>&1`,
+    );
+    await eventually(
+      "what was executed is the same on both",
+      () => executed(replica) === executed(primary) || undefined,
+      30,
+    );
+    expect(await cluster.inSync()).toBe(primary);
+    expect(lastClone(replica)).toBe(before);
+  });
+
   test("a primary that restarts is not kept closed by what a replica was asked to do meanwhile", async () => {
     const { primary, replica } = await hosts();
     cluster.on(primary, "systemctl stop mysql.service");

@@ -64,17 +64,25 @@ export function sizes(cluster: ScratchCluster): void {
     },
   );
 
-  // A connection that ends with much of a request unread is reset, which may overtake the answer
-  // (RFC 9112, section 9.6): then there is none.
-  test.each([
-    [20_000, [431]],
-    [100_000, [431, Number.NaN]],
-  ])("headers of %d bytes are answered with %j", async (bytes, expected) => {
+  test("headers larger than the load balancer takes are answered with 431", async () => {
     const { status } = await exchange(cluster, [
       "GET /page HTTP/1.1",
       ...close,
-      `Cookie: ${"c".repeat(bytes)}`,
+      `Cookie: ${"c".repeat(20_000)}`,
     ]);
-    expect(expected).toContainEqual(status);
+    expect(status).toBe(431);
+  });
+
+  // Asked on the host itself. A connection that ends with much of a request unread is reset, and Incus's
+  // proxy device, between this machine's port and the host, may then drop the answer that it has read.
+  test("so are headers many times larger", () => {
+    const status = cluster.on(
+      "load-balancer-1",
+      `for _ in {1..10}; do
+         head --bytes 100000 /dev/zero | tr '\\0' c | sed 's/^/Cookie: /' |
+           curl --silent --output /dev/null -w '%{http_code} ' --header @- http://127.0.0.1/page
+       done`,
+    );
+    expect(status.trim().split(" ")).toEqual(Array(10).fill("431"));
   });
 }
