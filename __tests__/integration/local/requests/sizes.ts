@@ -73,16 +73,15 @@ export function sizes(cluster: ScratchCluster): void {
     expect(status).toBe(431);
   });
 
-  // Asked on the host itself. A connection that ends with much of a request unread is reset, and Incus's
-  // proxy device, between this machine's port and the host, may then drop the answer that it has read.
-  test("so are headers many times larger", () => {
-    const status = cluster.on(
-      "load-balancer-1",
-      `for _ in {1..10}; do
-         head --bytes 100000 /dev/zero | tr '\\0' c | sed 's/^/Cookie: /' |
-           curl --silent --output /dev/null -w '%{http_code} ' --header @- http://127.0.0.1/page
-       done`,
-    );
-    expect(status.trim().split(" ")).toEqual(Array(10).fill("431"));
+  // HAProxy answers and closes without reading the rest, so that a client which goes on sending may be
+  // reset before it has the answer (RFC 9112, section 9.6).
+  test("headers many times larger reach no app, and the connection ends", async () => {
+    const { status, echo } = await exchange(cluster, [
+      "GET /echo HTTP/1.1",
+      ...close,
+      `Cookie: ${"c".repeat(100_000)}`,
+    ]);
+    expect([431, Number.NaN]).toContainEqual(status);
+    expect(echo).toBeUndefined();
   });
 }
