@@ -7,6 +7,7 @@ import { ScratchCluster } from "../ops/scratch/cluster";
 import { eventually, run } from "../ops/scratch/workspace";
 import type { FoundationFacts } from "../stacks/local/foundation";
 import { packagesOf } from "../stacks/local/hosts";
+import { imageFacts } from "../stacks/local/image";
 import { localNames } from "../stacks/local/names";
 import { median, report } from "./measure";
 
@@ -45,7 +46,7 @@ function script(name: string, args: string[], facts: Record<string, string>): vo
 function imageAlias(): string {
   const hosts = renderHosts(cluster.topology, { platform: "local", scripts: "" });
   return run(["bash", "-c", `source ${SCRIPTS}/lib.sh; image_alias`], {
-    env: { DWI_PACKAGES: packagesOf(hosts) },
+    env: imageFacts(packagesOf(hosts), cluster.topology.settings.local),
   }).trim();
 }
 

@@ -1,11 +1,13 @@
-import { programsPresent } from "./machine";
+import { DISTRIBUTIONS, type Distribution } from "../stacks/distributions";
+import { localClusters, OperatorError } from "./clusters";
+import { partsPresent } from "./machine";
 import { main } from "./main";
-import { type Machine, missingParts } from "./preflight";
+import { missingParts } from "./preflight";
 import { runScript } from "./run";
 
 /** Installs what local hosts need and this machine lacks, and says what and why before it does. */
-export async function installMissing(programs: Machine["programs"]): Promise<void> {
-  const parts = missingParts(programs);
+export async function installMissing(...wanted: Parameters<typeof missingParts>): Promise<void> {
+  const parts = missingParts(...wanted);
   if (parts.length === 0) {
     return;
   }
@@ -16,6 +18,21 @@ export async function installMissing(programs: Machine["programs"]): Promise<voi
   await runScript("install", [], { DWI_PARTS: parts.map((part) => part.package).join(" ") });
 }
 
+const isDistribution = (name: string): name is Distribution => name in DISTRIBUTIONS;
+
+/** For the clusters of the settings, and for hosts of further distributions. */
+async function setup(names: readonly string[]): Promise<void> {
+  const further = names.filter(isDistribution);
+  if (further.length < names.length) {
+    const known = Object.keys(DISTRIBUTIONS).join(", ");
+    throw new OperatorError(
+      `Usage: npm run setup [-- DISTRIBUTION...], with distributions of: ${known}; got ${names.join(" ")}`,
+    );
+  }
+  const configured = localClusters().map(({ settings }) => settings.local.distribution);
+  await installMissing(partsPresent(), [...configured, ...further]);
+}
+
 if (require.main === module) {
-  void main("setup", () => installMissing(programsPresent()));
+  void main("setup", () => setup(process.argv.slice(2)));
 }

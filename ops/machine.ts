@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { networkInterfaces, totalmem } from "node:os";
 import { join } from "node:path";
 import { firstAddress } from "../topology/network";
-import { type Machine, PROGRAMS } from "./preflight";
+import { FILES, type Machine, PROGRAMS } from "./preflight";
 
 /** Where programs are that are not on an ordinary user's PATH. */
 const FURTHER_FOLDERS = [
@@ -108,18 +108,21 @@ export async function lookAtMachine(localPort: number): Promise<Machine> {
     nodeVersion: process.versions.node,
     terraformVersion: /"terraform_version":\s*"([^"]+)"/.exec(terraform ?? "")?.[1],
     canBecomeRoot: process.getuid?.() === 0 || outputOf("sudo", ["-n", "true"]) !== undefined,
-    distribution: distribution(),
     freeDiskGiB: freeDiskGiB(),
     memoryMiB: Math.floor(totalmem() / 2 ** 20),
     networks: networks(),
     isPortTaken: await isPortTaken(localPort),
-    programs: programsPresent(),
+    ...partsPresent(),
   };
 }
 
-/** Which of the programs that local hosts need this machine has. */
-export function programsPresent(): string[] {
-  return PROGRAMS.filter(has);
+/** What this machine has of what local hosts need. */
+export function partsPresent(): Pick<Machine, "distribution" | "files" | "programs"> {
+  return {
+    distribution: distribution(),
+    files: FILES.filter((file) => existsSync(file)),
+    programs: PROGRAMS.filter(has),
+  };
 }
 
 /** Whether a cluster's network is there, which is made first and removed last. */

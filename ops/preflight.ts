@@ -1,4 +1,6 @@
+import { DISTRIBUTIONS, type Distribution } from "../stacks/distributions";
 import { overlap } from "../topology/network";
+import type { ClusterSettings } from "../topology/settings";
 
 /** What was found out about a machine that is to run a cluster; nothing in it was changed. */
 export interface Machine {
@@ -20,6 +22,8 @@ export interface Machine {
   readonly isPortTaken: boolean;
   /** Programs that were found, by name. */
   readonly programs: readonly string[];
+  /** Files that were found, of those that local hosts may need. */
+  readonly files: readonly string[];
 }
 
 /** What a cluster asks of a machine. */
@@ -42,7 +46,7 @@ const OWN_MEMORY_MIB = 512;
 const TERRAFORM = [1, 11] as const;
 
 /** The first release of each distribution that has what local hosts need. */
-const DISTRIBUTIONS: Readonly<Record<string, string>> = { debian: "12", ubuntu: "24.04" };
+const FIRST_RELEASES: Readonly<Record<string, string>> = { debian: "12", ubuntu: "24.04" };
 
 function numbers(version: string): number[] {
   return version.replace(/^v/, "").split(/[.-]/).map(Number);
@@ -76,7 +80,7 @@ function terraformProblem(version: string | undefined): string | undefined {
 }
 
 function distributionProblem({ id, version }: Machine["distribution"]): string | undefined {
-  const first = DISTRIBUTIONS[id];
+  const first = FIRST_RELEASES[id];
   // Debian's testing and unstable have no version.
   return first !== undefined && (version === "" || isAtLeast(version, numbers(first)))
     ? undefined
@@ -148,9 +152,50 @@ const PARTS: ReadonlyArray<Part & { readonly program: string }> = [
 /** The programs to look for on the machine. */
 export const PROGRAMS: readonly string[] = PARTS.map(({ program }) => program);
 
-/** What has to be installed before a cluster can run. */
-export function missingParts(programs: Machine["programs"]): Part[] {
-  return PARTS.filter(({ program }) => !programs.includes(program)).map(
-    ({ package: name, why }) => ({ package: name, why }),
+/** What a machine of another distribution needs to build hosts of this one. */
+const FOREIGN_PARTS: Readonly<
+  Record<Distribution, ReadonlyArray<Part & { readonly file: string }>>
+> = {
+  debian: [
+    {
+      file: DISTRIBUTIONS.debian.keyring,
+      package: DISTRIBUTIONS.debian.keyringPackage,
+      why: "has the keys that Debian signs its packages with",
+    },
+  ],
+  ubuntu: [
+    {
+      file: DISTRIBUTIONS.ubuntu.keyring,
+      package: DISTRIBUTIONS.ubuntu.keyringPackage,
+      why: "has the keys that Ubuntu signs its packages with",
+    },
+    {
+      file: "/usr/share/distro-info/ubuntu.csv",
+      package: "distro-info-data",
+      why: "tells mmdebstrap which releases are Ubuntu's, and so where they are",
+    },
+  ],
+};
+
+/** The files to look for on the machine. */
+export const FILES: readonly string[] = Object.values(FOREIGN_PARTS).flatMap((parts) =>
+  parts.map(({ file }) => file),
+);
+
+/**
+ * What has to be installed before clusters can run.
+ *
+ * @param distributions what their hosts are, as `local.distribution` has it
+ */
+export function missingParts(
+  { programs, files, distribution }: Pick<Machine, "programs" | "files" | "distribution">,
+  distributions: ReadonlyArray<ClusterSettings["local"]["distribution"]>,
+): Part[] {
+  const foreign = [...new Set(distributions)].flatMap((one) =>
+    one === "machine" || one === distribution.id ? [] : FOREIGN_PARTS[one],
   );
+  return [
+    ...PARTS.filter(({ program }) => !programs.includes(program)),
+    ...foreign.filter(({ file }) => !files.includes(file)),
+  ].map(({ package: name, why }) => ({ package: name, why }));
 }

@@ -1,5 +1,6 @@
 import { renderHosts } from "../hosts/render";
 import { memoryOf, packagesOf } from "../stacks/local/hosts";
+import { type ImageFacts, imageFacts } from "../stacks/local/image";
 import { packRelease } from "../stacks/release";
 import { type LocalCluster, localCluster, OperatorError } from "./clusters";
 import { installMissing } from "./install";
@@ -32,9 +33,10 @@ function demandOf({ names, settings, topology }: LocalCluster): Demand {
   };
 }
 
-/** Packages of the hosts; the release has no part in them. */
-function hostPackages({ topology }: LocalCluster): string {
-  return packagesOf(renderHosts(topology, { platform: "local", scripts: "" }));
+/** The image of the hosts; the release has no part in it. */
+function hostImage({ settings, topology }: LocalCluster): ImageFacts {
+  const hosts = renderHosts(topology, { platform: "local", scripts: "" });
+  return imageFacts(packagesOf(hosts), settings.local);
 }
 
 async function prepareMachine(cluster: LocalCluster): Promise<void> {
@@ -47,7 +49,7 @@ async function prepareMachine(cluster: LocalCluster): Promise<void> {
       ),
     );
   }
-  await installMissing(machine.programs);
+  await installMissing(machine, [cluster.settings.local.distribution]);
 }
 
 function report({ stack, names, settings, topology }: LocalCluster, seen: Observation): void {
@@ -99,7 +101,7 @@ async function up(stack = "local"): Promise<void> {
     ...project,
     DWI_HOSTS: cluster.topology.hosts.map(({ name }) => name).join(" "),
   });
-  await runScript("image", [], { ...project, DWI_PACKAGES: hostPackages(cluster) });
+  await runScript("image", [], { ...project, ...hostImage(cluster) });
   await runCdktf("deploy", stack, "--auto-approve");
 
   await releaseIfChanged(cluster);

@@ -14,6 +14,7 @@ import type { Archive } from "./archive";
 import { type FileSource, StackFiles } from "./local/files";
 import type { FoundationFacts } from "./local/foundation";
 import { memoryOf, packagesOf } from "./local/hosts";
+import { imageFacts } from "./local/image";
 import { backupDirectory, localNames } from "./local/names";
 import { keepStateInFile } from "./state";
 import { requireTerraform } from "./terraform-version";
@@ -98,7 +99,7 @@ export class LocalStack extends TerraformStack {
     const hosts = renderHosts(topology, { platform: "local", scripts: scripts.sha256 });
     const { project, bridge } = localNames(clusterName);
     this.project = project;
-    const packages = packagesOf(hosts);
+    const imageOfHosts = imageFacts(packagesOf(hosts), settings.local);
     const gateway = `${network.gateway}/${network.prefixLength}`;
     const ownScripts = readdirSync(join(SCRIPTS, "local"))
       .filter((name) => name.endsWith(".sh"))
@@ -159,12 +160,17 @@ export class LocalStack extends TerraformStack {
     const image = new DataResource(this, "image", {
       triggersReplace: {
         recipe: sha256(
-          recipe("local/image.sh", "local/image-customize.sh", EMPTY_SERVER),
-          packages,
+          recipe(
+            "local/image.sh",
+            "local/image-sources.sh",
+            "local/image-customize.sh",
+            EMPTY_SERVER,
+          ),
+          ...Object.values(imageOfHosts),
         ),
         unfinished: this.unfinished("image"),
       },
-      provisioners: [onCreate("image", this.facts({ DWI_PACKAGES: packages }))],
+      provisioners: [onCreate("image", this.facts(imageOfHosts))],
     });
     const secrets = topology.secrets.map(({ name, readers }) => `${name}=${readers.join(",")}`);
     const backups = backupDirectory(settings);
@@ -232,7 +238,7 @@ export class LocalStack extends TerraformStack {
             DWI_ADDRESS: terraform("each.value.address"),
             DWI_GATEWAY: network.gateway,
             DWI_MEMORY: terraform("each.value.memory"),
-            DWI_PACKAGES: packages,
+            ...imageOfHosts,
             DWI_USER_DATA: `user-data/${terraform("each.key")}`,
             DWI_VOLUME: terraform("each.value.volume"),
             DWI_LOCAL_PORT: terraform("each.value.local_port"),

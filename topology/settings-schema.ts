@@ -114,6 +114,22 @@ const backup = z.strictObject({
     ),
 });
 
+const local = z.strictObject({
+  distribution: oneOf(["machine", "debian", "ubuntu"])
+    .default("machine")
+    .describe(
+      "What local hosts are: the machine's own distribution, Debian testing, or the Ubuntu that stack aws boots. A change holds for hosts made from then on. Stack local only.",
+    ),
+  mirror: text(
+    /^https?:\/\/[\w.-]+(:[1-9]\d{0,4})?(\/[\w.~-]+)*$/,
+    'an address of http or https without a slash at its end, for example "http://mirror.example.com/ubuntu"',
+  )
+    .optional()
+    .describe(
+      "Mirror of that distribution, all of whose suites local hosts' packages come from. Left out: the machine's own mirror for the machine's own distribution, else the distribution's. Stack local only.",
+    ),
+});
+
 const app = z.strictObject({
   directory: relativeFolder("the project")
     .default("app")
@@ -254,6 +270,7 @@ export const clusterSchema = z.strictObject({
     .describe(
       "One NAT gateway for all zones, or one in each: dearer, but egress survives the loss of a zone. Stack aws only.",
     ),
+  local: local.prefault({}),
   localPort: whole(1024, 65535)
     .default(8080)
     .describe(
@@ -280,6 +297,7 @@ export const clusterShapes: Record<string, unknown> = {
   webServers: webServers.shape,
   database: database.shape,
   backup: backup.shape,
+  local: local.shape,
   app: app.shape,
 };
 

@@ -1,5 +1,12 @@
 import { networksOfRoutes } from "../../ops/machine";
-import { type Demand, type Machine, missingParts, PROGRAMS, problemsOf } from "../../ops/preflight";
+import {
+  type Demand,
+  FILES,
+  type Machine,
+  missingParts,
+  PROGRAMS,
+  problemsOf,
+} from "../../ops/preflight";
 
 const FIT: Machine = {
   platform: "linux",
@@ -13,6 +20,7 @@ const FIT: Machine = {
   networks: [{ cidr: "192.168.1.0/24", device: "eth0" }],
   isPortTaken: false,
   programs: PROGRAMS,
+  files: FILES,
 };
 
 const DEMAND: Demand = {
@@ -94,14 +102,29 @@ describe("problemsOf", () => {
 
 describe("missingParts", () => {
   test("is empty where every program is there", () => {
-    expect(missingParts(FIT.programs)).toEqual([]);
+    expect(missingParts(FIT, ["machine", "debian", "ubuntu"])).toEqual([]);
   });
 
   test("names the package and the reason for each missing program", () => {
     const programs = PROGRAMS.filter((program) => program !== "mmdebstrap");
-    expect(missingParts(programs)).toEqual([
+    expect(missingParts({ ...FIT, programs }, ["machine"])).toEqual([
       { package: "mmdebstrap", why: "builds the host image" },
     ]);
+  });
+
+  const packages = (id: string, wanted: Parameters<typeof missingParts>[1]) =>
+    missingParts({ ...FIT, distribution: { id, version: "" }, files: [] }, wanted).map(
+      (part) => part.package,
+    );
+
+  test("asks for the keys of another distribution, once, and of it alone", () => {
+    expect(packages("debian", ["machine", "debian"])).toEqual([]);
+    expect(packages("ubuntu", ["machine", "ubuntu"])).toEqual([]);
+    expect(packages("debian", ["ubuntu", "machine", "ubuntu"])).toEqual([
+      "ubuntu-keyring",
+      "distro-info-data",
+    ]);
+    expect(packages("ubuntu", ["debian"])).toEqual(["debian-archive-keyring"]);
   });
 });
 

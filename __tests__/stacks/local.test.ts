@@ -165,6 +165,24 @@ describe("a change of settings", () => {
     expect(triggers("c".repeat(64))).toEqual(triggers());
   });
 
+  test("of the distribution makes another image, and touches no host that stands", () => {
+    const ubuntu: Partial<ClusterSettingsInput> = { local: { distribution: "ubuntu" } };
+    expect(touched({}, ubuntu)).toEqual([]);
+    const [before, after] = [{}, ubuntu].map((settings) => synthesize(settings).resources);
+    const changed = Object.keys(before ?? {}).filter(
+      (name) =>
+        JSON.stringify(before?.[name]?.triggers_replace) !==
+        JSON.stringify(after?.[name]?.triggers_replace),
+    );
+    expect(changed).toEqual(["image"]);
+  });
+
+  test("of the mirror makes another image", () => {
+    const recipe = (mirror?: string) =>
+      synthesize({ local: { mirror } }).resources.image?.triggers_replace.recipe;
+    expect(recipe("http://mirror.example.com/debian")).not.toBe(recipe());
+  });
+
   test("of the port touches the load balancer alone", () => {
     expect(touched({}, { localPort: 9090 })).toEqual(["load-balancer-1"]);
   });

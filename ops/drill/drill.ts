@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import type { ClusterSettings } from "../../topology/settings";
 import { OperatorError } from "../clusters";
 import { main } from "../main";
 import { ScratchCluster } from "../scratch/cluster";
@@ -22,6 +23,7 @@ interface Options {
   readonly list: boolean;
   readonly on: string | undefined;
   readonly json: string | undefined;
+  readonly distribution: ClusterSettings["local"]["distribution"];
 }
 
 function wanted(names: readonly string[], { short }: Options): Fault[] {
@@ -49,12 +51,20 @@ async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
   }
 }
 
-async function drill(faults: readonly Fault[], { json, keep, on }: Options): Promise<number> {
+async function drill(
+  faults: readonly Fault[],
+  { distribution, json, keep, on }: Options,
+): Promise<number> {
   const reason = unfit();
   if (reason !== undefined) {
     throw new OperatorError(reason);
   }
-  const settings = { name: "drill", network: { cidr: "10.93.0.0/22" }, localPort: 18093 };
+  const settings = {
+    name: "drill",
+    network: { cidr: "10.93.0.0/22" },
+    localPort: 18093,
+    local: { distribution },
+  };
   const cluster = new ScratchCluster(settings, [], on);
   const rows: Row[] = [];
   const stopped: Array<DrillResults["stopped"][number]> = [];
@@ -114,6 +124,11 @@ void main("drill", async () => {
     .option("--short", "those that take little time", false)
     .option("--keep", "leave the cluster up afterwards", false)
     .option("--on <folder>", "use the cluster that was left up, and leave it up again")
+    .addOption(
+      new Option("--distribution <name>", "what the hosts are, as the setting local.distribution")
+        .choices(["machine", "debian", "ubuntu"])
+        .default("machine"),
+    )
     .option("--json <file>", "write the rows to a file as well")
     .action(async (names: string[], options: Options) => {
       if (options.list) {

@@ -3,7 +3,7 @@
 # and has it take over its user-data if it has another.
 #
 # Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in
-# MiB; DWI_PACKAGES, which name the image; DWI_USER_DATA, a file. For hosts that keep data DWI_VOLUME,
+# MiB; those that name the image (image.sh); DWI_USER_DATA, a file. For hosts that keep data DWI_VOLUME,
 # the name of the volume to have at /srv/data. For one that is reached from outside DWI_LOCAL_PORT, on this
 # machine's loopback, which leads to its DWI_PORT.
 
@@ -27,7 +27,30 @@ on_host() { incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null; }
 make_volume() {
   [[ -n ${DWI_VOLUME:-} ]] || return 0
   exists incus storage volume show "$POOL" "$DWI_VOLUME" ||
-    incus storage volume create --quiet "$POOL" "$DWI_VOLUME"
+    incus storage volume create --quiet "$POOL" "$DWI_VOLUME" user.distribution="$(host_distribution)"
+}
+
+# The distribution whose MySQL wrote to a volume; nothing where it is not known.
+distribution_of_volume() {
+  local distribution
+  distribution=$(incus storage volume get "$POOL" "$1" user.distribution)
+  printf '%s' "${distribution:-$(incus config get "$1" image.os 2>/dev/null || true)}"
+}
+
+# MySQL reads what its own series wrote, or an older one, and clones its own alone.
+# https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html
+# https://dev.mysql.com/doc/refman/8.4/en/downgrading.html
+check_distribution() {
+  [[ -n ${DWI_VOLUME:-} ]] || return 0
+  local distribution volume other
+  distribution=$(host_distribution)
+  while read -r volume; do
+    other=$(distribution_of_volume "$volume")
+    [[ -z $other || $other == "$distribution" ]] ||
+      fail "host $DWI_HOST was not made: it would be of $distribution, and the data of $volume were written on $other" \
+        "MySQL of the one neither reads nor copies what that of the other wrote" \
+        "remedy: local.distribution: \"$other\" for this cluster, or a new cluster of $distribution, with a backup restored"
+  done < <(incus storage volume list "$POOL" type=custom --format csv --columns n)
 }
 
 # Everything a host is made of goes in with its creation, so that one that exists is whole.
@@ -190,6 +213,7 @@ if [[ -n $state ]]; then
   fi
 else
   let_databases_boot
+  check_distribution
   make_volume
   check_port
   make_host "$wanted"

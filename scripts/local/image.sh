@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # Builds the image that all hosts start from, unless the one of this recipe is there already.
 #
-# Facts: DWI_PROJECT, on whose behalf; DWI_PACKAGES, what hosts need beside the base system.
+# Ends with 69 when the distribution's packages cannot be reached.
+#
+# Facts: DWI_PROJECT, on whose behalf; DWI_PACKAGES, what hosts need beside the base system; DWI_DISTRIBUTION, of
+# the hosts: machine for this machine's own, debian or ubuntu; DWI_SUITES, what each has as its release:
+# "debian=testing ..."; DWI_KEYRINGS, the keys of each: "debian=FILE ..."; DWI_MIRROR, where to take the packages
+# from, or nothing for the usual place.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -14,6 +19,9 @@ for program in mmdebstrap zstd incus; do
   [[ -n $(command -v "$program") ]] ||
     fail "$program is not installed, which building the host image needs" "remedy: npm run up, which installs it"
 done
+
+# EX_UNAVAILABLE of sysexits.h.
+UNREACHABLE=69
 
 begin_work image
 bash "$HERE/engine.sh" start
@@ -28,26 +36,35 @@ if exists incus image show "$alias"; then
   exit 0
 fi
 
-mirror=$(machine_mirror)
-[[ -n $mirror ]] || fail "no package mirror of $(machine_codename) in this machine's apt sources"
+# Of the machine's own distribution its keys and its mirror serve; of another one what that itself says.
+mirror=${DWI_MIRROR:-}
+keyring=""
+if [[ $distribution == "$(machine_distribution)" ]]; then
+  mirror=${mirror:-$(machine_mirror)}
+  [[ -n $mirror ]] || fail "no package mirror of $(machine_codename) in this machine's apt sources" \
+    "remedy: local.mirror in cluster.config.ts"
+else
+  keyring=$(value_of "$distribution" "$DWI_KEYRINGS")
+  [[ -s $keyring ]] || fail "hosts are to be of $distribution, whose keys this machine lacks: there is no $keyring" \
+    "remedy: npm run setup -- $distribution"
+  # Of a release that it does not know mmdebstrap thinks that it is Debian's.
+  if [[ $distribution == ubuntu && -z $mirror ]] && ! grep -qs ",$suite," /usr/share/distro-info/ubuntu.csv; then
+    fail "this machine's package distro-info-data is missing or older than Ubuntu's $suite" \
+      "remedy: npm run setup -- ubuntu, or a newer one by apt-get, or local.mirror in cluster.config.ts"
+  fi
+fi
 
-case $distribution in
-  debian)
-    # MySQL proper is in unstable alone; everything else comes from testing. A mirror's copy of
-    # unstable can be older than its stated validity, so that one date is not asked.
-    sources=(
-      "deb [check-valid-until=no] $mirror $suite main"
-      "deb [check-valid-until=no] $mirror unstable main"
-    )
-    ;;
-  ubuntu)
-    sources=(
-      "deb $mirror $suite main universe"
-      "deb $mirror $suite-updates main universe"
-      "deb $mirror $suite-security main universe"
-    )
-    ;;
-esac
+# No source at all stands for mmdebstrap's own default.
+sources=()
+components=main
+if [[ $distribution == ubuntu ]]; then components=main,universe; fi
+if [[ -n $mirror ]]; then
+  suites=("$suite")
+  if [[ $distribution == ubuntu ]]; then suites+=("$suite-updates" "$suite-security"); fi
+  for one in "${suites[@]}"; do
+    sources+=("deb $mirror $one ${components//,/ }")
+  done
+fi
 
 work=$(mktemp -d /var/tmp/dwi-image.XXXXXX)
 trap 'rm -rf "$work"' EXIT
@@ -94,11 +111,22 @@ if ! {
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='force-unsafe-io' \
     --include="$packages" \
+    --components="$components" \
+    --skip=check/signed-by \
     --setup-hook="$setup" \
+    --setup-hook="bash '$HERE/image-sources.sh' \"\$1\" '$distribution' '$keyring'" \
+    --setup-hook="bash '$HERE/image-reach.sh' \"\$1\" '$work/unreachable'" \
     --customize-hook="bash '$HERE/image-customize.sh' \"\$1\"" \
     "$suite" - "${sources[@]}" 2> >(progress >&3) |
     zstd --quiet --fast=1 --threads=0 -o "$work/rootfs.tar.zst"
 } 3>&1; then
+  if [[ -s $work/unreachable ]]; then
+    printf 'error: the packages of %s %s cannot be had: %s does not answer\n' \
+      "$distribution" "$suite" "$(<"$work/unreachable")" >&2
+    printf '  %s\n' "remedy: local.mirror in cluster.config.ts, a mirror that this machine reaches" \
+      "the whole log: $log" >&2
+    exit "$UNREACHABLE"
+  fi
   tail -n 20 "$log" >&2
   fail "the host image could not be built" "the whole log: $log"
 fi

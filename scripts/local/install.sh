@@ -26,9 +26,10 @@ has_candidate() {
   grep -q '^  Candidate: [^(]' <<<"$policy"
 }
 
-# Debian 12 has Incus in its backports only. They come from the mirror this machine already uses.
+# Debian 12 has Incus, and Ubuntu's keys, in its backports only. They come from the mirror this machine already uses.
 add_backports() {
   local codename mirror
+  [[ ! -e /etc/apt/sources.list.d/dwi-backports.sources ]] || return 0
   codename=$(machine_codename)
   mirror=$(machine_mirror)
   [[ -n $mirror ]] || fail "no package mirror of $codename in this machine's apt sources"
@@ -43,10 +44,10 @@ say "installing $DWI_PARTS"
 quietly apt-get update
 packages=()
 for part in $DWI_PARTS; do
+  if ! has_candidate "$part" && [[ $(machine_distribution) == debian ]]; then
+    add_backports
+  fi
   if [[ $part == incus-base ]]; then
-    if ! has_candidate incus-base && [[ $(machine_distribution) == debian ]]; then
-      add_backports
-    fi
     # Where the package is not split, the whole of it.
     has_candidate incus-base || part=incus
     has_candidate "$part" || fail "this machine's apt sources have no Incus" \

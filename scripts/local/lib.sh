@@ -125,29 +125,36 @@ machine_mirror() {
       $1 == codename && $2 == "main" && !found { sub("/$", "", $3); print $3; found = 1 }'
 }
 
-# Distribution and suite of the hosts: the machine's own distribution, so that its mirror and its
-# keys serve, in the release that carries the MySQL the cluster is made for.
+# value_of KEY "KEY=VALUE KEY=VALUE": nothing for a key that is not there.
+value_of() {
+  local pair
+  for pair in $2; do
+    if [[ ${pair%%=*} == "$1" ]]; then printf '%s' "${pair#*=}"; fi
+  done
+}
+
+# Distribution and suite of the hosts that are made, by the facts that image.sh names.
 host_distribution() {
-  case $(machine_distribution) in
-    ubuntu) printf 'ubuntu' ;;
-    debian) printf 'debian' ;;
-    *) fail "this machine's distribution is $(machine_distribution); hosts can be built on Debian and Ubuntu" ;;
-  esac
+  local distribution=${DWI_DISTRIBUTION:?machine, debian or ubuntu}
+  if [[ $distribution == machine ]]; then distribution=$(machine_distribution); fi
+  [[ -n $(value_of "$distribution" "${DWI_SUITES:?a suite for each distribution}") ]] ||
+    fail "the distribution is $distribution; hosts can be made of debian and ubuntu"
+  printf '%s' "$distribution"
 }
 host_suite() {
-  case $(host_distribution) in
-    ubuntu) printf 'resolute' ;;
-    *) printf 'testing' ;;
-  esac
+  local distribution
+  distribution=$(host_distribution) || return
+  value_of "$distribution" "$DWI_SUITES"
 }
 
 # The name of the host image that this recipe makes: another recipe, another name.
 image_alias() {
+  local distribution suite
   : "${DWI_PACKAGES:?packages of the hosts, separated by spaces}"
+  distribution=$(host_distribution) || return
+  suite=$(host_suite)
   printf 'dwi-host-%s' "$({
-    cat "$HERE/image.sh" "$HERE/image-customize.sh" "$HERE/../database/initialise.sh"
-    host_distribution
-    host_suite
-    printf '%s' "$DWI_PACKAGES"
+    cat "$HERE/image.sh" "$HERE/image-sources.sh" "$HERE/image-customize.sh" "$HERE/../database/initialise.sh"
+    printf '%s\n' "$distribution" "$suite" "$DWI_PACKAGES" "${DWI_MIRROR:-}"
   } | sha256sum | head -c 12)"
 }

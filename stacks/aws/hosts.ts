@@ -10,6 +10,7 @@ import type { Host } from "../../hosts/host";
 import { compressUserData } from "../../hosts/user-data";
 import { type Partition, partitionOf } from "../../topology/regions";
 import type { Role, Topology } from "../../topology/topology";
+import { UBUNTU } from "../distributions";
 import type { RoleAccess } from "./access";
 import { literal } from "./literal";
 import type { AwsNetwork } from "./network";
@@ -32,8 +33,8 @@ const CANONICAL: Readonly<Record<Partition, string>> = {
   "aws-us-gov": "513442679011",
 };
 
-/** Images of Ubuntu 26.04 LTS; what stands for the star is its code name and the day it was built. */
-const IMAGE_NAME = "ubuntu/images/hvm-ssd-gp3/ubuntu-*-26.04-amd64-server-*";
+/** Images of Ubuntu's LTS; what stands for the stars is its code name and the day it was built. */
+const IMAGE_NAME = `ubuntu/images/hvm-ssd-gp3/ubuntu-*-${UBUNTU.version}-amd64-server-*`;
 
 /** The name EC2 is told; on the Nitro system the host sees an NVMe disk of another name. */
 const DATA_DEVICE = "/dev/sdf";

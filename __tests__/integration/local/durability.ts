@@ -5,8 +5,15 @@ import { write } from "./writing";
 
 type Durability = "available" | "lossless";
 
-/** What becomes of acknowledged writes when servers stop, and of what a closed server is asked to do. */
-export function durability(cluster: ScratchCluster): void {
+/**
+ * What becomes of acknowledged writes when servers stop, and of what a closed server is asked to do.
+ *
+ * @param durabilities the settings of `database.durability` to try it with
+ */
+export function durability(
+  cluster: ScratchCluster,
+  durabilities: readonly Durability[] = ["available", "lossless"],
+): void {
   const hosts = async () => {
     const primary = await cluster.inSync();
     return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
@@ -130,7 +137,7 @@ export function durability(cluster: ScratchCluster): void {
     expect(await cluster.inSync()).toBe(primary);
   });
 
-  describe.each<Durability>(["available", "lossless"])("with durability %s", (wanted) => {
+  describe.each(durabilities)("with durability %s", (wanted) => {
     beforeAll(async () => {
       cluster.deploy({ database: { durability: wanted } });
       // The servers are started anew, after the deploy has ended.

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ScratchCluster } from "../../../ops/scratch/cluster";
 import { run } from "../../../ops/scratch/workspace";
 import { backupDirectory } from "../../../stacks/local/names";
+import { hostsOf, type Role } from "../../../topology/topology";
 
 function everyFile(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
@@ -14,8 +15,9 @@ function everyFile(directory: string): string[] {
 /** What the hosts carry, judged by the programs that read it and by what must not be found. */
 export function hosts(cluster: ScratchCluster): void {
   const names = () => cluster.topology.hosts.map(({ name }) => name);
+  const ofRole = (role: Role) => hostsOf(cluster.topology, role).map(({ name }) => name);
 
-  test.each(["load-balancer-1", "web-1", "web-2"])(
+  test.each([...ofRole("load-balancer"), ...ofRole("web")])(
     "%s: HAProxy finds its configuration sound",
     (host) => {
       expect(cluster.on(host, "haproxy -c -f /etc/haproxy/haproxy.cfg 2>&1")).not.toMatch(
@@ -24,11 +26,11 @@ export function hosts(cluster: ScratchCluster): void {
     },
   );
 
-  test.each(["web-1", "web-2"])("%s: Nginx finds its configuration sound", (host) => {
+  test.each(ofRole("web"))("%s: Nginx finds its configuration sound", (host) => {
     expect(cluster.on(host, "nginx -t 2>&1")).not.toMatch(/warn|emerg/);
   });
 
-  test.each(["database-1", "database-2"])("%s: MySQL finds its configuration sound", (host) => {
+  test.each(ofRole("database"))("%s: MySQL finds its configuration sound", (host) => {
     const { status, stderr } = cluster.attemptOn(
       host,
       "mysqld --defaults-file=/etc/mysql/cluster/mysqld.cnf --validate-config",

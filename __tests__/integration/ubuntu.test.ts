@@ -1,0 +1,108 @@
+import { ScratchCluster } from "../../ops/scratch/cluster";
+import { run } from "../../ops/scratch/workspace";
+import { UBUNTU } from "../../stacks/distributions";
+import type { ClusterSettingsInput } from "../../topology/settings";
+import { durability } from "./local/durability";
+import { hosts } from "./local/hosts";
+
+// What EC2 boots, booted here: a small cluster of Ubuntu, on a machine that is not.
+
+const cluster = new ScratchCluster({
+  name: "test-ubuntu",
+  network: { cidr: "10.94.8.0/22" },
+  localPort: 18096,
+  webServers: { count: 1 },
+  local: { distribution: "ubuntu" },
+});
+
+jest.setTimeout(180_000);
+
+afterAll(() => {
+  cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
+  cluster.workspace.remove();
+});
+
+describe("deploy", () => {
+  test("cdktf deploy brings up a cluster of Ubuntu, in the release of stack aws", async () => {
+    cluster.deploy();
+    await cluster.inSync();
+    await cluster.serving();
+    for (const { name } of cluster.topology.hosts) {
+      const release = cluster.on(name, '. /etc/os-release; printf "%s %s" "$ID" "$VERSION_ID"');
+      expect([name, release]).toEqual([name, `ubuntu ${UBUNTU.version}`]);
+    }
+  }, 600_000);
+
+  test("a second deploy plans no change", () => {
+    cluster.workspace.terraform(cluster.stack, ["plan", "-detailed-exitcode", "-no-color"]);
+  });
+
+  test("every package of the hosts is Ubuntu's own, signed by its keys alone", () => {
+    const sources = cluster.on("web-1", "cat /etc/apt/sources.list").trim().split("\n");
+    expect(sources.length).toBeGreaterThan(0);
+    for (const source of sources.filter((line) => line !== "")) {
+      expect(source).toMatch(/^deb \[signed-by=\S+ubuntu-archive-keyring\.gpg\] /);
+    }
+  });
+});
+
+describe("hosts", () => hosts(cluster));
+describe("durability", () => durability(cluster, ["available"]));
+
+describe("a change of the distribution", () => {
+  /** When each host was made, and of what. */
+  function made(): Record<string, string> {
+    const list = ["incus", "--project", cluster.incusProject, "list", "--format", "json"];
+    const instances: Array<{ name: string; created_at: string; config: Record<string, string> }> =
+      JSON.parse(run(list));
+    return Object.fromEntries(
+      instances.map(({ name, created_at, config }) => [
+        name,
+        `${config["image.os"]} ${created_at}`,
+      ]),
+    );
+  }
+
+  function refusedDeploy(change: Partial<ClusterSettingsInput>): string {
+    cluster.set(change);
+    const { status, stdout, stderr } = cluster.workspace.attemptCdktf(
+      ["deploy", cluster.stack, "--auto-approve"],
+      300,
+    );
+    expect(status).not.toBe(0);
+    return stdout + stderr;
+  }
+
+  const changed: Partial<ClusterSettingsInput> = {
+    local: { distribution: "machine" },
+    webServers: { count: 2 },
+  };
+
+  test("replaces no host that stands; a new web server is of the other one, and serves", async () => {
+    const before = made();
+    cluster.deploy(changed);
+    expect(made()).toEqual({ ...before, "web-2": expect.stringMatching(/^debian /) });
+    await cluster.serving();
+  }, 600_000);
+
+  test("brings in no database host, which could not read what the others wrote", async () => {
+    const before = made();
+    expect(refusedDeploy({ ...changed, database: { replicas: 2 } })).toMatch(
+      /host database-3 was not made: it would be of debian, and the data of database-1 were written on ubuntu/,
+    );
+    expect(made()).toEqual(before);
+    await cluster.inSync();
+    await cluster.serving();
+  }, 600_000);
+
+  test("to a mirror that does not answer is told by its address, and costs nothing that serves", async () => {
+    const before = made();
+    const mirror = "http://127.0.0.1:9/ubuntu";
+    expect(refusedDeploy({ ...changed, local: { distribution: "ubuntu", mirror } })).toContain(
+      `the packages of ubuntu ${UBUNTU.codeName} cannot be had: ${mirror} does not answer`,
+    );
+    expect(made()).toEqual(before);
+    await cluster.inSync();
+    await cluster.serving();
+  }, 600_000);
+});
