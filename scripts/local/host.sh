@@ -49,7 +49,7 @@ check_distribution() {
     [[ -z $other || $other == "$distribution" ]] ||
       fail "host $DWI_HOST was not made: it would be of $distribution, and the data of $volume were written on $other" \
         "MySQL of the one neither reads nor copies what that of the other wrote" \
-        "remedy: local.distribution: \"$other\" for this cluster, or a new cluster of $distribution, with a backup restored"
+        "remedy: local.distribution: \"$other\"; to change it: destroy the cluster, deploy, restore the backup"
   done < <(incus storage volume list "$POOL" type=custom --format csv --columns n)
 }
 
