@@ -59,6 +59,14 @@ describe("sound settings", () => {
     expect(problemsOf({ name: "demo", database: { replicas } })).toEqual({});
   });
 
+  test.each([
+    "http://mirror.example.com/ubuntu",
+    "https://mirror.example.com:8443",
+    "http://192.0.2.7/a/b",
+  ])("the mirror %s is possible", (mirror) => {
+    expect(problemsOf({ name: "demo", local: { distribution: "ubuntu", mirror } })).toEqual({});
+  });
+
   test("several clusters live side by side when name, network and port differ", () => {
     expect(
       problemsOf(
@@ -199,6 +207,18 @@ describe("every rule", () => {
     ],
     ["NAT gateways", { natGateways: "none" }, "clusters[0].natGateways"],
     ["a port for root", { localPort: 80 }, "clusters[0].localPort"],
+    ["a distribution", { local: { distribution: "fedora" } }, "clusters[0].local.distribution"],
+    ["a mirror's scheme", { local: { mirror: "ftp://example.com/x" } }, "clusters[0].local.mirror"],
+    [
+      "a mirror's password, which would be in the state",
+      { local: { mirror: "http://me:secret@example.com/ubuntu" } },
+      "clusters[0].local.mirror",
+    ],
+    [
+      "a mirror's slash at the end",
+      { local: { mirror: "http://example.com/ubuntu/" } },
+      "clusters[0].local.mirror",
+    ],
     ["an unknown setting", { colour: "red" }, "clusters[0].colour"],
     ["an unknown setting further in", { database: { engine: "x" } }, "clusters[0].database.engine"],
   ])("%s is a problem", (_, settings, path) => {
@@ -244,7 +264,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "no such setting; known are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, localPort, tags, backend",
+            "no such setting; known are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, local, localPort, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",
