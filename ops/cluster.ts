@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
 import { stackNames } from "../stacks/names";
 import { parseClusters } from "../topology/settings";
@@ -12,10 +11,11 @@ import {
   planRestore,
   restore,
 } from "./operations/backup";
+import { changePrimary } from "./operations/change-primary";
 import { drain, undrain } from "./operations/drain";
-import { act, decide, explain, gather, isPassing, type Request } from "./operations/promotion";
 import { release, rollback } from "./operations/release";
 import { gatherStatus, problemsOf, statusTable } from "./operations/status";
+import { upgrade } from "./operations/upgrade";
 import { awsPlatform } from "./platform/aws";
 import { localPlatform } from "./platform/local";
 import type { Platform } from "./platform/platform";
@@ -24,11 +24,6 @@ import { PROJECT } from "./run";
 // npm run cluster -- STACK VERB: what an operator does to a cluster that is up.
 
 const say = console.log;
-
-/** How long after a refusal it is looked again whether it still stands. */
-const SECOND_LOOK_MS = 1000;
-/** For how long a refusal for what passes by itself is looked at again. */
-const PASSING_MS = 15_000;
 
 /** What the command ends with when it did what it was asked for. */
 let exitCode = 0;
@@ -42,37 +37,6 @@ function reach(stack: string) {
       ? awsPlatform(clusterName, cluster.settings.region)
       : localPlatform(`dwi-${clusterName}`);
   return { ...cluster, platform };
-}
-
-async function changePrimary(
-  stack: string,
-  request: Request,
-  { dryRun }: { dryRun: boolean },
-): Promise<void> {
-  const { topology, platform } = reach(stack);
-  const started = Date.now();
-  let decision = decide(await gather(topology, platform), request);
-  if (decision.kind === "refuse" && isPassing(decision)) {
-    say(`Waiting, for ${PASSING_MS / 1000} s at most: ${decision.refusals[0]?.reason}.`);
-  }
-  while (decision.kind === "refuse") {
-    // A host may have been slow to answer for once.
-    const patience = isPassing(decision) ? PASSING_MS : SECOND_LOOK_MS;
-    if (Date.now() - started >= patience) {
-      break;
-    }
-    await pause(SECOND_LOOK_MS);
-    decision = decide(await gather(topology, platform), request);
-  }
-  for (const line of explain(decision)) {
-    (decision.kind === "refuse" ? console.error : say)(line);
-  }
-  if (decision.kind === "refuse") {
-    throw new OperatorError("Nothing was changed.");
-  }
-  if (!dryRun) {
-    await act(decision, request, platform, say);
-  }
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -112,13 +76,11 @@ function commands(stack: string): Command {
       "after",
       "\nInterrupted, run it again; or name the old primary, and it takes writes again.",
     )
-    .action((candidate: string | undefined, { lost, fence, dryRun }) =>
-      changePrimary(
-        stack,
-        { verb: "switchover", candidate, lost, fence, acceptLoss: false },
-        { dryRun },
-      ),
-    );
+    .action((candidate: string | undefined, { lost, fence, dryRun }) => {
+      const { topology, platform } = reach(stack);
+      const request = { verb: "switchover", candidate, lost, fence, acceptLoss: false } as const;
+      return changePrimary(topology, platform, request, { dryRun }, say);
+    });
 
   program
     .command("promote [host]")
@@ -128,9 +90,11 @@ function commands(stack: string): Command {
     .option("--accept-loss", "acknowledged writes that the new primary lacks may go", false)
     .option("--dry-run", "say what would be done, and do nothing", false)
     .addHelpText("after", "\nWhat the flags cost is in docs/failover.md.")
-    .action((candidate: string | undefined, { lost, fence, acceptLoss, dryRun }) =>
-      changePrimary(stack, { verb: "promote", candidate, lost, fence, acceptLoss }, { dryRun }),
-    );
+    .action((candidate: string | undefined, { lost, fence, acceptLoss, dryRun }) => {
+      const { topology, platform } = reach(stack);
+      const request = { verb: "promote", candidate, lost, fence, acceptLoss } as const;
+      return changePrimary(topology, platform, request, { dryRun }, say);
+    });
 
   program
     .command("release")
@@ -153,6 +117,17 @@ function commands(stack: string): Command {
       const { topology, platform } = reach(stack);
       say("Every web server goes back to the release before, one after the other.");
       await rollback(topology, platform, say);
+    });
+
+  program
+    .command("upgrade [host]")
+    .description("install newer packages and reboot, host by host, each out of service meanwhile")
+    .option("--interrupt", "also what visitors notice: reboots of hosts that are alone", false)
+    .option("--dry-run", "say what would be done, and do nothing but fetch package lists", false)
+    .addHelpText("after", "\nInterrupted, run it again: it goes on from the host it was at.")
+    .action(async (host: string | undefined, { interrupt, dryRun }) => {
+      const { topology, platform } = reach(stack);
+      await upgrade(topology, platform, { host, interrupt, dryRun }, say);
     });
 
   program

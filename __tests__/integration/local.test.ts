@@ -11,6 +11,7 @@ import { releases } from "./local/releases";
 import { replication } from "./local/replication";
 import { requests } from "./local/requests";
 import { serving } from "./local/serving";
+import { upgrade } from "./local/upgrade";
 
 // One cluster of containers, brought up by `cdktf deploy local`, goes through all of it in order.
 
@@ -70,5 +71,6 @@ describe("operations", () => operations(cluster));
 describe("durability", () => durability(cluster));
 describe("releases", () => releases(cluster));
 describe("the database as apps expect it", () => appDatabase(cluster));
+describe("upgrade", () => upgrade(cluster));
 describe("replication", () => replication(cluster));
 describe("lifecycle", () => lifecycle(cluster, other));

@@ -4,12 +4,29 @@ import type {
   DatabaseFacts,
   HostStatus,
   LoadBalancerFacts,
+  Updates,
   WebFacts,
 } from "../../ops/operations/status";
 
 const NOW = Math.floor(Date.now() / 1000);
 
-const every = { uptimeSeconds: 100, converged: true, failedUnits: [], versions: {} };
+/** The updates of a host that has none. */
+export const upToDate: Updates = {
+  packages: [],
+  listedAt: NOW,
+  rebootRequired: false,
+  outdatedUnits: [],
+  underWay: false,
+};
+
+const every = {
+  uptimeSeconds: 100,
+  converged: true,
+  failedUnits: [],
+  versions: {},
+  updates: upToDate,
+  rebooting: false,
+};
 
 /** What database-<number> says of itself; without more, a fresh replica of database-1. */
 export function database(number: number, facts: Partial<DatabaseFacts> = {}): HostStatus {

@@ -310,6 +310,19 @@ export const FAULTS: readonly Fault[] = [
     happen: (stage) => switchOver(stage, 20),
   },
   {
+    name: "upgrade",
+    bounds: { failed: 0, writeGap: 3 },
+    async happen(stage) {
+      // A reboot is due everywhere but on the load balancer, whose own visitors notice.
+      const hosts = stage.cluster.topology.hosts.filter(({ role }) => role !== "load-balancer");
+      for (const { name } of hosts) {
+        stage.cluster.on(name, "touch /run/reboot-required");
+      }
+      await stage.begin();
+      stage.command("upgrade");
+    },
+  },
+  {
     name: "primary-restarts",
     bounds: { failedReads: 0 },
     async happen(stage) {

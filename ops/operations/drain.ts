@@ -49,3 +49,37 @@ export function undrain(
 ): Promise<string> {
   return onLoadBalancers(topology, platform, webServer, ["--undo", webServer]);
 }
+
+/**
+ * Does something to a web server while it is sent no requests. Alone it cannot be spared: its visitors wait.
+ *
+ * @param serves whether visitors would miss it; one that does not serve is missed by nobody
+ * @throws what `act` throws, once the web server is sent requests again; OperatorError when it may not be
+ */
+export async function outOfService<Result>(
+  topology: Topology,
+  platform: Platform,
+  { host, serves }: { readonly host: string; readonly serves: boolean },
+  act: () => Promise<Result>,
+): Promise<Result> {
+  if (hostsOf(topology, "web").length === 1) {
+    return act();
+  }
+  await drain(topology, platform, host, { force: !serves });
+  const outcome = await act().then(
+    (result) => ({ result }),
+    (error: unknown) => ({ error }),
+  );
+  try {
+    await undrain(topology, platform, host);
+  } catch (error) {
+    const before = "error" in outcome ? `${(outcome.error as Error).message}\n` : "";
+    throw new OperatorError(
+      `${before}${host} may still be drained: ${(error as Error).message}\n  To send it requests again: undrain ${host}`,
+    );
+  }
+  if ("error" in outcome) {
+    throw outcome.error;
+  }
+  return outcome.result;
+}

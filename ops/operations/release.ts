@@ -4,7 +4,7 @@ import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform } from "../platform/platform";
 import { awaitChecks } from "./await-checks";
-import { drain, undrain } from "./drain";
+import { outOfService } from "./drain";
 import { onHost } from "./on-host";
 import {
   askHost,
@@ -100,34 +100,6 @@ class Rolling {
     private readonly release: string,
   ) {}
 
-  /** Alone a web server cannot be spared: its visitors wait while the app starts. */
-  private async outOfService<Result>(
-    { host, serves }: Part,
-    act: () => Promise<Result>,
-  ): Promise<Result> {
-    if (hostsOf(this.topology, "web").length === 1) {
-      return act();
-    }
-    // One that does not serve is missed by nobody.
-    await drain(this.topology, this.platform, host, { force: !serves });
-    const outcome = await act().then(
-      (result) => ({ result }),
-      (error: unknown) => ({ error }),
-    );
-    try {
-      await undrain(this.topology, this.platform, host);
-    } catch (error) {
-      const before = "error" in outcome ? `${reasonOf(outcome.error)}\n` : "";
-      throw new OperatorError(
-        `${before}${host} may still be drained: ${reasonOf(error)}\n  To send it requests again: undrain ${host}`,
-      );
-    }
-    if ("error" in outcome) {
-      throw outcome.error;
-    }
-    return outcome.result;
-  }
-
   private async runOf(host: string): Promise<string> {
     return (await askHost<WebFacts>(this.platform, host))?.run ?? "";
   }
@@ -203,7 +175,9 @@ class Rolling {
 
   private async takeBack(part: Part): Promise<void> {
     try {
-      await this.outOfService({ ...part, serves: false }, () => this.goBack(part));
+      await outOfService(this.topology, this.platform, { ...part, serves: false }, () =>
+        this.goBack(part),
+      );
     } catch (error) {
       this.notBack.push(reasonOf(error));
     }
@@ -214,7 +188,7 @@ class Rolling {
   async bring(part: Part): Promise<void> {
     const { host } = part;
     const seconds = await fetched(this.platform, host, this.release);
-    const run = await this.outOfService(part, async () => {
+    const run = await outOfService(this.topology, this.platform, part, async () => {
       try {
         const switched = ["web/activate-release.sh", this.release, String(STEADY)] as const;
         await onHost(this.platform, host, switched, seconds);

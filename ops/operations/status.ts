@@ -2,6 +2,19 @@ import type { Topology, TopologyHost } from "../../topology/topology";
 import type { Platform, Power, Ran } from "../platform/platform";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
 
+/** What newer packages there are for a host, and what it runs that is older (scripts/host/updates.sh). */
+export interface Updates {
+  /** What would be installed: name, version now, version then. */
+  readonly packages: readonly string[];
+  /** When the package lists were fetched, seconds since 1970; `null` where there are none. */
+  readonly listedAt: number | null;
+  readonly rebootRequired: boolean;
+  /** Units that run a program or a library which has been replaced since. */
+  readonly outdatedUnits: readonly string[];
+  /** Whether an upgrade was begun and not ended. */
+  readonly underWay: boolean;
+}
+
 /** What every host says of itself (scripts/host/status.sh). */
 interface HostFacts {
   readonly uptimeSeconds: number;
@@ -10,6 +23,10 @@ interface HostFacts {
   readonly failedUnits: readonly string[];
   /** By program, for example `mysql`. */
   readonly versions: Readonly<Record<string, string>>;
+  /** `null` where the package manager could not be asked; left out by hosts with scripts from before upgrades. */
+  readonly updates?: Updates | null;
+  /** Whether it was told to reboot and has not yet. */
+  readonly rebooting?: boolean;
 }
 
 export interface LoadBalancerFacts extends HostFacts {
@@ -344,6 +361,33 @@ function backupLine(databases: readonly DatabaseFacts[]): string {
   ].join(", ");
 }
 
+/** What of the updates of a host waits to be done, in words; empty where nothing does. */
+export function pendingOf({ packages, rebootRequired, outdatedUnits, underWay }: Updates): string {
+  return [
+    ...(packages.length > 0 ? [`${packages.length} package${packages.length > 1 ? "s" : ""}`] : []),
+    ...(rebootRequired ? ["a reboot"] : []),
+    ...(outdatedUnits.length > 0 ? [`a restart of ${outdatedUnits.join(", ")}`] : []),
+    ...(underWay ? ["the end of an upgrade"] : []),
+  ].join(" and ");
+}
+
+/** What the hosts have to be upgraded by, and by what lists that is known. */
+function updatesLine({ hosts }: ClusterStatus): string {
+  const known = hosts.flatMap(({ host, facts }) =>
+    facts?.updates ? [{ host, ...facts.updates }] : [],
+  );
+  const pending = known.flatMap((one) => {
+    const words = pendingOf(one);
+    return words === "" ? [] : [`${one.host} ${words}`];
+  });
+  const listed = known.map(({ listedAt }) => listedAt ?? 0);
+  const oldest = listed.length === 0 ? 0 : Math.min(...listed);
+  return [
+    `updates: ${pending.length === 0 ? "none that is known" : pending.join("; ")}`,
+    oldest === 0 ? "package lists were not fetched yet" : `package lists of ${age(oldest)} ago`,
+  ].join(", ");
+}
+
 /** What is not as it should be, a sentence each; nothing when all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
   const problems = status.hosts.flatMap(problemsOfHost);
@@ -414,6 +458,7 @@ export function statusTable(status: ClusterStatus): string[] {
     ...lines,
     "",
     backupLine(factsOf(status, "database").map(({ facts }) => facts)),
+    updatesLine(status),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),
   ];

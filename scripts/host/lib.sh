@@ -6,6 +6,13 @@ set -euo pipefail
 # shellcheck source=/dev/null disable=SC2153
 source /etc/cluster/host.env
 
+# There while an upgrade of this host is under way, over its reboot.
+# shellcheck disable=SC2034 # for who called
+UPGRADING=/var/lib/cluster/upgrading
+# There from the order to reboot until the host has: what is in /run goes with it.
+# shellcheck disable=SC2034 # for who called
+REBOOTING=/run/cluster/rebooting
+
 log() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
 }

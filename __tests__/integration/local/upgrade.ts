@@ -1,0 +1,97 @@
+import type { ScratchCluster } from "../../../ops/scratch/cluster";
+
+/** A package in an archive on the host itself: this version is to be installed there. */
+function offer(cluster: ScratchCluster, host: string, version: string, then = ""): void {
+  cluster.on(
+    host,
+    `set -e
+     mkdir -p /srv/archive /tmp/built/DEBIAN
+     cd /srv/archive
+     printf '#!/bin/sh\\n${then}\\nexit 0\\n' >/tmp/built/DEBIAN/postinst
+     chmod 755 /tmp/built/DEBIAN/postinst
+     printf 'Package: cluster-trial\\nVersion: ${version}\\nArchitecture: all\\nMaintainer: nobody <nobody@example.com>\\nDescription: a trial\\n' >/tmp/built/DEBIAN/control
+     dpkg-deb --build /tmp/built cluster-trial.deb >/dev/null
+     { cat /tmp/built/DEBIAN/control; printf 'Filename: ./cluster-trial.deb\\nSize: %s\\nSHA256: %s\\n' "$(stat -c %s cluster-trial.deb)" "$(sha256sum cluster-trial.deb | cut -d' ' -f1)"; } >Packages
+     printf 'deb [trusted=yes] file:/srv/archive ./\\n' >/etc/apt/sources.list.d/trial.list
+     rm -rf /tmp/built`,
+  );
+}
+
+const versionOn = (cluster: ScratchCluster, host: string) =>
+  cluster.on(host, "dpkg-query --status cluster-trial | sed --quiet 's/^Version: //p'").trim();
+
+const booted = (cluster: ScratchCluster, host: string) => cluster.on(host, "stat -c %Y /proc/1");
+
+/** Newer packages over the hosts of a cluster that serves. */
+export function upgrade(cluster: ScratchCluster): void {
+  const names = () => cluster.topology.hosts.map(({ name }) => name);
+  const boots = () => Object.fromEntries(names().map((name) => [name, booted(cluster, name)]));
+
+  beforeAll(() => {
+    for (const host of names()) {
+      offer(cluster, host, "1");
+      cluster.on(host, "apt-get -qq install /srv/archive/cluster-trial.deb >/dev/null 2>&1");
+      // A restart that a package asks for does not happen while the host serves.
+      offer(
+        cluster,
+        host,
+        "2",
+        "deb-systemd-invoke restart nginx.service haproxy.service mysql.service; touch /tmp/installed",
+      );
+    }
+  });
+
+  test("what would be done is said, and nothing else is done", async () => {
+    const before = boots();
+    const printed = cluster.operate("upgrade", "--dry-run");
+    for (const host of names()) {
+      expect(printed).toMatch(new RegExp(`^  ${host}; .*gets .*cluster-trial`, "m"));
+    }
+    expect(printed).toContain("hands its part to a replica");
+    expect(boots()).toEqual(before);
+    expect(cluster.attemptToOperate("status").stdout).toMatch(/^updates: .*web-1 \d+ package/m);
+  });
+
+  test("every host is upgraded and rebooted, but the load balancer, which drops nobody", async () => {
+    const before = boots();
+    const primary = await cluster.inSync();
+    const haproxy = cluster.on("load-balancer-1", "systemctl show -p MainPID haproxy.service");
+    const printed = cluster.operate("upgrade");
+    expect(await cluster.inSync()).not.toBe(primary);
+    await cluster.serving();
+    for (const host of names()) {
+      expect(printed).toContain(`${host} is up to date, and does its part`);
+      expect([host, versionOn(cluster, host)]).toEqual([host, "2"]);
+      expect([host, booted(cluster, host) !== before[host]]).toEqual([
+        host,
+        host !== "load-balancer-1",
+      ]);
+      expect(cluster.attemptOn(host, "test -e /usr/sbin/policy-rc.d").status).toBe(1);
+    }
+    expect(cluster.on("load-balancer-1", "systemctl show -p MainPID haproxy.service")).toBe(
+      haproxy,
+    );
+  }, 600_000);
+
+  test("run again, it finds nothing to do", () => {
+    const before = boots();
+    expect(cluster.operate("upgrade")).toContain("Nothing is to be done now.");
+    expect(boots()).toEqual(before);
+  });
+
+  test("a package that cannot be installed stops it at its host, and the command goes on from there", async () => {
+    offer(cluster, "web-1", "3", "test -e /tmp/may-be-installed || exit 1");
+    offer(cluster, "web-2", "3");
+    const { status, stdout, stderr } = cluster.attemptToOperate("upgrade");
+    expect([status, stdout + stderr]).toEqual([
+      1,
+      expect.stringMatching(/stopped at web-1: [\s\S]*Not begun: web-2/),
+    ]);
+    await cluster.serving();
+    expect(versionOn(cluster, "web-2")).toBe("2");
+    cluster.on("web-1", "touch /tmp/may-be-installed");
+    cluster.operate("upgrade");
+    await cluster.serving();
+    expect([versionOn(cluster, "web-1"), versionOn(cluster, "web-2")]).toEqual(["3", "3"]);
+  }, 600_000);
+}

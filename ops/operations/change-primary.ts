@@ -1,0 +1,47 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Topology } from "../../topology/topology";
+import { OperatorError } from "../clusters";
+import type { Platform } from "../platform/platform";
+import { act, decide, explain, gather, isPassing, type Request } from "./promotion";
+
+/** How long after a refusal it is looked again whether it still stands. */
+const SECOND_LOOK_MS = 1000;
+/** For how long a refusal for what passes by itself is looked at again. */
+const PASSING_MS = 15_000;
+
+/**
+ * Has another database host be the primary: gathers, decides, says what will be done, and does it.
+ *
+ * @throws OperatorError when it is refused, after why has been said on standard error
+ */
+export async function changePrimary(
+  topology: Topology,
+  platform: Platform,
+  request: Request,
+  { dryRun }: { readonly dryRun: boolean },
+  say: (line: string) => void,
+): Promise<void> {
+  const started = Date.now();
+  let decision = decide(await gather(topology, platform), request);
+  if (decision.kind === "refuse" && isPassing(decision)) {
+    say(`Waiting, for ${PASSING_MS / 1000} s at most: ${decision.refusals[0]?.reason}.`);
+  }
+  while (decision.kind === "refuse") {
+    // A host may have been slow to answer for once.
+    const patience = isPassing(decision) ? PASSING_MS : SECOND_LOOK_MS;
+    if (Date.now() - started >= patience) {
+      break;
+    }
+    await pause(SECOND_LOOK_MS);
+    decision = decide(await gather(topology, platform), request);
+  }
+  for (const line of explain(decision)) {
+    (decision.kind === "refuse" ? console.error : say)(line);
+  }
+  if (decision.kind === "refuse") {
+    throw new OperatorError("Nothing was changed.");
+  }
+  if (!dryRun) {
+    await act(decision, request, platform, say);
+  }
+}

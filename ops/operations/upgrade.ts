@@ -1,0 +1,357 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { secondsToNotice } from "../../hosts/load-balancer";
+import { hostsOf, type Topology, type TopologyHost } from "../../topology/topology";
+import { OperatorError } from "../clusters";
+import type { Platform } from "../platform/platform";
+import { awaitChecks } from "./await-checks";
+import { changePrimary } from "./change-primary";
+import { outOfService } from "./drain";
+import { onHost } from "./on-host";
+import {
+  askHost,
+  type ClusterStatus,
+  factsOf,
+  gatherStatus,
+  type HostStatus,
+  heldByLoadBalancers,
+  pendingOf,
+  silencesOf,
+  type Updates,
+} from "./status";
+
+// Updates go over the hosts one at a time: each is out of service while its packages are installed, reboots, and
+// proves well before the next one's turn. A reboot is what has every process run what is installed, the kernel too.
+
+/** How long packages may take to be installed, in seconds. */
+const INSTALLING = 1800;
+/** How long fetching the package lists may take, in seconds. */
+const FETCHING = 300;
+/** How long a host may take to reboot and to do its part again, in seconds. */
+const REBOOTING = 600;
+/** For how long the load balancer sends a web server requests before the next host's turn, in seconds. */
+const IN_SERVICE = 2;
+/** For how long an upgrade that was interrupted is given to leave a cluster that stands, in seconds. */
+const SETTLING = 120;
+
+/** What an operator asks for. */
+export interface UpgradeRequest {
+  /** The one host that is meant; left out, all. */
+  readonly host?: string | undefined;
+  /** Whether hosts that are alone in their role reboot as well, which visitors notice. */
+  readonly interrupt: boolean;
+  readonly dryRun: boolean;
+}
+
+/** One host's turn. */
+export interface Turn {
+  readonly host: string;
+  readonly role: TopologyHost["role"];
+  /** Whether it is the primary, which hands its part over first where there is a replica. */
+  readonly isPrimary: boolean;
+  readonly reboots: boolean;
+  readonly updates: Updates;
+}
+
+/** What an upgrade is going to do, and what it leaves. */
+export interface UpgradePlan {
+  readonly turns: readonly Turn[];
+  /** What it leaves undone unless `--interrupt` is given, a sentence each. */
+  readonly left: readonly string[];
+}
+
+const underWay = ({ facts }: HostStatus) => facts?.updates?.underWay === true;
+
+/** Why a host cannot be counted on while another one is taken away; `undefined` when it can. */
+function against(one: HostStatus, status: ClusterStatus): string | undefined {
+  const { host, facts, silence } = one;
+  if (facts === undefined) {
+    return silence ?? `${host} does not answer`;
+  }
+  if (facts.updates === undefined) {
+    return `${host} has scripts from before upgrades: deploy first`;
+  }
+  if (facts.updates === null) {
+    return `${host}: its package manager does not answer: apt-get --simulate upgrade tells why`;
+  }
+  if (underWay(one)) {
+    return undefined;
+  }
+  if (!facts.converged) {
+    return `${host} has not come to its declared state`;
+  }
+  if (facts.role === "web" && !(facts.healthy && heldByLoadBalancers(status, host) === "up")) {
+    return `${host} does not serve`;
+  }
+  if (facts.role === "database" && facts.answers.primary !== 200 && facts.answers.replica !== 200) {
+    return `${host} serves neither writes nor fresh reads: ${facts.doing}`;
+  }
+  return undefined;
+}
+
+/**
+ * Why the cluster does not stand well enough for a host of it to be taken away, a sentence each. A host whose own
+ * upgrade was interrupted does not count.
+ */
+export function standing(status: ClusterStatus): string[] {
+  const open = factsOf(status, "database").filter(({ facts }) => facts.door === "open");
+  return [
+    ...status.hosts.flatMap((one) => against(one, status) ?? []),
+    ...(open.length === 1 ? [] : [`${open.length} database hosts take writes, it has to be one`]),
+  ];
+}
+
+/**
+ * What there is to do, in order: replicas, web servers, the primary once a replica that is upgraded can take its part,
+ * load balancers last. Pure.
+ */
+export function planUpgrade(
+  status: ClusterStatus,
+  { host: wanted, interrupt }: Pick<UpgradeRequest, "host" | "interrupt">,
+): UpgradePlan {
+  const alone = (role: TopologyHost["role"]) =>
+    status.hosts.filter((one) => one.role === role).length === 1;
+  const left: string[] = [];
+  const turns = status.hosts.flatMap(({ host, role, facts }): Turn[] => {
+    const updates = facts?.updates;
+    if (!updates || pendingOf(updates) === "" || (wanted !== undefined && wanted !== host)) {
+      return [];
+    }
+    const isPrimary = facts.role === "database" && facts.door === "open";
+    if (interrupt || !alone(role)) {
+      return [{ host, role, isPrimary, reboots: true, updates }];
+    }
+    // HAProxy takes a newer program over without a break; nothing else of a host that is alone can be spared.
+    if (role === "load-balancer" && (updates.packages.length > 0 || updates.underWay)) {
+      left.push(`${host} does not reboot: it is the only ${role}. With --interrupt it does`);
+      return [{ host, role, isPrimary, reboots: false, updates }];
+    }
+    left.push(
+      `${host} waits for ${pendingOf(updates)}: it is the only ${role}, visitors would notice. With --interrupt it is done`,
+    );
+    return [];
+  });
+  const rank = ({ role, isPrimary }: Turn) =>
+    role === "database" ? (isPrimary ? 2 : 0) : role === "web" ? 1 : 3;
+  return { turns: turns.sort((one, other) => rank(one) - rank(other)), left };
+}
+
+/** What a plan comes to, a line for each host. */
+export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
+  return [
+    turns.length === 0 ? "Nothing is to be done now." : "This will be done, one host at a time:",
+    ...turns.map(({ host, isPrimary, reboots, updates }) => {
+      const { packages } = updates;
+      const named = packages.slice(0, 5).map((line) => line.split(" ")[0]);
+      const more = packages.length > 5 ? ` and ${packages.length - 5} more` : "";
+      return [
+        `  ${host}`,
+        ...(isPrimary ? ["hands its part to a replica"] : []),
+        ...(packages.length > 0 ? [`gets ${named.join(", ")}${more}`] : []),
+        reboots ? "reboots" : "goes on without a reboot",
+      ].join("; ");
+    }),
+    ...left.map((sentence) => `  ${sentence}`),
+  ];
+}
+
+/** Has every host fetch its package lists, at once. */
+async function refresh(platform: Platform, hosts: readonly string[]): Promise<void> {
+  const failures = await Promise.all(
+    hosts.map((host) =>
+      onHost(platform, host, ["host/updates.sh", "--refresh"], FETCHING).then(
+        () => [],
+        (error: Error) => [error.message],
+      ),
+    ),
+  );
+  if (failures.flat().length > 0) {
+    throw new OperatorError(
+      ["What there is to upgrade cannot be known. Nothing was changed.", ...failures.flat()].join(
+        "\n  ",
+      ),
+    );
+  }
+}
+
+/** Upgrades one host after the other. */
+class Upgrading {
+  constructor(
+    private readonly topology: Topology,
+    private readonly platform: Platform,
+    private readonly say: (line: string) => void,
+  ) {}
+
+  private part(host: string, part: string, seconds?: number): Promise<string> {
+    return onHost(this.platform, host, ["host/upgrade.sh", part], seconds);
+  }
+
+  /** Whether a host does its part in the cluster, as it says itself. */
+  private async doesItsPart(host: string): Promise<{ yes: boolean; why: string }> {
+    const facts = await askHost(this.platform, host);
+    if (facts === undefined) {
+      return { yes: false, why: "it does not answer" };
+    }
+    if (facts.rebooting) {
+      return { yes: false, why: "it has not rebooted" };
+    }
+    if (!facts.converged) {
+      return { yes: false, why: "it has not come to its declared state" };
+    }
+    switch (facts.role) {
+      case "web":
+        return { yes: facts.healthy, why: "its app does not answer that it can serve" };
+      case "database":
+        return {
+          yes: facts.answers.replica === 200 || facts.answers.primary === 200,
+          why: `it serves neither writes nor fresh reads: ${facts.doing}`,
+        };
+      case "load-balancer":
+        return {
+          yes: facts.servers.some(({ status }) => status.startsWith("UP")),
+          why: "it knows no web server that is up",
+        };
+    }
+  }
+
+  private async isBack(host: string): Promise<void> {
+    const started = Date.now();
+    for (;;) {
+      const { yes, why } = await this.doesItsPart(host);
+      if (yes) {
+        return;
+      }
+      if (Date.now() - started > REBOOTING * 1000) {
+        throw new OperatorError(`${host} is not back ${REBOOTING} s after its reboot: ${why}`);
+      }
+      await pause(1000);
+    }
+  }
+
+  private async renew({ host, reboots, updates }: Turn): Promise<void> {
+    this.say(`${host}: gets ${updates.packages.length} packages`);
+    await this.part(host, "packages", INSTALLING);
+    if (reboots) {
+      this.say(`${host}: reboots`);
+      await this.part(host, "reboot");
+      await pause(2000);
+    } else {
+      await this.part(host, "reload");
+    }
+    await this.isBack(host);
+  }
+
+  /** Has a replica take the primary's part. */
+  async handOver(): Promise<void> {
+    const request = { verb: "switchover", lost: [], fence: [], acceptLoss: false } as const;
+    await changePrimary(this.topology, this.platform, request, { dryRun: false }, this.say);
+  }
+
+  private async isPrimary(host: string): Promise<boolean> {
+    const facts = await askHost(this.platform, host);
+    return facts?.role === "database" && facts.door === "open";
+  }
+
+  private async take(turn: Turn): Promise<void> {
+    const { host, role } = turn;
+    // From here on a host that is drained or closed is known to be so on behalf of an upgrade.
+    await this.part(host, "begin");
+    if (role === "web") {
+      const found = (seconds: number, inService: boolean) =>
+        awaitChecks(this.topology, this.platform, host, { seconds, inService });
+      await outOfService(this.topology, this.platform, { host, serves: true }, async () => {
+        await this.renew(turn);
+        await found(secondsToNotice(), false);
+      });
+      await found(IN_SERVICE, true);
+    } else {
+      const databases = hostsOf(this.topology, "database");
+      // Asked now: it may have become the primary since.
+      if (role === "database" && databases.length > 1 && (await this.isPrimary(host))) {
+        await this.handOver();
+      }
+      await this.renew(turn);
+    }
+    await this.part(host, "end");
+    this.say(`${host} is up to date, and does its part`);
+  }
+
+  /** @throws OperatorError that names the host at which it stopped */
+  async run(turns: readonly Turn[]): Promise<void> {
+    for (const [index, turn] of turns.entries()) {
+      try {
+        await this.take(turn);
+      } catch (error) {
+        const rest = turns.slice(index + 1).map(({ host }) => host);
+        throw new OperatorError(
+          [
+            `The upgrade was stopped at ${turn.host}: ${(error as Error).message}`,
+            rest.length === 0 ? "" : `Not begun: ${rest.join(", ")}.`,
+            "Once it is well, the same command goes on from there.",
+          ]
+            .filter(Boolean)
+            .join("\n  "),
+        );
+      }
+    }
+  }
+}
+
+/** A primary that was closed to hand its part over when an upgrade was interrupted. */
+const isHandingOver = ({ hosts }: ClusterStatus) =>
+  hosts.some((one) => one.facts?.role === "database" && one.facts.held && underWay(one)) &&
+  hosts.every(({ facts }) => facts?.role !== "database" || facts.door !== "open");
+
+/** Returns once the cluster stands well enough; what an interrupted upgrade left is waited for. */
+async function stands(
+  topology: Topology,
+  platform: Platform,
+  handOver: () => Promise<void>,
+): Promise<void> {
+  const started = Date.now();
+  for (;;) {
+    const status = await gatherStatus(topology, platform);
+    const against = standing(status);
+    if (against.length === 0) {
+      return;
+    }
+    if (isHandingOver(status)) {
+      await handOver();
+      continue;
+    }
+    const patience = status.hosts.some(underWay) ? SETTLING : 2;
+    if (Date.now() - started > patience * 1000) {
+      throw new OperatorError(
+        [
+          "No host can be spared now. Nothing was changed.",
+          ...new Set([...against, ...silencesOf(status)]),
+        ].join("\n  "),
+      );
+    }
+    await pause(1000);
+  }
+}
+
+/**
+ * Brings every host to the newest packages, one at a time, each out of service meanwhile and rebooted after.
+ *
+ * @throws OperatorError when a host cannot be spared, or does not come back: the ones after it are not begun
+ */
+export async function upgrade(
+  topology: Topology,
+  platform: Platform,
+  request: UpgradeRequest,
+  say: (line: string) => void,
+): Promise<void> {
+  const names = topology.hosts.map(({ name }) => name);
+  if (request.host !== undefined && !names.includes(request.host)) {
+    throw new OperatorError(`There is no host ${request.host}; there are: ${names.join(", ")}.`);
+  }
+  const upgrading = new Upgrading(topology, platform, say);
+  await stands(topology, platform, () => upgrading.handOver());
+  await refresh(platform, request.host === undefined ? names : [request.host]);
+  const plan = planUpgrade(await gatherStatus(topology, platform), request);
+  explainUpgrade(plan).map((line) => say(line));
+  if (!request.dryRun) {
+    await upgrading.run(plan.turns);
+  }
+}
