@@ -49,6 +49,43 @@ describe("deploy", () => {
 describe("hosts", () => hosts(cluster));
 describe("durability", () => durability(cluster, ["available"]));
 
+describe("what Ubuntu updates by itself", () => {
+  const serving = ["nginx.service", "haproxy.service", "app.service"];
+  const processes = () =>
+    cluster.on("web-1", `systemctl show --property MainPID ${serving.join(" ")}`);
+
+  beforeAll(() => {
+    cluster.on(
+      "web-1",
+      `export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+       apt-get -qq update && apt-get -qq install unattended-upgrades needrestart`,
+      300,
+    );
+  }, 300_000);
+
+  test("is none of what serves", () => {
+    const log = cluster.on("web-1", "unattended-upgrade --dry-run --debug 2>&1", 120);
+    for (const name of ["mysql-", "haproxy", "nginx", "nodejs", "nftables"]) {
+      expect(log).toMatch(new RegExp(`blacklist.*'${name}'`, "i"));
+    }
+  }, 180_000);
+
+  test("restarts none of it for a library that was replaced, and status tells", () => {
+    const before = processes();
+    cluster.on(
+      "web-1",
+      'library=$(readlink -f /usr/lib/*/libcrypto.so.3); cp --archive "$library" "$library.new"; mv "$library.new" "$library"',
+    );
+    const restarted = cluster.on("web-1", "needrestart -r a -v 2>&1 </dev/null", 120);
+    // Else it would prove nothing.
+    expect(restarted).toMatch(/nginx/);
+    expect(processes()).toBe(before);
+    expect(cluster.attemptToOperate("status").stdout).toMatch(
+      /^updates: .*web-1 .*a restart of .*nginx\.service/m,
+    );
+  }, 180_000);
+});
+
 describe("a change of the distribution", () => {
   /** When each host was made, and of what. */
   function made(): Record<string, string> {

@@ -125,6 +125,7 @@ if ! {
       "$distribution" "$suite" "$(<"$work/unreachable")" >&2
     printf '  %s\n' "remedy: local.mirror in cluster.config.ts, a mirror that this machine reaches" \
       "the whole log: $log" >&2
+    end_work
     exit "$UNREACHABLE"
   fi
   tail -n 20 "$log" >&2
