@@ -120,11 +120,26 @@ interface FileResult {
   }[];
 }
 
-/** One of jest's projects. */
-function jest(project: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
-  const report = (file: string, output: Output) => {
-    const flags = ["--json", `--outputFile=${file}`, "--testLocationInResults=false"];
-    const all = ["npx", "jest", "--selectProjects", project, "--verbose", ...flags, ...args];
+/** One of jest's projects, or the one file of its tests that is named. */
+function jest(
+  project: string,
+  args: readonly string[],
+  missing: Step["missing"] = nothing,
+  file?: string,
+): Step {
+  const report = (results: string, output: Output) => {
+    const flags = ["--json", `--outputFile=${results}`, "--testLocationInResults=false"];
+    const only = file === undefined ? [] : [`__tests__/integration/${file}.test.ts`];
+    const all = [
+      "npx",
+      "jest",
+      "--selectProjects",
+      project,
+      "--verbose",
+      ...flags,
+      ...args,
+      ...only,
+    ];
     // The numbers go to the file; what a person reads comes on standard error.
     return run(all, output, { quiet: true });
   };
@@ -135,9 +150,9 @@ function jest(project: string, args: readonly string[], missing: Step["missing"]
     failures: failuresOf(results.testResults),
   });
   return {
-    name: `tests: ${project}`,
+    name: `tests: ${file ?? project}`,
     missing,
-    run: (output) => reported((file) => report(file, output), read),
+    run: (output) => reported((results) => report(results, output), read),
   };
 }
 
@@ -198,13 +213,14 @@ const STATIC: readonly Step[] = [
   jest("unit", ["--ci"]),
 ];
 
-/** Beside each other: the containers of the first are waited for most of the time. */
+/** Beside each other: containers are waited for most of the time. */
 const BESIDE: readonly (readonly Step[])[] = [
-  [jest("local", ["--runInBand"], localMissing)],
+  [jest("local", ["--runInBand"], localMissing, "local")],
   [
     // Tells by itself what it lacks, and counts as skipped then.
     jest("aws", ["--runInBand"]),
-    { ...jest("ubuntu", ["--runInBand"], localMissing), unavailable: ubuntuMissing },
+    jest("local", ["--runInBand"], localMissing, "local-apps"),
+    { ...jest("ubuntu", ["--runInBand"], localMissing, "ubuntu"), unavailable: ubuntuMissing },
   ],
 ];
 

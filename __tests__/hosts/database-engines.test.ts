@@ -75,7 +75,7 @@ CREATE TABLE \`quick\` (
 `;
 
   test("in a dump", () => {
-    const found = definitions("tables_of_dump", dump);
+    const found = definitions("tables_of_dump InnoDB", dump);
     expect(found.map(([name, engine]) => [name, engine])).toEqual([
       ["my", "MyISAM"],
       ["quick", "MEMORY"],

@@ -1,8 +1,5 @@
 import { ScratchCluster } from "../../ops/scratch/cluster";
-import { run } from "../../ops/scratch/workspace";
 import { UBUNTU } from "../../stacks/distributions";
-import type { ClusterSettingsInput } from "../../topology/settings";
-import { durability } from "./local/durability";
 import { hosts } from "./local/hosts";
 
 // What EC2 boots, booted here: a small cluster of Ubuntu, on a machine that is not.
@@ -47,8 +44,6 @@ describe("deploy", () => {
 });
 
 describe("hosts", () => hosts(cluster));
-describe("durability", () => durability(cluster, ["available"]));
-
 describe("what Ubuntu updates by itself", () => {
   const serving = ["nginx.service", "haproxy.service", "app.service"];
   const processes = () =>
@@ -84,62 +79,4 @@ describe("what Ubuntu updates by itself", () => {
       /^updates: .*web-1 .*a restart of .*nginx\.service/m,
     );
   }, 180_000);
-});
-
-describe("a change of the distribution", () => {
-  /** When each host was made, and of what. */
-  function made(): Record<string, string> {
-    const list = ["incus", "--project", cluster.incusProject, "list", "--format", "json"];
-    const instances: Array<{ name: string; created_at: string; config: Record<string, string> }> =
-      JSON.parse(run(list));
-    return Object.fromEntries(
-      instances.map(({ name, created_at, config }) => [
-        name,
-        `${config["image.os"]} ${created_at}`,
-      ]),
-    );
-  }
-
-  function refusedDeploy(change: Partial<ClusterSettingsInput>): string {
-    cluster.set(change);
-    const { status, stdout, stderr } = cluster.workspace.attemptCdktf(
-      ["deploy", cluster.stack, "--auto-approve"],
-      300,
-    );
-    expect(status).not.toBe(0);
-    return stdout + stderr;
-  }
-
-  const changed: Partial<ClusterSettingsInput> = {
-    local: { distribution: "machine" },
-    webServers: { count: 2 },
-  };
-
-  test("replaces no host that stands; a new web server is of the other one, and serves", async () => {
-    const before = made();
-    cluster.deploy(changed);
-    expect(made()).toEqual({ ...before, "web-2": expect.stringMatching(/^debian /) });
-    await cluster.serving();
-  }, 600_000);
-
-  test("brings in no database host, which could not read what the others wrote", async () => {
-    const before = made();
-    expect(refusedDeploy({ ...changed, database: { replicas: 2 } })).toMatch(
-      /host database-3 was not made: it would be of debian, and the data of database-1 were written on ubuntu/,
-    );
-    expect(made()).toEqual(before);
-    await cluster.inSync();
-    await cluster.serving();
-  }, 600_000);
-
-  test("to a mirror that does not answer is told by its address, and costs nothing that serves", async () => {
-    const before = made();
-    const mirror = "http://127.0.0.1:9/ubuntu";
-    expect(refusedDeploy({ ...changed, local: { distribution: "ubuntu", mirror } })).toContain(
-      `the packages of ubuntu ${UBUNTU.codeName} cannot be had: ${mirror} does not answer`,
-    );
-    expect(made()).toEqual(before);
-    await cluster.inSync();
-    await cluster.serving();
-  }, 600_000);
 });

@@ -69,15 +69,15 @@ as_innodb() {
     { print }'
 }
 
-# tables_of_dump: of a dump, on standard input, the definitions of tables that are not InnoDB's, each ending with a
-# NUL: the name, the engine and then the statement.
+# tables_of_dump [ENGINE]: of a dump, on standard input, the definitions of tables, but for those of ENGINE, each
+# ending with a NUL: the name, the engine and then the statement.
 tables_of_dump() {
-  awk '/^CREATE TABLE `.*` \($/ { name = substr($0, 15, length($0) - 17); text = ""; engine = "" }
+  awk -v except="${1:-}" '/^CREATE TABLE `.*` \($/ { name = substr($0, 15, length($0) - 17); text = ""; engine = "" }
     name == "" { next }
     { text = text $0 "\n" }
     /^\) .*ENGINE=/ { engine = $0; sub(/.*ENGINE=/, "", engine); sub(/[^A-Za-z_].*/, "", engine) }
     /;$/ {
-      if (engine != "" && engine != "InnoDB") printf "%s\n%s\n%s%c", name, engine, text, 0
+      if (engine != "" && engine != except) printf "%s\n%s\n%s%c", name, engine, text, 0
       name = ""
     }'
 }
@@ -106,30 +106,50 @@ tables_of_log() {
     }'
 }
 
-# become_innodb: of definitions as above, prints which tables will become InnoDB's. Each is made for a moment,
-# without rows and in a schema of its own: what cannot be is to be known before anything is replaced. Nothing of it
-# is in the binary log.
+# try_table STATEMENT: makes a table for a moment, without rows and in a schema of its own: what cannot be is to be
+# known before anything is replaced. Nothing of it is in the binary log. Prints the error where it fails.
+try_table() {
+  local trial=cluster_trial status=0
+  printf '%s\n' "
+    SET SESSION sql_log_bin = OFF, sql_mode = '', foreign_key_checks = OFF;
+    DROP DATABASE IF EXISTS $trial;
+    CREATE DATABASE $trial;
+    USE $trial;
+    $1" | sql 30 2>&1 || status=$?
+  printf 'SET SESSION sql_log_bin = OFF; DROP DATABASE IF EXISTS %s;\n' "$trial" | sql 10 2>/dev/null || true
+  return "$status"
+}
+
+# become_innodb: of definitions as above, prints which tables will become InnoDB's, and tries each.
 become_innodb() {
-  local trial=cluster_trial definition name engine statement error failed=0
+  local definition name engine statement error failed=0
   local -a named=()
   while IFS= read -r -d "" definition; do
     { IFS= read -r name && IFS= read -r engine; } <<<"$definition"
     statement=$(as_innodb <<<"${definition#*$'\n'*$'\n'}")
     named+=("$DATABASE_NAME.$name ($engine)")
-    if ! error=$(printf '%s\n' "
-        SET SESSION sql_log_bin = OFF, sql_mode = '', foreign_key_checks = OFF;
-        DROP DATABASE IF EXISTS $trial;
-        CREATE DATABASE $trial;
-        USE $trial;
-        $statement
-        DROP DATABASE $trial;" | sql 30 2>&1); then
+    if ! error=$(try_table "$statement"); then
       log "${named[-1]} cannot become InnoDB's: $error"
       failed=1
     fi
   done
   if ((${#named[@]} == 0)); then return 0; fi
-  printf 'SET SESSION sql_log_bin = OFF; DROP DATABASE IF EXISTS %s;\n' "$trial" | sql 10 2>/dev/null || true
   printf 'these become InnoDB: %s\n' "$(name_tables "${named[@]}")"
   ((failed == 0)) ||
     fail "nothing was changed: restore another moment, before there was such a table, or after it had become InnoDB's"
+}
+
+# made_here THEIRS OURS: of definitions as above, from a server of the one version, fails where the other, this server's,
+# cannot make one, and tells which.
+made_here() {
+  local definition name engine error failed=0
+  while IFS= read -r -d "" definition; do
+    { IFS= read -r name && IFS= read -r engine; } <<<"$definition"
+    if ! error=$(try_table "${definition#*$'\n'*$'\n'}"); then
+      log "$DATABASE_NAME.$name cannot be made here: $error"
+      failed=1
+    fi
+  done
+  ((failed == 0)) ||
+    fail "nothing was changed: the backup is of MySQL $1, which has what this older server, $2, has not; restore it into a cluster of its own series"
 }

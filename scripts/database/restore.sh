@@ -189,11 +189,26 @@ logged() {
   } <"$2"
 }
 
+# look_at_versions: a server makes what its own series and older ones know. What a newer one has beyond that is to be
+# known before anything is replaced.
+look_at_versions() {
+  local theirs ours
+  theirs=$(sed --quiet '/^-- Server version/{s/.*\t//p;q}' "$WORK/dump.sql")
+  ask 5 "SELECT @@version;" || fail "the server does not answer"
+  ours=${ROWS[0]}
+  [[ -n $theirs ]] || return 0
+  if [[ $(printf '%s\n' "${theirs%.*}" "${ours%.*}" | sort --version-sort | tail --lines=1) != "${ours%.*}" ]]; then
+    log "the backup is of MySQL $theirs, this server is $ours"
+    tables_of_dump <"$WORK/dump.sql" | made_here "$theirs" "$ours"
+  fi
+}
+
 fetch() {
   local had
   rm --recursive --force "$WORK"
   install --directory --mode=0700 "$WORK"
   in_repository dump "$1" "/$DATABASE_NAME.sql" >"$WORK/dump.sql"
+  look_at_versions
   had=$(sed --quiet '/GTID_PURGED=/,/;/p' "$WORK/dump.sql" | tr -d '\n ' |
     sed "s/.*GTID_PURGED='+\?\([^']*\)'.*/\1/")
   {
@@ -201,7 +216,7 @@ fetch() {
     choose_logs "$had" "$2"
   } >"$PARTS.new"
   {
-    tables_of_dump <"$WORK/dump.sql"
+    tables_of_dump InnoDB <"$WORK/dump.sql"
     logged - "$PARTS.new" | tables_of_log
   } | become_innodb
   mv "$PARTS.new" "$PARTS"

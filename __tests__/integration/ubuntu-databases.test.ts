@@ -1,0 +1,126 @@
+import { ask, ScratchCluster } from "../../ops/scratch/cluster";
+import { run } from "../../ops/scratch/workspace";
+import { UBUNTU } from "../../stacks/distributions";
+import type { ClusterSettingsInput } from "../../topology/settings";
+import { durability } from "./local/durability";
+import { write } from "./local/writing";
+
+// MySQL as EC2 has it, beside the machine's own. Longer than fits in every run: npm run test:ubuntu.
+
+const cluster = new ScratchCluster({
+  name: "test-ubuntu-data",
+  network: { cidr: "10.94.16.0/22" },
+  localPort: 18099,
+  webServers: { count: 1 },
+  local: { distribution: "ubuntu" },
+});
+
+jest.setTimeout(180_000);
+
+afterAll(() => {
+  cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
+  cluster.workspace.remove();
+});
+
+describe("a backup from Debian, whose MySQL is of a newer series", () => {
+  const early = `early-${Date.now()}`;
+  const late = `late-${Date.now()}`;
+  let between = "";
+
+  test("is made, with a table that the older one does not know", async () => {
+    cluster.deploy({ local: { distribution: "debian" }, database: { replicas: 0 } });
+    await cluster.inSync();
+    await cluster.serving();
+    await write(cluster, early);
+    cluster.operate("backup");
+    await write(cluster, late);
+    between = cluster.on("database-1", "sleep 1; date --utc +%FT%TZ; sleep 1").trim();
+    cluster.query("database-1", "CREATE TABLE app.vectors (id INT PRIMARY KEY, v VECTOR(3))");
+    cluster.operate("backup");
+    cluster.destroy();
+  }, 600_000);
+
+  test("is refused by Ubuntu for that table, and nothing is changed", async () => {
+    cluster.deploy();
+    await cluster.inSync();
+    await cluster.serving();
+    const { status, stderr } = cluster.attemptToOperate("restore", "--overwrite");
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /app\.vectors cannot be made here: .*\n.*nothing was changed: the backup is of MySQL 9/,
+      ),
+    ]);
+    await cluster.serving();
+    expect((await ask(`${cluster.url}/`)).status).toBe(200);
+  }, 600_000);
+
+  test("is restored to before it, with what the binary logs have", async () => {
+    cluster.operate("restore", "--to", between, "--overwrite");
+    await cluster.inSync();
+    await cluster.serving();
+    const { body } = await ask(`${cluster.url}/`);
+    expect(body).toContain(early);
+    expect(body).toContain(late);
+  }, 300_000);
+});
+
+describe("durability", () => durability(cluster, ["available"]));
+
+describe("a change of the distribution", () => {
+  /** When each host was made, and of what. */
+  function made(): Record<string, string> {
+    const list = ["incus", "--project", cluster.incusProject, "list", "--format", "json"];
+    const instances: Array<{ name: string; created_at: string; config: Record<string, string> }> =
+      JSON.parse(run(list));
+    return Object.fromEntries(
+      instances.map(({ name, created_at, config }) => [
+        name,
+        `${config["image.os"]} ${created_at}`,
+      ]),
+    );
+  }
+
+  function refusedDeploy(change: Partial<ClusterSettingsInput>): string {
+    cluster.set(change);
+    const { status, stdout, stderr } = cluster.workspace.attemptCdktf(
+      ["deploy", cluster.stack, "--auto-approve"],
+      300,
+    );
+    expect(status).not.toBe(0);
+    return stdout + stderr;
+  }
+
+  const changed: Partial<ClusterSettingsInput> = {
+    local: { distribution: "machine" },
+    webServers: { count: 2 },
+  };
+
+  test("replaces no host that stands; a new web server is of the other one, and serves", async () => {
+    const before = made();
+    cluster.deploy(changed);
+    expect(made()).toEqual({ ...before, "web-2": expect.stringMatching(/^debian /) });
+    await cluster.serving();
+  }, 600_000);
+
+  test("brings in no database host, which could not read what the others wrote", async () => {
+    const before = made();
+    expect(refusedDeploy({ ...changed, database: { replicas: 2 } })).toMatch(
+      /host database-3 was not made: it would be of debian, and the data of database-1 were written on ubuntu/,
+    );
+    expect(made()).toEqual(before);
+    await cluster.inSync();
+    await cluster.serving();
+  }, 600_000);
+
+  test("to a mirror that does not answer is told by its address, and costs nothing that serves", async () => {
+    const before = made();
+    const mirror = "http://127.0.0.1:9/ubuntu";
+    expect(refusedDeploy({ ...changed, local: { distribution: "ubuntu", mirror } })).toContain(
+      `the packages of ubuntu ${UBUNTU.codeName} cannot be had: ${mirror} does not answer`,
+    );
+    expect(made()).toEqual(before);
+    await cluster.inSync();
+    await cluster.serving();
+  }, 600_000);
+});
