@@ -60,9 +60,10 @@ describe("what Ubuntu updates by itself", () => {
 
   test("is none of what serves", () => {
     const log = cluster.on("web-1", "unattended-upgrade --dry-run --debug 2>&1", 120);
-    for (const name of ["mysql-", "haproxy", "nginx", "nodejs", "nftables"]) {
-      expect(log).toMatch(new RegExp(`blacklist.*'${name}'`, "i"));
-    }
+    const [, left = ""] = /^Initial blacklist: (.*)$/m.exec(log) ?? [];
+    expect(left.split(" ")).toEqual(
+      expect.arrayContaining(["mysql-", "haproxy", "nginx", "nodejs", "nftables"]),
+    );
   }, 180_000);
 
   test("restarts none of it for a library that was replaced, and status tells", () => {
