@@ -55,6 +55,7 @@ test("a database host tells of 200,000 characters of transactions", () => {
     put(`database/${name}.sh`, "");
   }
   put("database/engines.sh", "look_for_other_tables() { other_tables=(); }");
+  put("host/updates.sh", "#!/bin/sh\necho null\n", 0o755);
   put("bin/systemctl", "#!/bin/sh\n[ $1 = list-units ] || echo active\n", 0o755);
   put("bin/dpkg-query", "#!/bin/sh\necho 3.2\n", 0o755);
   const { status, stdout, stderr } = spawnSync("bash", [join(directory, "host/status.sh")], {
