@@ -80,6 +80,25 @@ describe("what is done, and in which order", () => {
     ]);
   });
 
+  test("writes that wait for the only replica are not kept waiting for its reboot", () => {
+    const lossless = { updates: due, durability: "lossless" } as const;
+    const status = clusterWith(primary(1, lossless), database(2, lossless));
+    expect(planUpgrade(status, all)).toEqual({
+      turns: [],
+      left: ["database-1", "database-2"].map((host) =>
+        expect.stringMatching(
+          `^${host} waits for 2 packages: in durability lossless .*--interrupt`,
+        ),
+      ),
+    });
+    const three = { ...status, hosts: [...status.hosts, database(3, lossless)] };
+    expect(planUpgrade(three, all).turns.map(({ host }) => host)).toEqual([
+      "database-2",
+      "database-3",
+      "database-1",
+    ]);
+  });
+
   test("nothing where nothing is due", () => {
     expect(explainUpgrade(planUpgrade(clusterWith(), all))).toEqual(["Nothing is to be done now."]);
   });

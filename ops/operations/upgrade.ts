@@ -108,16 +108,27 @@ export function planUpgrade(
   status: ClusterStatus,
   { host: wanted, interrupt }: Pick<UpgradeRequest, "host" | "interrupt">,
 ): UpgradePlan {
-  const alone = (role: TopologyHost["role"]) =>
-    status.hosts.filter((one) => one.role === role).length === 1;
+  const count = (role: TopologyHost["role"]) =>
+    status.hosts.filter((one) => one.role === role).length;
+  /** What visitors would notice of a host that is away; `undefined` where nothing. */
+  const noticed = ({ role, facts }: HostStatus): string | undefined => {
+    if (count(role) === 1) {
+      return `it is the only ${role}, visitors would notice`;
+    }
+    return facts?.role === "database" && facts.durability === "lossless" && count(role) === 2
+      ? "in durability lossless writes would wait while one of two database hosts is away"
+      : undefined;
+  };
   const left: string[] = [];
-  const turns = status.hosts.flatMap(({ host, role, facts }): Turn[] => {
+  const turns = status.hosts.flatMap((one): Turn[] => {
+    const { host, role, facts } = one;
     const updates = facts?.updates;
     if (!updates || pendingOf(updates) === "" || (wanted !== undefined && wanted !== host)) {
       return [];
     }
     const isPrimary = facts.role === "database" && facts.door === "open";
-    if (interrupt || !alone(role)) {
+    const why = noticed(one);
+    if (interrupt || why === undefined) {
       return [{ host, role, isPrimary, reboots: true, updates }];
     }
     // HAProxy takes a newer program over without a break; nothing else of a host that is alone can be spared.
@@ -125,9 +136,7 @@ export function planUpgrade(
       left.push(`${host} does not reboot: it is the only ${role}. With --interrupt it does`);
       return [{ host, role, isPrimary, reboots: false, updates }];
     }
-    left.push(
-      `${host} waits for ${pendingOf(updates)}: it is the only ${role}, visitors would notice. With --interrupt it is done`,
-    );
+    left.push(`${host} waits for ${pendingOf(updates)}: ${why}. With --interrupt it is done`);
     return [];
   });
   const rank = ({ role, isPrimary }: Turn) =>
