@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ScratchCluster } from "../../../ops/scratch/cluster";
 import { eventually } from "../../../ops/scratch/workspace";
+import type { ClusterSettingsInput } from "../../../topology/settings";
 import { write } from "./writing";
 
 type Durability = "available" | "lossless";
@@ -46,6 +47,20 @@ export function durability(
     `INSERT INTO app.guestbook_entries
        (request_key, name, message, written_at, web_server, database_host)
        VALUES ('${message}', 'durability', '${message}', UTC_TIMESTAMP(3), 'none', '${host}')`;
+
+  /** Deploys, and waits until the servers go by it: they are started anew after the deploy has ended. */
+  async function deployed(wanted: Durability, change?: Partial<ClusterSettingsInput>) {
+    cluster.deploy(change);
+    const timeout = wanted === "lossless" ? "4294967295" : "1000";
+    for (const host of cluster.databases) {
+      await eventually(
+        `${host} goes by it`,
+        () =>
+          cluster.query(host, "SELECT @@rpl_semi_sync_source_timeout")[0] === timeout || undefined,
+      );
+    }
+    await cluster.inSync();
+  }
 
   test.each([
     "REPAIR TABLE app.guestbook_entries",
@@ -152,20 +167,7 @@ export function durability(
   });
 
   describe.each(durabilities)("with durability %s", (wanted) => {
-    beforeAll(async () => {
-      cluster.deploy({ database: { durability: wanted } });
-      // The servers are started anew, after the deploy has ended.
-      const timeout = wanted === "lossless" ? "4294967295" : "1000";
-      for (const host of cluster.databases) {
-        await eventually(
-          `${host} goes by it`,
-          () =>
-            cluster.query(host, "SELECT @@rpl_semi_sync_source_timeout")[0] === timeout ||
-            undefined,
-        );
-      }
-      await cluster.inSync();
-    }, 300_000);
+    beforeAll(() => deployed(wanted, { database: { durability: wanted } }), 300_000);
 
     test("a stop of the primary acknowledges no write that waits for a replica", async () => {
       const { primary, replica } = await hosts();
@@ -241,8 +243,5 @@ export function durability(
     });
   });
 
-  test("and back", async () => {
-    cluster.deploy();
-    await cluster.inSync();
-  }, 300_000);
+  test("and back", () => deployed("available"), 300_000);
 }
