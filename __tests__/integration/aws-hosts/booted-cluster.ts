@@ -239,16 +239,16 @@ export class BootedCluster extends ScratchCluster {
     const { clusterName } = this.topology;
     const iam = (Action: string, parameters: Record<string, string>) =>
       this.emulator.query("iam", { Action, ...parameters });
+    // What the emulator cannot do: "resources of SSM permissions", "conditions of an identity's policy".
+    const emulatorPolicy = (...Action: string[]) => ({
+      PolicyName: "emulator",
+      PolicyDocument: JSON.stringify({
+        Version: "2012-10-17",
+        Statement: [{ Effect: "Allow", Action, Resource: "*" }],
+      }),
+    });
     for (const role of new Set(this.instances.map((instance) => instance.role))) {
-      // What the emulator cannot do: "resources of SSM permissions".
-      await iam("PutRolePolicy", {
-        RoleName: role,
-        PolicyName: "emulator",
-        PolicyDocument: JSON.stringify({
-          Version: "2012-10-17",
-          Statement: [{ Effect: "Allow", Action: "ssm:GetParameter", Resource: "*" }],
-        }),
-      });
+      await iam("PutRolePolicy", { RoleName: role, ...emulatorPolicy("ssm:GetParameter") });
     }
     const policy = readFileSync(join(PROJECT, "docs", "aws-operator-policy.json"), "utf8");
     await iam("CreateUser", { UserName: OPERATOR });
@@ -256,6 +256,10 @@ export class BootedCluster extends ScratchCluster {
       UserName: OPERATOR,
       PolicyName: "operator",
       PolicyDocument: policy.replaceAll("demo", clusterName),
+    });
+    await iam("PutUserPolicy", {
+      UserName: OPERATOR,
+      ...emulatorPolicy("ssm:GetParameter", "ec2:StopInstances"),
     });
     const keys = await iam("CreateAccessKey", { UserName: OPERATOR });
     Object.assign(process.env, {

@@ -84,7 +84,8 @@ export class RunCommand {
   private agentRuns(host: readonly string[]): Promise<boolean> {
     const [program = "", ...args] = [...host, "systemctl", "--quiet", "is-active", this.agentUnit];
     return new Promise((resolve) => {
-      const child = spawn(program, args, { stdio: "ignore" });
+      // One that hangs with its host does not report to SSM.
+      const child = spawn(program, args, { stdio: "ignore", timeout: 5000 });
       child.on("error", () => resolve(false));
       child.on("close", (code) => resolve(code === 0));
     });
