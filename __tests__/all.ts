@@ -12,13 +12,9 @@ import {
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { renderHosts } from "../hosts/render";
 import type { DrillResults } from "../ops/drill/measure";
 import { partsPresent } from "../ops/machine";
-import { packagesOf } from "../stacks/local/hosts";
-import { imageFacts } from "../stacks/local/image";
-import { parseClusters } from "../topology/settings";
-import { buildTopology } from "../topology/topology";
+import { UNREACHABLE, ubuntuImageFacts } from "./ubuntu-image";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
 // named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure. The one exception
@@ -241,9 +237,6 @@ function localMissing(): string | undefined {
   return setup.status === 0 ? undefined : "what local hosts need could not be installed";
 }
 
-/** EX_UNAVAILABLE of sysexits.h: how image.sh says that the distribution's archive does not answer. */
-const UNREACHABLE = 69;
-
 /** Looks for Ubuntu's packages by building the host image of them, which the tests then have. */
 async function ubuntuMissing(output: Output): Promise<string | undefined> {
   if (partsPresent().distribution.id === "ubuntu") {
@@ -252,11 +245,7 @@ async function ubuntuMissing(output: Output): Promise<string | undefined> {
   if ((await run(["npm", "run", "--silent", "setup", "--", "ubuntu"], output)) !== 0) {
     return "the package with Ubuntu's keys cannot be had from this machine's apt sources";
   }
-  const [settings] = parseClusters([{ name: "test-ubuntu", local: { distribution: "ubuntu" } }]);
-  const topology = buildTopology(settings as never);
-  const hosts = renderHosts(topology, { platform: "local", scripts: "" });
-  const facts = imageFacts(packagesOf(hosts), topology.settings.local);
-  const env = { ...facts, DWI_PROJECT: "dwi-test-ubuntu" };
+  const env = { ...ubuntuImageFacts(), DWI_PROJECT: "dwi-test-ubuntu" };
   const status = await run(["bash", join("scripts", "local", "image.sh")], output, { env });
   // Whatever else kept the image from being built is for the tests to say.
   return status === UNREACHABLE ? "the packages of Ubuntu cannot be had here" : undefined;

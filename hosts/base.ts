@@ -95,6 +95,8 @@ Description=Look for a change of what this host carries
 OnActiveSec=1min
 OnUnitInactiveSec=1min
 RandomizedDelaySec=10s
+# Left to itself, systemd may be a whole minute late.
+AccuracySec=1s
 
 [Install]
 WantedBy=timers.target

@@ -264,6 +264,7 @@ Description=Archive of the binary logs, every five minutes
 [Timer]
 OnActiveSec=5min
 OnUnitInactiveSec=5min
+AccuracySec=1s
 
 [Install]
 WantedBy=timers.target

@@ -87,7 +87,8 @@ const create = (name: string) => ({ address: name, actions: ["create"] });
 async function onHost(name: string, role: string, args: readonly string[]): Promise<string> {
   await emulator.authorize(false);
   const roleName = `${SETTINGS.name}-${role}`;
-  const metadata = new MetadataService(roleName, await emulator.credentials(roleName));
+  const credentials = await emulator.credentials(roleName);
+  const metadata = new MetadataService(() => ({ id: name, role: roleName, credentials }));
   await metadata.start();
   const facts = join(cluster.workspace.directory, "host.env");
   writeFileSync(

@@ -61,7 +61,6 @@ export async function tally(url: string, requests: number, from?: string) {
 /** A cluster of containers on this machine, brought up by `cdktf deploy` and judged from outside. */
 export class ScratchCluster {
   readonly workspace: Workspace;
-  readonly stack: string;
   topology: Topology;
 
   /**
@@ -74,10 +73,13 @@ export class ScratchCluster {
     private readonly beside: readonly ClusterSettingsInput[] = [],
     directory?: string,
   ) {
-    this.stack = beside.length === 0 ? "local" : `local-${base.name}`;
     this.workspace = new Workspace([], directory);
     this.topology = this.topologyOf(base);
     this.set();
+  }
+
+  get stack(): string {
+    return this.beside.length === 0 ? "local" : `local-${this.base.name}`;
   }
 
   private topologyOf(settings: ClusterSettingsInput): Topology {

@@ -61,6 +61,10 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
     reason:
       "moto asks the policies about ssm:GetParameter on *, whichever parameter is meant; here the roles get that as well, and the unit tests read the policies",
   },
+  "conditions of an identity's policy": {
+    reason:
+      "moto takes a statement with the tags of an instance as its condition for none; where the operator is held to his policy, he may stop any instance",
+  },
 };
 
 function mapValues<T>(

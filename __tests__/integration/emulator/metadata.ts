@@ -8,41 +8,101 @@ export interface RoleCredentials {
   readonly Token?: string;
 }
 
-const CREDENTIALS = "/latest/meta-data/iam/security-credentials/";
+/** What an instance is told of itself. */
+export interface InstanceIdentity {
+  readonly id: string;
+  readonly role: string;
+  readonly credentials: RoleCredentials;
+}
+
+const TTL = "x-aws-ec2-metadata-token-ttl-seconds";
+const ROLE = "iam/security-credentials/";
+/** How long credentials are said to be good for. */
+const CREDENTIALS_MS = 6 * 60 * 60 * 1000;
 
 /**
  * An instance metadata service that takes version 2 only, as the hosts' does: without a token it
- * answers nothing.
+ * answers nothing. A token is good for the instance that asked for it, and for as long as it asked.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
  */
 export class MetadataService {
   private readonly server: Server;
+  private readonly tokens = new Map<string, { readonly from: string; readonly until: number }>();
   endpoint = "";
 
-  constructor(role: string, credentials: RoleCredentials) {
-    const token = "a-token";
+  /** @param instanceAt the instance that asks from an address; others are told nothing */
+  constructor(instanceAt: (address: string) => InstanceIdentity | undefined) {
     this.server = createServer((request, response) => {
       const answer = (status: number, body = "") => response.writeHead(status).end(body);
-      if (request.method === "PUT" && request.url === "/latest/api/token") {
-        const lifetime = request.headers["x-aws-ec2-metadata-token-ttl-seconds"];
-        return lifetime === undefined ? answer(400) : answer(200, token);
+      const from = request.socket.remoteAddress ?? "";
+      const instance = instanceAt(from);
+      if (instance === undefined) {
+        return request.socket.destroy();
       }
-      if (request.headers["x-aws-ec2-metadata-token"] !== token) {
+      if (request.url === "/latest/api/token") {
+        return request.method === "PUT"
+          ? this.give(from, request.headers, answer)
+          : answer(request.method === "GET" ? 405 : 403);
+      }
+      const token = this.tokens.get(String(request.headers["x-aws-ec2-metadata-token"]));
+      if (token?.from !== from || token.until < Date.now()) {
         return answer(401);
       }
-      switch (request.url) {
-        case CREDENTIALS:
-          return answer(200, role);
-        case `${CREDENTIALS}${role}`:
-          return answer(200, JSON.stringify({ Code: "Success", ...credentials }));
-        default:
-          return answer(404);
-      }
+      const path = /^\/(?:latest|\d{4}-\d\d-\d\d)\/meta-data\/(.*)$/.exec(request.url ?? "")?.[1];
+      return path === undefined ? answer(404) : this.tell(instance, path, answer);
     });
   }
 
-  async start(): Promise<void> {
-    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
-    this.endpoint = `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  private give(
+    from: string,
+    headers: NodeJS.Dict<string | string[]>,
+    answer: (status: number, body?: string) => unknown,
+  ): void {
+    const seconds = Number(headers[TTL]);
+    if (headers["x-forwarded-for"] !== undefined) {
+      answer(403);
+    } else if (!Number.isInteger(seconds) || seconds < 1 || seconds > 21_600) {
+      answer(400);
+    } else {
+      const token = `token-${from}-${this.tokens.size}`;
+      this.tokens.set(token, { from, until: Date.now() + seconds * 1000 });
+      answer(200, token);
+    }
+  }
+
+  private tell(
+    { id, role, credentials }: InstanceIdentity,
+    path: string,
+    answer: (status: number, body?: string) => unknown,
+  ): void {
+    switch (path) {
+      case "instance-id":
+        answer(200, id);
+        break;
+      case ROLE:
+        answer(200, role);
+        break;
+      case `${ROLE}${role}`:
+        answer(
+          200,
+          JSON.stringify({
+            Code: "Success",
+            Type: "AWS-HMAC",
+            LastUpdated: new Date().toISOString(),
+            Expiration: new Date(Date.now() + CREDENTIALS_MS).toISOString(),
+            ...credentials,
+          }),
+        );
+        break;
+      default:
+        answer(404);
+    }
+  }
+
+  /** @param port default a free one */
+  async start(address = "127.0.0.1", port = 0): Promise<void> {
+    await new Promise<void>((resolve) => this.server.listen(port, address, resolve));
+    this.endpoint = `http://${address}:${(this.server.address() as AddressInfo).port}`;
   }
 
   async stop(): Promise<void> {

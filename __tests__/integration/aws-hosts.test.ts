@@ -1,0 +1,236 @@
+import { ask, tally } from "../../ops/scratch/cluster";
+import { eventually } from "../../ops/scratch/workspace";
+import { BootedCluster } from "./aws-hosts/booted-cluster";
+import { REPLACED } from "./aws-hosts/container";
+import { ubuntuImage } from "./aws-hosts/missing";
+import { firewall } from "./local/firewall";
+import { write } from "./local/writing";
+
+// The user-data of stack `aws`, booted: the stack is applied to the emulator, and what that has as each instance's
+// user-data boots a container of Ubuntu, which finds the emulator where AWS is.
+
+const SETTINGS = {
+  name: "ec2boot",
+  network: { cidr: "10.98.0.0/22" },
+  database: { terminationProtection: false, preventDestroy: false },
+};
+
+/** Another app; the guestbook comes back by a rollback. */
+const OTHER_APP = {
+  directory: "__tests__/fixtures/other-app",
+  command: "/usr/bin/node main.js",
+  healthPath: "/up",
+};
+
+const had = ubuntuImage();
+const cluster = new BootedCluster(SETTINGS, "image" in had ? had.image : "");
+const reason = "reason" in had ? had.reason : cluster.emulated.initialize();
+if (reason !== undefined) {
+  console.warn(`the booted user-data of stack aws is skipped: ${reason}`);
+  cluster.workspace.remove();
+}
+const describeIf = reason === undefined ? describe : describe.skip;
+
+const started = Date.now();
+const say = (what: string) =>
+  process.stderr.write(`${Math.round((Date.now() - started) / 1000)} s: ${what}
+`);
+
+jest.setTimeout(180_000);
+
+/** Writes through the load balancer, and waits until every database host has it. */
+async function replicates(message: string): Promise<void> {
+  await write(cluster, message);
+  await cluster.inSync();
+  const sql = `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`;
+  for (const host of cluster.databases) {
+    await eventually(
+      `${message} on ${host}`,
+      () => cluster.query(host, sql)[0] === "1" || undefined,
+    );
+  }
+}
+
+const names = () => cluster.topology.hosts.map(({ name }) => name);
+
+describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
+  beforeAll(async () => {
+    await cluster.up();
+    say("every host is started");
+  }, 900_000);
+
+  afterEach(() => say(expect.getState().currentTestName ?? "a test"));
+
+  afterAll(() => {
+    cluster.down();
+    say("all is removed");
+  });
+
+  test("the cluster serves, and replicates", async () => {
+    await cluster.serving("/api/whoami", 300);
+    await cluster.inSync(180);
+    await replicates("the-first");
+  }, 600_000);
+
+  test("each host has booted what EC2 has of it, to the byte, and taken it over without a complaint", async () => {
+    expect(cluster.instances).toHaveLength(names().length);
+    for (const { host, userData } of cluster.instances) {
+      const booted = cluster.on(host.name, "base64 --wrap=0 /var/lib/cloud/instance/user-data.txt");
+      expect([host.name, booted === userData.toString("base64")]).toEqual([host.name, true]);
+      // As EC2 is given it: compressed.
+      expect(userData.subarray(0, 2).toString("hex")).toBe("1f8b");
+      await eventually(`${host.name} is done`, () => {
+        const done =
+          "systemctl is-active cluster-converge.service && test -e /var/lib/cluster/user-data";
+        return cluster.attemptOn(host.name, done).status === 0 || undefined;
+      });
+      const failed = cluster.on(host.name, "systemctl list-units --failed --plain --no-legend");
+      expect([host.name, failed]).toEqual([host.name, ""]);
+      // It ends with 2 after a warning, and the image has no lsb_release.
+      const said = cluster.attemptOn(host.name, "cloud-init status --wait --format json").stdout;
+      const { status, errors, recoverable_errors: warnings } = JSON.parse(said);
+      expect([host.name, status, errors, Object.keys(warnings)]).toEqual([
+        host.name,
+        "done",
+        [],
+        ["WARNING"],
+      ]);
+      expect(warnings.WARNING).toEqual([expect.stringContaining("lsb_release --all")]);
+    }
+  });
+
+  test("nothing of the product is replaced but what tells a data disk and its filesystem", () => {
+    for (const { host } of cluster.instances) {
+      const own = cluster
+        .on(host.name, "ls /usr/local/sbin /usr/local/bin | grep -v : | sort")
+        .trim();
+      const expected = host.role === "database" ? [...REPLACED].sort() : [];
+      expect([host.name, own.split("\n").filter(Boolean)]).toEqual([host.name, expected]);
+      expect(cluster.on(host.name, "systemctl show-environment")).not.toMatch(/AWS_/);
+    }
+  });
+
+  test("the metadata takes version 2 alone, and tells each host of its own role", () => {
+    const get = "curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}'";
+    const url = "http://169.254.169.254/latest/meta-data/iam/security-credentials/";
+    expect(cluster.on("web-1", `${get} ${url}`)).toBe("401");
+    cluster.on("web-1", "/opt/cluster/platform.sh user-data /tmp/own");
+    const other = "HOST_NAME=database-1; sed s/web-1/database-1/ /etc/cluster/host.env >/tmp/facts";
+    const { status, stderr } = cluster.attemptOn(
+      "web-1",
+      `${other}; CLUSTER_FACTS=/tmp/facts /opt/cluster/platform.sh user-data /tmp/other`,
+    );
+    expect([status, stderr]).toEqual([1, expect.stringContaining("AccessDenied")]);
+  });
+
+  test.each(["database-1", "database-2"])("%s has made a filesystem on its disk", (host) => {
+    const uuid = cluster
+      .on(host, "blkid --probe --match-tag UUID --output value /dev/nvme1n1")
+      .trim();
+    expect(cluster.on(host, "cat /etc/fstab")).toContain(
+      `UUID=${uuid} /srv/data ext4 defaults,noatime,nofail 0 2`,
+    );
+    const before = cluster.on(host, "stat --format=%Y /srv/data/mysql/ibdata1");
+    cluster.on(host, "/opt/cluster/platform.sh data-volume /srv/data");
+    expect(cluster.on(host, "stat --format=%Y /srv/data/mysql/ibdata1")).toBe(before);
+  });
+
+  describe("the firewall, as it is for AWS", () => firewall(cluster));
+
+  test("requests go to both web servers in turn", async () => {
+    await cluster.inTurn();
+    expect(await tally(`${cluster.url}/api/whoami`, 200)).toEqual({ "web-1": 100, "web-2": 100 });
+  });
+
+  describe("the operator, with the policy that he is given", () => {
+    test("is told that all is well", () => {
+      expect(cluster.operate("status").split("\n")).toContain("all is well");
+    });
+
+    test("releases another app, and takes it back", async () => {
+      cluster.set({ app: OTHER_APP });
+      cluster.operate("release");
+      await cluster.serving("/");
+      expect((await ask(cluster.url)).body).toMatch(/^other app on web-[12]\n$/);
+      cluster.set();
+      cluster.operate("rollback");
+      await cluster.serving();
+    });
+
+    test("hands the primary's part over", async () => {
+      const before = await cluster.inSync();
+      cluster.operate("switchover");
+      expect(await cluster.inSync()).not.toBe(before);
+      await replicates("after-the-switchover");
+    });
+
+    test("has a backup made in S3, and restored from there", async () => {
+      await replicates("in-the-backup");
+      cluster.operate("backup");
+      await replicates("in-the-binary-logs");
+      const [time = ""] = cluster.query(
+        await cluster.inSync(),
+        "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')",
+      );
+      await replicates("too-late");
+      cluster.operate("restore", "--to", time, "--overwrite");
+      await cluster.inSync();
+      const [primary = ""] = cluster.databases;
+      const messages = cluster.query(primary, "SELECT message FROM app.guestbook_entries");
+      expect(messages).toEqual(expect.arrayContaining(["in-the-backup", "in-the-binary-logs"]));
+      expect(messages).not.toContain("too-late");
+      await replicates("after-the-restore");
+    }, 300_000);
+
+    test("promotes a replica, and has EC2 stop the host that does not answer", async () => {
+      const primary = await cluster.inSync();
+      cluster.incus(["pause", primary]);
+      cluster.operate("promote", "--fence", primary);
+      expect(cluster.incus(["list", "--format", "csv", "--columns", "s", primary]).trim()).toBe(
+        "STOPPED",
+      );
+      await write(cluster, "after-the-promotion");
+      await cluster.ec2("start-instances", primary);
+      await cluster.inSync(180);
+      await replicates("after-the-return");
+    }, 400_000);
+  });
+
+  test("a change of settings comes to the hosts by itself, through S3", async () => {
+    await cluster.change({ loadBalancer: { algorithm: "leastconn" } });
+    await eventually(
+      "the load balancer's new algorithm",
+      () =>
+        cluster
+          .on("load-balancer-1", "cat /etc/haproxy/haproxy.cfg")
+          .includes("balance leastconn") || undefined,
+      120,
+    );
+    await cluster.serving();
+  }, 400_000);
+
+  test.each(cluster.topology.hosts.map(({ name }) => name))(
+    "%s is rebooted, and the cluster serves and replicates",
+    async (host) => {
+      const boot = "cat /proc/sys/kernel/random/boot_id; stat --format=%Y /proc/1";
+      const before = cluster.on(host, boot);
+      await cluster.ec2("reboot-instances", host);
+      await eventually(
+        `${host} is up again`,
+        () => {
+          const { status, stdout } = cluster.attemptOn(host, boot);
+          return (status === 0 && stdout !== before) || undefined;
+        },
+        60,
+      );
+      await cluster.inSync(120);
+      await cluster.serving("/api/whoami", 120);
+      await replicates(`after-the-reboot-of-${host}`);
+      await eventually("all is well", () => {
+        const { status } = cluster.attemptToOperate("status");
+        return status === 0 || undefined;
+      });
+    },
+    300_000,
+  );
+});

@@ -1,0 +1,116 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { type InstanceIdentity, MetadataService } from "../emulator/metadata";
+import { RunCommand } from "./run-command";
+
+// What hosts and their operator find of AWS: its API, which is the emulator's but for what happens in the hosts
+// themselves, and the instance metadata. A process of its own, which answers while a test waits for a program.
+
+/** What is given to it, as a file of JSON. */
+export interface Amazon {
+  /** Where hosts find both: the metadata at port 80, the API over TLS. */
+  readonly address: string;
+  /** Files of the certificate that the API shows. */
+  readonly certificate: { readonly key: string; readonly certificate: string };
+  /** The emulator's address. */
+  readonly emulator: string;
+  /** The words before `HOST -- PROGRAM ...` that have a host run something. */
+  readonly execute: readonly string[];
+  /** Ends a host at once, boots a stopped one, reboots one, by EC2's name of the action: the words before the host. */
+  readonly power: Readonly<Record<string, readonly string[]>>;
+  /** The unit of the SSM agent. */
+  readonly agentUnit: string;
+  /** Where AWS gives the agent's package to whoever asks, and the file that is given. */
+  readonly agentPackage: { readonly path: string; readonly file: string };
+  readonly instances: ReadonlyArray<
+    InstanceIdentity & { readonly host: string; readonly address: string }
+  >;
+}
+
+const amazon: Amazon = JSON.parse(readFileSync(process.argv[2] as string, "utf8"));
+const withId = (id: string | null) => amazon.instances.find((instance) => instance.id === id);
+
+const commands = new RunCommand((id) => {
+  const instance = withId(id);
+  return instance && [...amazon.execute, instance.host, "--"];
+}, amazon.agentUnit);
+
+/** Does with a container what EC2 agreed to do with its instance. */
+function carryOut(body: string): void {
+  const parameters = new URLSearchParams(body);
+  const words = amazon.power[parameters.get("Action") ?? ""];
+  const instance = withId(parameters.get("InstanceId.1"));
+  if (words !== undefined && instance !== undefined) {
+    const [program = "", ...args] = [...words, instance.host];
+    spawn(program, args, { stdio: "ignore" });
+  }
+}
+
+/** Passes a request on as it came: its signature is for the name and the headers that it was sent with. */
+function pass(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer,
+  then: () => void,
+): void {
+  const { hostname, port } = new URL(amazon.emulator);
+  const outgoing = request(
+    {
+      hostname,
+      port,
+      method: incoming.method,
+      path: incoming.url,
+      headers: incoming.rawHeaders as unknown as Record<string, string>,
+    },
+    (answer) => {
+      if (answer.statusCode === 200) {
+        then();
+      }
+      response.writeHead(answer.statusCode ?? 500, answer.rawHeaders);
+      answer.pipe(response);
+    },
+  );
+  outgoing.on("error", () => response.writeHead(503).end());
+  outgoing.end(body);
+}
+
+async function api(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (incoming.method === "GET" && incoming.url === amazon.agentPackage.path) {
+    response.end(readFileSync(amazon.agentPackage.file));
+    return;
+  }
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) {
+    chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks);
+  const [, action] = /^AmazonSSM\.(\w+)$/.exec(String(incoming.headers["x-amz-target"])) ?? [];
+  const own = action && (await commands.answer(action, JSON.parse(body.toString())));
+  if (own) {
+    response.writeHead(own.status, { "content-type": "application/x-amz-json-1.1" });
+    response.end(JSON.stringify(own.body));
+    return;
+  }
+  const isForm = incoming.headers["content-type"]?.startsWith("application/x-www-form-urlencoded");
+  pass(incoming, response, body, () => isForm && carryOut(body.toString()));
+}
+
+async function main(): Promise<void> {
+  const metadata = new MetadataService((address) =>
+    amazon.instances.find((instance) => instance.address === address),
+  );
+  await metadata.start(amazon.address, 80);
+
+  const { key, certificate } = amazon.certificate;
+  const ofHosts = createTlsServer({ key: readFileSync(key), cert: readFileSync(certificate) }, api);
+  await new Promise<void>((resolve) => ofHosts.listen(443, amazon.address, resolve));
+  const ofOperator = createServer(api);
+  await new Promise<void>((resolve) => ofOperator.listen(0, "127.0.0.1", resolve));
+  // Whoever started it waits for this line.
+  console.log(`http://127.0.0.1:${(ofOperator.address() as AddressInfo).port}`);
+}
+
+void main();

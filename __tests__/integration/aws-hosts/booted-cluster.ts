@@ -1,0 +1,335 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ScratchCluster } from "../../../ops/scratch/cluster";
+import { attempt, PROJECT, run } from "../../../ops/scratch/workspace";
+import { localNames } from "../../../stacks/local/names";
+import type { ClusterSettingsInput } from "../../../topology/settings";
+import type { TopologyHost } from "../../../topology/topology";
+import { EmulatedCluster } from "../emulator/cluster";
+import { Emulator, REGION, valuesOf } from "../emulator/server";
+import type { Amazon } from "./amazon";
+import { makeContainer } from "./container";
+
+/** Where AWS is found: an address for documentation, outside of every cluster's network. */
+const AMAZON = "198.51.100.1";
+
+const METADATA = "169.254.169.254";
+
+const AGENT = "amazon-ssm-agent";
+
+/** The user whom the operator is; his policy is the one that docs/aws.md gives. */
+const OPERATOR = "operator";
+
+interface Instance {
+  readonly id: string;
+  readonly host: TopologyHost;
+  /** What EC2 has as its user-data, to the byte. */
+  readonly userData: Buffer;
+  readonly role: string;
+}
+
+/**
+ * Stack `aws`, applied to the emulator, whose instances are containers of this machine: they boot the user-data that
+ * the emulator has of them, and find the emulator where AWS is.
+ */
+export class BootedCluster extends ScratchCluster {
+  readonly emulator = new Emulator();
+  readonly emulated: EmulatedCluster;
+  instances: Instance[] = [];
+  private readonly image: string;
+  private amazon?: ChildProcess;
+  private endpoint = "";
+
+  /** @param image the host image that containers are made from */
+  constructor(settings: ClusterSettingsInput, image: string) {
+    const emulated = new EmulatedCluster(settings);
+    super(settings, [], emulated.workspace.directory);
+    this.emulated = emulated;
+    this.image = image;
+  }
+
+  override get stack(): string {
+    return "aws";
+  }
+
+  override get url(): string {
+    const [entrance] = this.topology.hosts.filter(({ role }) => role === "load-balancer");
+    return `http://${entrance?.address}`;
+  }
+
+  private get bridge(): string {
+    return localNames(this.topology.clusterName).bridge;
+  }
+
+  private file(name: string): string {
+    return join(this.workspace.directory, name);
+  }
+
+  /** Applies the stack, and boots what came of it. */
+  async up(): Promise<void> {
+    this.removeHosts();
+    await this.emulator.start();
+    this.emulated.env = this.emulator.env;
+    this.emulated.terraform(["apply", "-auto-approve", "-input=false", "-no-color"], 400);
+    await this.readInstances();
+    this.makeNetwork();
+    this.makeCertificate();
+    await this.startAmazon();
+    for (const instance of this.instances) {
+      await this.makeHost(instance);
+    }
+    await this.becomeOperator();
+    for (const { host } of this.instances) {
+      this.incus(["start", host.name]);
+    }
+  }
+
+  /** Leaves nothing of it. */
+  down(): void {
+    this.amazon?.kill();
+    this.removeHosts();
+    this.emulator.stop();
+    this.workspace.remove();
+  }
+
+  private aws(args: readonly string[], endpoint = this.emulator.endpoint): string {
+    const command = ["aws", "--region", REGION, "--output", "json", ...args];
+    return run(command, { env: { ...this.emulator.env, AWS_ENDPOINT_URL: endpoint } });
+  }
+
+  /** Does something as the account's owner, whose keys the emulator does not know. */
+  async asOwner(act: () => void): Promise<void> {
+    await this.emulator.authorize(false);
+    try {
+      act();
+    } finally {
+      await this.emulator.authorize(true);
+    }
+  }
+
+  /** Has EC2 do something with a host's instance. */
+  ec2(action: "reboot-instances" | "start-instances", host: string): Promise<void> {
+    const instance = this.instances.find((one) => one.host.name === host);
+    const args = ["ec2", action, "--instance-ids", String(instance?.id)];
+    return this.asOwner(() => {
+      this.aws(args, this.endpoint);
+    });
+  }
+
+  /** Deploys a change of the settings that it began with. */
+  async change(change: Partial<ClusterSettingsInput>): Promise<void> {
+    this.emulated.synthesize(change);
+    this.set(change);
+    await this.asOwner(() => {
+      this.emulated.terraform(["apply", "-auto-approve", "-input=false", "-no-color"], 300);
+    });
+  }
+
+  /** What EC2 says of its instances. */
+  private async readInstances(): Promise<void> {
+    const { Reservations } = JSON.parse(this.aws(["ec2", "describe-instances"]));
+    for (const {
+      Instances: [{ InstanceId, Tags, IamInstanceProfile, PrivateIpAddress }],
+    } of Reservations) {
+      const name = Tags.find(({ Key }: { Key: string }) => Key === "Name").Value;
+      const host = this.topology.hosts.find(
+        (one) => name === `${this.topology.clusterName}-${one.name}`,
+      );
+      if (host === undefined || host.address !== PrivateIpAddress) {
+        throw new Error(`${name} has the address ${PrivateIpAddress}, which no host is to have`);
+      }
+      const of = ["--instance-id", InstanceId, "--attribute", "userData"];
+      const { UserData } = JSON.parse(this.aws(["ec2", "describe-instance-attribute", ...of]));
+      const profile = IamInstanceProfile.Arn.split("/").at(-1);
+      const roles = await this.emulator.query("iam", {
+        Action: "GetInstanceProfile",
+        InstanceProfileName: profile,
+      });
+      this.instances.push({
+        id: InstanceId,
+        host,
+        userData: Buffer.from(UserData.Value, "base64"),
+        role: valuesOf(roles, "RoleName")[0] as string,
+      });
+    }
+  }
+
+  private makeNetwork(): void {
+    const { gateway, prefixLength } = this.topology.network;
+    const options = ["ipv4.nat=true", "ipv4.dhcp=false", "ipv6.address=none", "dns.mode=none"];
+    const address = `ipv4.address=${gateway}/${prefixLength}`;
+    run(["incus", "network", "create", this.bridge, "--quiet", address, ...options]);
+    run(["ip", "address", "add", `${AMAZON}/32`, "dev", this.bridge]);
+    run(["nft", "--file", "-"], { input: metadataRules(this.bridge) });
+    const features = ["images=false", "profiles=true", "storage.volumes=true"];
+    const flags = features.flatMap((feature) => ["-c", `features.${feature}`]);
+    run(["incus", "project", "create", this.incusProject, "--quiet", ...flags]);
+  }
+
+  /** The names that hosts have for AWS. */
+  private async names(): Promise<string[]> {
+    const buckets = await this.emulator.buckets();
+    return [
+      `ssm.${REGION}.amazonaws.com`,
+      `s3.${REGION}.amazonaws.com`,
+      ...buckets.map((bucket) => `${bucket}.s3.${REGION}.amazonaws.com`),
+    ];
+  }
+
+  private makeCertificate(): void {
+    const names = [`ssm.${REGION}`, `s3.${REGION}`, `*.s3.${REGION}`];
+    const alternatives = names.map((name) => `DNS:${name}.amazonaws.com`).join(",");
+    const files = ["-keyout", this.file("amazon.key"), "-out", this.file("amazon.pem")];
+    const what = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=amazon"];
+    run(["openssl", "req", ...what, ...files, "-addext", `subjectAltName=${alternatives}`]);
+  }
+
+  private async startAmazon(): Promise<void> {
+    run(["bash", join(__dirname, "agent-package.sh"), AGENT, this.file("agent.deb")]);
+    const incus = ["incus", "--project", this.incusProject];
+    const amazon: Amazon = {
+      address: AMAZON,
+      certificate: { key: this.file("amazon.key"), certificate: this.file("amazon.pem") },
+      emulator: this.emulator.endpoint,
+      execute: [...incus, "exec", "--force-noninteractive"],
+      power: {
+        StopInstances: [...incus, "stop", "--force"],
+        StartInstances: [...incus, "start"],
+        RebootInstances: [...incus, "restart"],
+      },
+      agentUnit: `${AGENT}.service`,
+      agentPackage: {
+        path: `/amazon-ssm-${REGION}/latest/debian_amd64/${AGENT}.deb`,
+        file: this.file("agent.deb"),
+      },
+      instances: await Promise.all(
+        this.instances.map(async ({ id, host, role }) => ({
+          id,
+          host: host.name,
+          address: host.address,
+          role,
+          credentials: await this.emulator.credentials(role),
+        })),
+      ),
+    };
+    writeFileSync(this.file("amazon.json"), JSON.stringify(amazon), { mode: 0o600 });
+    const tsNode = join(PROJECT, "node_modules", "ts-node", "register");
+    const child = spawn(
+      process.execPath,
+      ["-r", tsNode, join(__dirname, "amazon.ts"), this.file("amazon.json")],
+      {
+        env: { ...process.env, TS_NODE_PROJECT: join(PROJECT, "tsconfig.json") },
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+    this.amazon = child;
+    const endpoint = await new Promise<string>((resolve, reject) => {
+      child.stdout.once("data", (data) => resolve(String(data).trim()));
+      child.once("close", (code) => reject(new Error(`what stands for AWS ended with ${code}`)));
+    });
+    this.endpoint = endpoint;
+  }
+
+  /**
+   * From now on signatures are checked and roles held to their policies, and whoever operates has the policy that
+   * docs/aws.md gives him.
+   */
+  private async becomeOperator(): Promise<void> {
+    const { clusterName } = this.topology;
+    const iam = (Action: string, parameters: Record<string, string>) =>
+      this.emulator.query("iam", { Action, ...parameters });
+    // What the emulator cannot do: "resources of SSM permissions", "conditions of an identity's policy".
+    const emulatorPolicy = (...Action: string[]) => ({
+      PolicyName: "emulator",
+      PolicyDocument: JSON.stringify({
+        Version: "2012-10-17",
+        Statement: [{ Effect: "Allow", Action, Resource: "*" }],
+      }),
+    });
+    for (const role of new Set(this.instances.map((instance) => instance.role))) {
+      await iam("PutRolePolicy", { RoleName: role, ...emulatorPolicy("ssm:GetParameter") });
+    }
+    const policy = readFileSync(join(PROJECT, "docs", "aws-operator-policy.json"), "utf8");
+    await iam("CreateUser", { UserName: OPERATOR });
+    await iam("PutUserPolicy", {
+      UserName: OPERATOR,
+      PolicyName: "operator",
+      PolicyDocument: policy.replaceAll("demo", clusterName),
+    });
+    await iam("PutUserPolicy", {
+      UserName: OPERATOR,
+      ...emulatorPolicy("ssm:GetParameter", "ec2:StopInstances"),
+    });
+    const keys = await iam("CreateAccessKey", { UserName: OPERATOR });
+    Object.assign(process.env, {
+      AWS_ENDPOINT_URL: this.endpoint,
+      AWS_ACCESS_KEY_ID: valuesOf(keys, "AccessKeyId")[0],
+      AWS_SECRET_ACCESS_KEY: valuesOf(keys, "SecretAccessKey")[0],
+      AWS_EC2_METADATA_DISABLED: "true",
+      NO_PROXY: "127.0.0.1",
+    });
+    for (const name of ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"]) {
+      delete process.env[name];
+    }
+    await this.emulator.authorize(true);
+  }
+
+  private async makeHost({ host, userData }: Instance): Promise<void> {
+    const { gateway, prefixLength } = this.topology.network;
+    const isDatabase = host.role === "database";
+    makeContainer({
+      project: this.incusProject,
+      image: this.image,
+      bridge: this.bridge,
+      host: host.name,
+      // A t3.small's, and a t3.micro's.
+      memory: isDatabase ? 2048 : 1024,
+      address: `${host.address}/${prefixLength}`,
+      gateway,
+      disk: isDatabase ? this.makeDisk(host.name) : undefined,
+      userData,
+      names: [`${AMAZON} ${(await this.names()).join(" ")}`],
+      authority: readFileSync(this.file("amazon.pem"), "utf8"),
+      directory: this.workspace.directory,
+    });
+  }
+
+  /** A disk as large as a data volume, which is a sparse file. */
+  private makeDisk(host: string): string {
+    const file = this.file(`${this.incusProject}-${host}.disk`);
+    writeFileSync(file, "");
+    truncateSync(file, this.topology.settings.database.dataVolumeSize * 2 ** 30);
+    return run(["losetup", "--find", "--show", file]).trim();
+  }
+
+  private removeHosts(): void {
+    const facts = { DWI_PROJECT: this.incusProject, DWI_NAME: this.bridge };
+    for (const part of ["project", "network"]) {
+      run(["bash", join(PROJECT, "scripts", "local", "remove.sh"), part], { env: facts });
+    }
+    const loops = run(["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
+    for (const line of loops.split("\n").filter((one) => one.includes(`/${this.incusProject}-`))) {
+      run(["losetup", "--detach", line.split(/\s+/)[0] as string]);
+    }
+    attempt(["nft", "delete", "table", "ip", this.bridge]);
+  }
+}
+
+/**
+ * Brings what a network's hosts send to the metadata to where it is answered, and lets an answer travel one hop, as the
+ * instances' `http_put_response_hop_limit` has it.
+ */
+function metadataRules(bridge: string): string {
+  return `table ip ${bridge} {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    iifname "${bridge}" ip daddr ${METADATA} tcp dport 80 dnat to ${AMAZON}:80
+  }
+  chain output {
+    type filter hook output priority mangle;
+    ct original ip daddr ${METADATA} ip ttl set 1
+  }
+}
+`;
+}

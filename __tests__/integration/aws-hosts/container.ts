@@ -1,0 +1,107 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "../../../ops/scratch/workspace";
+
+/** Where the tests' own seed lies, from which cloud-init takes what EC2's metadata would give it. */
+const SEED = "/var/lib/cloud/seed/ec2";
+
+/** The storage pool of local hosts. */
+const POOL = "dwi";
+
+/**
+ * Programs of which a database host has another one, in disk/. What is behind them is no disk of EC2's: a disk is a file
+ * of the machine, and what is mounted is a volume beside it.
+ */
+export const REPLACED = ["lsblk", "findmnt"] as const;
+
+const AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
+
+/**
+ * Ubuntu's own configuration of cloud-init again, instead of the host image's shorter one, but for where the
+ * user-data is: cloud-init asks EC2's metadata only on a machine whose firmware says that it is EC2's. The network is set
+ * by the engine, packages come from where the image has them from, and what Ubuntu's images have and this one lacks
+ * (locales, OpenSSH) is not set up.
+ */
+const CLOUD_INIT = `datasource_list: [NoCloud]
+datasource: { NoCloud: { fs_label: null, seedfrom: ${SEED}/ } }
+network: { config: disabled }
+apt: { preserve_sources_list: true }
+locale: false
+ssh_genkeytypes: []
+`;
+
+/** What a container is made of. */
+export interface ContainerProps {
+  readonly project: string;
+  readonly image: string;
+  readonly bridge: string;
+  readonly host: string;
+  /** MiB. */
+  readonly memory: number;
+  /** With the length of its network's prefix. */
+  readonly address: string;
+  readonly gateway: string;
+  /** A block device of the machine, to be its second disk. */
+  readonly disk?: string | undefined;
+  readonly userData: Buffer;
+  /** Lines of /etc/hosts. */
+  readonly names: readonly string[];
+  /** A certificate that it trusts besides those it trusts anyway, as PEM. */
+  readonly authority: string;
+  /** A folder for files on their way. */
+  readonly directory: string;
+}
+
+/** Makes a container that has not been started, from the image of Ubuntu's hosts. */
+export function makeContainer(props: ContainerProps): void {
+  const { project, host, disk, names } = props;
+  const incus = (args: readonly string[], input?: string) =>
+    run(["incus", "--project", project, ...args], input === undefined ? {} : { input });
+
+  const config = {
+    "limits.memory": `${props.memory}MiB`,
+    "security.nesting": "true",
+    "user.address": props.address,
+    "user.gateway": props.gateway,
+  };
+  const devices = {
+    root: { type: "disk", path: "/", pool: POOL },
+    eth0: { type: "nic", name: "eth0", network: props.bridge },
+    ...(disk === undefined
+      ? {}
+      : {
+          disk: { type: "unix-block", source: disk, path: "/dev/nvme1n1" },
+          data: { type: "disk", pool: POOL, source: host, path: "/srv/data" },
+        }),
+  };
+  if (disk !== undefined) {
+    incus(["storage", "volume", "create", "--quiet", POOL, host]);
+  }
+  incus(
+    ["init", "--quiet", "--no-profiles", props.image, host],
+    JSON.stringify({ config, devices }),
+  );
+  incus(
+    ["config", "template", "edit", host, "hosts"],
+    ["127.0.0.1 localhost", ...names, ""].join("\n"),
+  );
+
+  const directory = join(props.directory, host);
+  mkdirSync(directory, { recursive: true });
+  const put = (path: string, content: string | Buffer, mode = "0644") => {
+    const file = join(directory, "file");
+    writeFileSync(file, content);
+    incus(["file", "push", "--quiet", "--create-dirs", "--mode", mode, file, `${host}${path}`]);
+  };
+  put("/etc/cloud/cloud.cfg.d/99-container.cfg", CLOUD_INIT);
+  put(`${SEED}/user-data`, props.userData, "0600");
+  put(`${SEED}/meta-data`, "{}\n");
+  put(AUTHORITIES, incus(["file", "pull", `${host}${AUTHORITIES}`, "-"]) + props.authority);
+  for (const program of disk === undefined ? [] : REPLACED) {
+    put(
+      `/usr/local/sbin/${program}`,
+      readFileSync(join(__dirname, "disk", `${program}.sh`)),
+      "0755",
+    );
+  }
+}

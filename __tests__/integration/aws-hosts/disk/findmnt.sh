@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Stands in for findmnt on a database host, where it is asked for the filesystem of the data volume: a container may
+# not mount a disk, so what is mounted there is a volume of its engine.
+set -euo pipefail
+
+directory=${*: -1}
+if [[ " $* " == *" --output UUID --mountpoint "* ]] && mountpoint --quiet "$directory"; then
+  exec blkid --probe --match-tag UUID --output value /dev/nvme1n1
+fi
+exec /usr/bin/findmnt "$@"

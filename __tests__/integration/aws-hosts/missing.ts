@@ -1,0 +1,35 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { attempt, PROJECT, run } from "../../../ops/scratch/workspace";
+import { UNREACHABLE, ubuntuImageFacts } from "../../ubuntu-image";
+
+/** What runs on this machine, besides what local hosts need anyway. */
+const PROGRAMS = ["terraform", "moto_server", "aws", "openssl", "dpkg-deb", "losetup", "nft", "ip"];
+
+const has = (program: string) =>
+  spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
+
+/** The name of the image of Ubuntu's hosts, which is made where it is not there; or why it cannot be had. */
+export function ubuntuImage(): { readonly image: string } | { readonly reason: string } {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) {
+    return { reason: "its hosts are Linux containers, which root makes" };
+  }
+  const missing = PROGRAMS.filter((program) => !has(program));
+  if (missing.length > 0) {
+    return { reason: `not installed: ${missing.join(", ")}` };
+  }
+  const setup = ["npm", "run", "--silent", "setup", "--", "ubuntu"];
+  if (attempt(setup, { directory: PROJECT, seconds: 600 }).status !== 0) {
+    return { reason: "what hosts of Ubuntu need cannot be installed from this machine's sources" };
+  }
+  const env = { ...ubuntuImageFacts(), DWI_PROJECT: "dwi-aws-hosts" };
+  const scripts = join(PROJECT, "scripts", "local");
+  const made = attempt(["bash", join(scripts, "image.sh")], { env, seconds: 600 });
+  if (made.status === UNREACHABLE) {
+    return { reason: "the packages of Ubuntu cannot be had here" };
+  }
+  if (made.status !== 0) {
+    throw new Error(`the image of Ubuntu's hosts could not be made:\n${made.stdout}${made.stderr}`);
+  }
+  return { image: run(["bash", "-c", `source ${join(scripts, "lib.sh")}; image_alias`], { env }) };
+}
