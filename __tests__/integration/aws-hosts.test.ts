@@ -69,7 +69,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
   test("the cluster serves, and replicates", async () => {
     await cluster.serving("/api/whoami", 300);
     await cluster.inSync(180);
-    await replicates("the-first");
+    await replicates("the-first-of-all-writes");
   }, 600_000);
 
   test("each host has booted what EC2 has of it, to the byte, and taken it over without a complaint", async () => {
@@ -155,7 +155,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       cluster.set();
       cluster.operate("rollback");
       await cluster.serving();
-    });
+    }, 400_000);
 
     test("hands the primary's part over", async () => {
       const before = await cluster.inSync();
@@ -165,20 +165,22 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
     });
 
     test("has a backup made in S3, and restored from there", async () => {
-      await replicates("in-the-backup");
+      await replicates("to-be-in-the-backup-itself");
       cluster.operate("backup");
-      await replicates("in-the-binary-logs");
+      await replicates("to-be-in-the-binary-logs");
       const [time = ""] = cluster.query(
         await cluster.inSync(),
         "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')",
       );
-      await replicates("too-late");
+      await replicates("too-late-to-be-restored");
       cluster.operate("restore", "--to", time, "--overwrite");
       await cluster.inSync();
       const [primary = ""] = cluster.databases;
       const messages = cluster.query(primary, "SELECT message FROM app.guestbook_entries");
-      expect(messages).toEqual(expect.arrayContaining(["in-the-backup", "in-the-binary-logs"]));
-      expect(messages).not.toContain("too-late");
+      expect(messages).toEqual(
+        expect.arrayContaining(["to-be-in-the-backup-itself", "to-be-in-the-binary-logs"]),
+      );
+      expect(messages).not.toContain("too-late-to-be-restored");
       await replicates("after-the-restore");
     }, 300_000);
 
@@ -192,7 +194,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       await write(cluster, "after-the-promotion");
       await cluster.ec2("start-instances", primary);
       await cluster.inSync(180);
-      await replicates("after-the-return");
+      await replicates("after-the-return-of-the-host");
     }, 400_000);
   });
 

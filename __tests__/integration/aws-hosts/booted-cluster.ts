@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt, PROJECT, run } from "../../../ops/scratch/workspace";
+import { PROJECT, run } from "../../../ops/scratch/workspace";
 import { localNames } from "../../../stacks/local/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import type { TopologyHost } from "../../../topology/topology";
@@ -10,11 +10,7 @@ import { EmulatedCluster } from "../emulator/cluster";
 import { Emulator, REGION, valuesOf } from "../emulator/server";
 import type { Amazon } from "./amazon";
 import { makeContainer } from "./container";
-
-/** Where AWS is found: an address for documentation, outside of every cluster's network. */
-const AMAZON = "198.51.100.1";
-
-const METADATA = "169.254.169.254";
+import { AMAZON, makeCertificate, makeNetwork, removeRules } from "./network";
 
 const AGENT = "amazon-ssm-agent";
 
@@ -73,8 +69,10 @@ export class BootedCluster extends ScratchCluster {
     this.emulated.env = this.emulator.env;
     this.emulated.terraform(["apply", "-auto-approve", "-input=false", "-no-color"], 400);
     await this.readInstances();
-    this.makeNetwork();
-    this.makeCertificate();
+    const { gateway, prefixLength } = this.topology.network;
+    makeNetwork(this.bridge, `${gateway}/${prefixLength}`);
+    this.makeProject();
+    makeCertificate(REGION, this.certificate);
     await this.startAmazon();
     for (const instance of this.instances) {
       await this.makeHost(instance);
@@ -155,13 +153,7 @@ export class BootedCluster extends ScratchCluster {
     }
   }
 
-  private makeNetwork(): void {
-    const { gateway, prefixLength } = this.topology.network;
-    const options = ["ipv4.nat=true", "ipv4.dhcp=false", "ipv6.address=none", "dns.mode=none"];
-    const address = `ipv4.address=${gateway}/${prefixLength}`;
-    run(["incus", "network", "create", this.bridge, "--quiet", address, ...options]);
-    run(["ip", "address", "add", `${AMAZON}/32`, "dev", this.bridge]);
-    run(["nft", "--file", "-"], { input: metadataRules(this.bridge) });
+  private makeProject(): void {
     const features = ["images=false", "profiles=true", "storage.volumes=true"];
     const flags = features.flatMap((feature) => ["-c", `features.${feature}`]);
     run(["incus", "project", "create", this.incusProject, "--quiet", ...flags]);
@@ -177,12 +169,8 @@ export class BootedCluster extends ScratchCluster {
     ];
   }
 
-  private makeCertificate(): void {
-    const names = [`ssm.${REGION}`, `s3.${REGION}`, `*.s3.${REGION}`];
-    const alternatives = names.map((name) => `DNS:${name}.amazonaws.com`).join(",");
-    const files = ["-keyout", this.file("amazon.key"), "-out", this.file("amazon.pem")];
-    const what = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=amazon"];
-    run(["openssl", "req", ...what, ...files, "-addext", `subjectAltName=${alternatives}`]);
+  private get certificate(): Amazon["certificate"] {
+    return { key: this.file("amazon.key"), certificate: this.file("amazon.pem") };
   }
 
   private async startAmazon(): Promise<void> {
@@ -190,7 +178,7 @@ export class BootedCluster extends ScratchCluster {
     const incus = ["incus", "--project", this.incusProject];
     const amazon: Amazon = {
       address: AMAZON,
-      certificate: { key: this.file("amazon.key"), certificate: this.file("amazon.pem") },
+      certificate: this.certificate,
       emulator: this.emulator.endpoint,
       execute: [...incus, "exec", "--force-noninteractive"],
       power: {
@@ -290,7 +278,7 @@ export class BootedCluster extends ScratchCluster {
       disk: isDatabase ? this.makeDisk(host.name) : undefined,
       userData,
       names: [`${AMAZON} ${(await this.names()).join(" ")}`],
-      authority: readFileSync(this.file("amazon.pem"), "utf8"),
+      authority: readFileSync(this.certificate.certificate, "utf8"),
       directory: this.workspace.directory,
     });
   }
@@ -312,24 +300,6 @@ export class BootedCluster extends ScratchCluster {
     for (const line of loops.split("\n").filter((one) => one.includes(`/${this.incusProject}-`))) {
       run(["losetup", "--detach", line.split(/\s+/)[0] as string]);
     }
-    attempt(["nft", "delete", "table", "ip", this.bridge]);
+    removeRules(this.bridge);
   }
-}
-
-/**
- * Brings what a network's hosts send to the metadata to where it is answered, and lets an answer travel one hop, as the
- * instances' `http_put_response_hop_limit` has it.
- */
-function metadataRules(bridge: string): string {
-  return `table ip ${bridge} {
-  chain prerouting {
-    type nat hook prerouting priority dstnat;
-    iifname "${bridge}" ip daddr ${METADATA} tcp dport 80 dnat to ${AMAZON}:80
-  }
-  chain output {
-    type filter hook output priority mangle;
-    ct original ip daddr ${METADATA} ip ttl set 1
-  }
-}
-`;
 }
