@@ -26,9 +26,11 @@ fail() {
   exit 1
 }
 
-# Prints a setting of this container, exactly as it is set.
+# Prints a setting of this container, exactly as it is set. The engine finds out who asks by looking at its
+# containers in turn, and answers 500 when one of them stops meanwhile; curl tries again then, and not at 404.
 setting() {
-  curl --silent --show-error --fail --max-time 10 --unix-socket "$SOCKET" "http://incus/1.0/config/$1"
+  curl --silent --show-error --fail --max-time 10 --retry 10 --retry-delay 1 --unix-socket "$SOCKET" \
+    "http://incus/1.0/config/$1"
 }
 
 # Puts what comes on standard input at a path, whole or not at all.

@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { promisify } from "node:util";
 import { ask, ScratchCluster } from "../../../ops/scratch/cluster";
 import { attempt, eventually, run } from "../../../ops/scratch/workspace";
 import { stoppedOnTheOnlyOne } from "./releases";
@@ -40,6 +42,21 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     }
     broken.workspace.remove();
   }, 60_000);
+
+  test("a host reads its settings while another one stops and starts", async () => {
+    const read = "/opt/cluster/platform.sh secret mysql-app-password >/dev/null";
+    const reading = promisify(execFile)("incus", [
+      ...["--project", cluster.incusProject, "exec", "web-1", "--", "bash", "-e", "-c"],
+      `for ((; SECONDS < 12;)); do ${read}; done`,
+    ]);
+    for (let times = 0; times < 2; times++) {
+      cluster.incus(["stop", "--force", "web-2"]);
+      cluster.incus(["start", "web-2"]);
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+    }
+    await reading;
+    await cluster.serving();
+  });
 
   test("a deploy that was killed half-way is finished by running it again, beside another cluster", async () => {
     await other.workspace.interruptCdktf(
