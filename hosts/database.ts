@@ -5,6 +5,9 @@ import { type HostFile, type RoleContent, SCRIPTS_PATH, textFile } from "./host"
 const CONFIGURATION_PATH = "/etc/mysql/cluster";
 const SCRIPTS = `${SCRIPTS_PATH}/database`;
 
+/** Where the agent lies among the scripts. */
+export const AGENT_PROGRAM = "database/agent.js";
+
 /** How long a write waits for a replica's acknowledgement: 49 days is the longest MySQL takes. */
 const ACKNOWLEDGEMENT_TIMEOUT = { available: 1_000, lossless: 4_294_967_295 } as const;
 
@@ -142,30 +145,36 @@ Restart=always
 RestartSec=0
 `;
 
-function loop(description: string, script: string): string {
-  return `[Unit]
-Description=${description}
+/**
+ * The most memory that the agent and the scripts it runs may take. The server is given what this host has beyond it
+ * (scripts/database/prepare.sh).
+ */
+const AGENT_MEBIBYTES = 128;
+
+const AGENT = `[Unit]
+Description=This host's part in the database cluster
 After=mysql.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart=${SCRIPTS}/${script}
+EnvironmentFile=/etc/cluster/host.env
+ExecStart=/usr/bin/node --max-old-space-size=48 --max-semi-space-size=1 ${SCRIPTS_PATH}/${AGENT_PROGRAM}
+MemoryMax=${AGENT_MEBIBYTES}M
 Restart=always
 RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
 `;
-}
 
-/** How old, in seconds, an answer may be: then the observer, or the server it asks, hangs. */
+/** How old, in seconds, an answer may be: then the agent hangs. */
 const LONGEST_AGE = 3;
 
-/** What the health port reads its answers from; the observer puts them there every second. */
+/** What the health port reads its answers from; the agent puts them there every second. */
 const ANSWERS = "/etc/haproxy/answers.map";
 
 /**
- * The health port. HAProxy answers out of its memory, where the observer puts one line every second:
+ * The health port. HAProxy answers out of its memory, where the agent puts one line every second:
  * `time|status of /primary|of /replica|of /readable|state as JSON`. Without a fresh line the answer
  * is no.
  */
@@ -173,7 +182,7 @@ function healthPort(host: TopologyHost): string {
   const state = `content-type application/json lf-string "%[var(txn.now),field(5,|)]\\n"`;
   const authority = `str(certificate-authority),map(${ANSWERS})`;
   return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): tells peers and web servers what this
-# host is, as the observer last said.
+# host is, as the agent last said.
 global
   log stdout format raw daemon notice
   user haproxy
@@ -279,15 +288,14 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
   const { name, durability } = topology.settings.database;
   const peers = hostsOf(topology, "database").filter((other) => other.name !== host.name);
   return {
-    packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "socat"],
+    packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "nodejs"],
     files: [
       textFile(`${CONFIGURATION_PATH}/mysqld.cnf`, serverConfiguration(topology, host)),
       textFile("/etc/mysql/mysql.conf.d/zz-cluster-maintenance.cnf", MAINTENANCE_CONFIGURATION),
       textFile("/etc/cluster/database/mysql.service.conf", SERVER_DROP_IN),
       textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),
       textFile(ANSWERS, "now -\ncertificate-authority -\n"),
-      unit("observer.service", loop("Answers of the health port", "observer.sh")),
-      unit("join.service", loop("This host's part in the database cluster", "join.sh")),
+      unit("agent.service", AGENT),
       unit("certificates.service", CERTIFICATES_SERVICE),
       unit("certificates.timer", CERTIFICATES_TIMER),
       unit("backup.service", backupService("Dump of the app's database", "scheduled")),
@@ -299,6 +307,7 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
       DATABASE_PEERS: peers.map((peer) => `${peer.name}:${peer.address}`).join(" "),
       DATABASE_NAME: name,
       DATABASE_DURABILITY: durability,
+      DATABASE_AGENT_MEBIBYTES: String(AGENT_MEBIBYTES),
       BACKUP_KEEP_DAYS: String(topology.settings.backup.keepDays),
     },
   };

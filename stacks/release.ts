@@ -1,10 +1,10 @@
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { buildSync } from "esbuild";
 import { CURRENT_RELEASE, releaseFiles } from "../hosts/release";
 import { type ClusterSettings, SettingsError } from "../topology/settings";
 import { contains, copyFolder, kindOf, unfitIn } from "./app-folder";
 import { type Archive, pack } from "./archive";
+import { bundle } from "./bundle";
 
 type AppSettings = ClusterSettings["app"];
 
@@ -18,33 +18,6 @@ export interface AppProblem {
 /** Folders of the project that tools fill; an app in one of them would be packed into itself, or change by itself. */
 const OF_TOOLS = [".git", ".terraform", "cdktf.out", "node_modules", join(".cache", "archives")];
 
-/** Where the bundler has to call a module by a path that leads out of the project, it tells where the project lies. */
-const LEADS_OUT = /^(?:\.\.?\/|[^\n]*?\/)*(?=node_modules\/)|^(?:\.\.\/)+/;
-
-function bundle(project: string, directory: string, entryPoint: string, target: string): void {
-  const { outputFiles, metafile } = buildSync({
-    absWorkingDir: project,
-    entryPoints: [join(directory, entryPoint)],
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "cjs",
-    legalComments: "none",
-    logLevel: "silent",
-    metafile: true,
-    write: false,
-  });
-  const outside = Object.keys(metafile.inputs).filter((path) => /^\.\.?\/|^\//.test(path));
-  const text = outside
-    // The longest first: one may be the beginning of another.
-    .sort((one, other) => other.length - one.length)
-    .reduce(
-      (all, path) => all.replaceAll(path, path.replace(LEADS_OUT, "")),
-      outputFiles[0]?.text ?? "",
-    );
-  writeFileSync(join(target, "server.js"), text);
-}
-
 function collect(project: string, app: AppSettings, target: string): void {
   const source = join(project, app.directory);
   if (app.bundle === undefined) {
@@ -52,7 +25,7 @@ function collect(project: string, app: AppSettings, target: string): void {
     return;
   }
   mkdirSync(target);
-  bundle(project, app.directory, app.bundle, target);
+  writeFileSync(join(target, "server.js"), bundle(project, join(app.directory, app.bundle)));
   if (app.staticDirectory !== undefined) {
     copyFolder(join(source, app.staticDirectory), join(target, app.staticDirectory));
   }

@@ -1,10 +1,13 @@
-import { chmodSync, cpSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, cpSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { AGENT_PROGRAM } from "../hosts/database";
 import { ARCHIVED_SCRIPTS, SCRIPTS } from "../hosts/scripts";
 import { type Archive, pack } from "./archive";
+import { bundle } from "./bundle";
 
 /**
- * Packs the scripts that hosts run. All can be executed, whatever a checkout made of their modes.
+ * Packs the scripts that hosts run, and the agent of database hosts. All scripts can be executed, whatever a checkout
+ * made of their modes.
  *
  * @param project absolute path of the project
  */
@@ -16,5 +19,6 @@ export function packScripts(project: string): Archive {
         chmodSync(join(folder, part, name), 0o755);
       }
     }
+    writeFileSync(join(folder, AGENT_PROGRAM), bundle(dirname(SCRIPTS), "agent/agent.ts"));
   });
 }

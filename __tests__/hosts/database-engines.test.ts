@@ -3,11 +3,11 @@ import { join } from "node:path";
 
 const SCRIPTS = join(__dirname, "../../scripts/database");
 
-/** Runs a line of shell with engines.sh and promotion.sh at hand. */
+/** Runs a line of shell with engines.sh at hand. */
 function shell(line: string, input = ""): string {
   const program = `set -euo pipefail
-HOST_NAME=database-2 DATABASE_NAME=app own_state=member
-source '${SCRIPTS}/promotion.sh'; source '${SCRIPTS}/engines.sh'
+DATABASE_NAME=app
+source '${SCRIPTS}/engines.sh'
 ${line}`;
   return execFileSync("bash", ["-c", program], { input, encoding: "utf8" });
 }
@@ -21,42 +21,6 @@ const definitions = (filter: string, input: string) =>
       const [name, engine, ...statement] = one.split("\n");
       return [name, engine, statement.join("\n").trim()];
     });
-
-describe("what they say against a promotion", () => {
-  const objections = (line: string) =>
-    shell(`${line}; table_objections`)
-      .split("\n")
-      .filter(Boolean)
-      .map((one) => one.split("\t"));
-
-  test("nothing, where there are none", () => {
-    expect(objections("other_tables_known=yes")).toEqual([]);
-  });
-
-  test("each is named, five at most, and what to do", () => {
-    const found = objections(
-      "other_tables_known=yes other_tables=('app.'{a,b,c,d,e,f,g}' (MyISAM)')",
-    );
-    expect(found).toHaveLength(1);
-    expect(found[0]?.slice(0, 2)).toEqual(["tables", "database-2"]);
-    expect(found[0]?.[2]).toContain("app.a (MyISAM), app.b (MyISAM)");
-    expect(found[0]?.[2]).toContain("app.e (MyISAM) and 2 more may be");
-    expect(found[0]?.[2]).toContain("ALTER TABLE ... ENGINE=InnoDB");
-  });
-
-  test("a name stays within the JSON that the sentence becomes part of", () => {
-    const [found] = objections(`other_tables_known=yes other_tables=('app.a"b\\c (MEMORY)')`);
-    expect(found?.[2]).toContain("app.a?b?c (MEMORY)");
-  });
-
-  test("what could not be looked up may be known a moment later", () => {
-    expect(objections("true").map((one) => one[0])).toEqual(["time"]);
-  });
-
-  test("a host without data has no tables to speak of", () => {
-    expect(objections("own_state=empty")).toEqual([]);
-  });
-});
 
 describe("what a backup has of them", () => {
   const dump = `CREATE TABLE \`my\` (

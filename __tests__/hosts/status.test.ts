@@ -39,22 +39,21 @@ test("a database host tells of 200,000 characters of transactions", () => {
   const transactions = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-2:".repeat(2500);
   put(
     "state",
-    JSON.stringify({ state: "member", gtidExecuted: transactions, gtidPurged: transactions }),
+    JSON.stringify({
+      state: "member",
+      gtidExecuted: transactions,
+      gtidPurged: transactions,
+      answers: { primary: 200, replica: 503, readable: 200 },
+      versions: { mysql: "9.7.0" },
+    }),
   );
-  // What gathers asks a server.
+  put("database/agent.sh", `#!/bin/sh\n[ $1 = status ] && cat ${directory}/state\n`, 0o755);
   put(
     "database/common.sh",
     `source ${directory}/host/lib.sh
-    HERE=${directory}/database DATA_VOLUME=/ SET_ASIDE=/nowhere BACKUP_STAMPS=/nowhere DATABASE_DURABILITY=available
-    patiently() { own_held=free own_space=room; }
-    describe() { STATE=$(<${directory}/state) STATUSES=(200 503 200); }
-    look_for_room() { :; }
-    ask() { ROWS=(9.7.0); }`,
+    HERE=${directory}/database DATA_VOLUME=/ SET_ASIDE=/nowhere BACKUP_STAMPS=/nowhere DATABASE_DURABILITY=available`,
   );
-  for (const name of ["gather", "observe", "repository"]) {
-    put(`database/${name}.sh`, "");
-  }
-  put("database/engines.sh", "look_for_other_tables() { other_tables=(); }");
+  put("database/repository.sh", "");
   put("host/updates.sh", "#!/bin/sh\necho null\n", 0o755);
   put("bin/systemctl", "#!/bin/sh\n[ $1 = list-units ] || echo active\n", 0o755);
   put("bin/dpkg-query", "#!/bin/sh\necho 3.2\n", 0o755);

@@ -319,7 +319,7 @@ describe("a promotion while the primary does not answer", () => {
     const lost = await cluster.run(["promote", "--lost", "database-1"]);
     expect(lost).toMatchObject({ exitCode: 0, stderr: "" });
     expect(lost.stdout).toMatch(/database-2 is the primary\n$/);
-    expect(cluster.ran()).toEqual(["database-2 promote.sh --lost database-1"]);
+    expect(cluster.ran()).toEqual(["database-2 promote --lost database-1"]);
     expect(cluster.calls("StopInstances")).toEqual([]);
 
     const fenced = await cluster.run(["promote", "--fence", "database-1"]);
@@ -376,14 +376,14 @@ describe("a promotion while the primary does not answer", () => {
   test("a switchover whose second half fails and cannot be taken back says both, and what helps", async () => {
     cluster.set({
       scripts: {
-        "database-2/database/promote.sh": printing("promote.sh: no", { to: 2, exit: 1 }),
-        "database-1/database/close.sh": '[[ $1 != --release ]] || { echo "no room" >&2; exit 1; }',
+        "database-2/agent/promote": printing("no", { to: 2, exit: 1 }),
+        "database-1/agent/release": printing("no room", { to: 2, exit: 1 }),
       },
     });
     const { exitCode, stderr } = await cluster.run(["switchover"]);
     expect([exitCode, stderr]).toEqual([
       1,
-      "database-2: promote.sh: no\ndatabase-1: no room\ndatabase-1 is still held closed: switchover database-1 opens it again\n",
+      "database-2: no\ndatabase-1: no room\ndatabase-1 is still held closed: switchover database-1 opens it again\n",
     ]);
   });
 });
@@ -420,7 +420,7 @@ describe("what is longer than SSM carries", () => {
     cluster.set({
       instances: [OFF],
       scripts: {
-        "database-2/database/candidate.sh": printing(
+        "database-2/agent/candidate": printing(
           candidate(database(2, { gtidExecuted: gtids() }), LOST),
         ),
       },
@@ -453,7 +453,7 @@ describe("what is longer than SSM carries", () => {
     const lines = Array.from({ length: 3000 }, (_, index) => `line ${index} of what went wrong`);
     cluster.set({
       scripts: {
-        "database-2/database/promote.sh": printing([...lines, "the reason"].join("\n"), {
+        "database-2/agent/promote": printing([...lines, "the reason"].join("\n"), {
           to: 2,
           exit: 1,
         }),
@@ -464,7 +464,7 @@ describe("what is longer than SSM carries", () => {
     expect(stderr).toMatch(/^database-2: \(the first \d+ of \d+ bytes are left out\)\n/);
     expect(stderr).toMatch(/line 2999 of what went wrong\nthe reason\n$/);
     // The primary takes writes again.
-    expect(cluster.ran()).toContain("database-1 close.sh --release");
+    expect(cluster.ran()).toContain("database-1 release");
   });
 
   test("what did not come whole is no answer, and it is said why", async () => {

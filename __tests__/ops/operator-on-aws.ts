@@ -57,7 +57,7 @@ interface World {
   readonly invocations?: readonly SaidInvocation[];
   /** In the place of the one of the same name, or beside it. */
   readonly instances?: readonly Instance[];
-  /** Scripts of hosts, in the place of those that every host has: `database-1/database/candidate.sh`. */
+  /** Scripts of hosts, in the place of those that every host has: `database-1/agent/candidate`, which the agent is asked for. */
   readonly scripts?: Readonly<Record<string, string>>;
   /** What the object `release` holds; `undefined` when there is none. */
   readonly releases?: string | undefined;
@@ -95,7 +95,7 @@ export const LOST = [
   { override: "lost", host: "database-1", sentence: "database-1 does not answer" },
 ];
 export const silentPrimary = {
-  "database-2/database/candidate.sh": printing(candidate(database(2), LOST)),
+  "database-2/agent/candidate": printing(candidate(database(2), LOST)),
 };
 /** The primary runs, and SSM does not reach it. */
 export const OFF = {
@@ -204,14 +204,20 @@ export class OperatorOnAws {
         "load-balancer/drain.sh": "",
         "load-balancer/await-checks.sh": "",
         ...(role === "database"
-          ? { "database/candidate.sh": printing(JSON.stringify({ ...facts, objections: [] })) }
+          ? { "agent/candidate": printing(JSON.stringify({ ...facts, objections: [] })) }
           : {}),
-        "database/close.sh": "",
-        "database/promote.sh": "",
+        "agent/close": "",
+        "agent/release": "",
+        "agent/promote": "",
       };
       for (const [name, text] of Object.entries(others)) {
         this.script(`${host}/${name}`, text);
       }
+      this.write(
+        this.path("hosts", host, "database", "agent.sh"),
+        `#!/bin/bash\nexec "\${0%/*}/../agent/$1" "\${@:2}"\n`,
+        0o755,
+      );
     }
     for (const [name, text] of Object.entries(scripts)) {
       this.script(name, text);
@@ -230,7 +236,7 @@ export class OperatorOnAws {
     const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
     return lines
       .map((line) => line.trim())
-      .filter((line) => !/ (status|candidate|app-lines)\.sh/.test(line));
+      .filter((line) => !/ (status\.sh|candidate|app-lines\.sh)/.test(line));
   }
 
   /** What AWS was asked for: the operation and its arguments. */

@@ -110,7 +110,7 @@ test.concurrent("SSM has no time for it: it is fenced all the same", async () =>
     scripts: silentPrimary,
   });
   expect(await cluster.run(["promote", "--fence", "database-1"])).toMatchObject({ exitCode: 0 });
-  expect(cluster.ran()).toEqual(["database-2 promote.sh --lost database-1"]);
+  expect(cluster.ran()).toEqual(["database-2 promote --lost database-1"]);
 });
 
 test.concurrent("EC2 has no time to say whether it runs: it is not taken for closed", async () => {

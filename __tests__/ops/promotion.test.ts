@@ -1,9 +1,9 @@
+import type { Objection } from "../../agent/objections";
 import {
   type Decision,
   decide,
   explain,
   type Found,
-  type Objection,
   type Request,
 } from "../../ops/operations/promotion";
 import type { HostStatus } from "../../ops/operations/status";
@@ -83,7 +83,7 @@ describe("a switchover", () => {
 
   test("that was interrupted after the primary was closed goes on", () => {
     const hosts = [
-      database(1, { source: "-", held: true, doing: "wait-for-release" }),
+      database(1, { source: "-", held: true, decision: "wait-for-release" }),
       database(2),
     ];
     expect(decide(gathered(hosts), SWITCHOVER)).toEqual(act({ close: "database-1" }));

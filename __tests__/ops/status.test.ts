@@ -80,7 +80,7 @@ describe("what is not as it should be is said", () => {
     ],
     [
       "a replica that is not fresh",
-      database(2, { doing: "clone", answers: { primary: 503, replica: 503, readable: 503 } }),
+      database(2, { decision: "clone", answers: { primary: 503, replica: 503, readable: 503 } }),
       {},
       "database-2 serves neither writes nor fresh reads: clone",
     ],

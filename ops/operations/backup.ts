@@ -21,7 +21,7 @@ function primaryOf(status: ClusterStatus): string {
   const [primary] = factsOf(status, "database")
     .filter(
       ({ host, facts }) =>
-        facts.state === "member" && facts.primary === host && facts.door !== "closed",
+        facts.state === "member" && facts.primary === host && facts.writability !== "closed",
     )
     .sort((one, other) => other.facts.term - one.facts.term);
   if (primary === undefined) {

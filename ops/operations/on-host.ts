@@ -20,7 +20,7 @@ export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): strin
 /**
  * Runs a script of a host's role on it, and returns what it printed.
  *
- * @param script below /opt/cluster/scripts, for example `database/close.sh`
+ * @param script below /opt/cluster/scripts, for example `web/release.sh`
  * @param seconds how long it may take; default 60
  * @throws OperatorError with what the host says, when it fails or cannot be reached
  */

@@ -1,3 +1,4 @@
+import type { Objection } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../clusters";
 import type { Platform, Power } from "../platform/platform";
@@ -20,20 +21,13 @@ export interface Request {
   readonly acceptLoss: boolean;
 }
 
-/** What a host itself says against being promoted (scripts/database/promotion.sh). */
-export interface Objection {
-  /**
-   * What overrides it; `time` passes by itself, and is waited for by the host once others are closed; `tables` is
-   * overridden as `accept-loss` is in a promotion, and in a switchover by nothing: while the primary is there, what
-   * it holds can be saved.
-   */
-  readonly override: "nothing" | "lost" | "accept-loss" | "time" | "tables";
-  readonly host: string;
-  readonly sentence: string;
-}
-
 /** What a database host says of itself where it is to be decided who is primary. */
 export interface Candidate extends DatabaseState {
+  /**
+   * What it says itself against being promoted. What `time` overrides is waited for by the host once others are closed;
+   * `tables` is overridden as `accept-loss` is in a promotion, and in a switchover by nothing: while the primary is
+   * there, what it holds can be saved.
+   */
   readonly objections: readonly Objection[];
 }
 
@@ -177,7 +171,7 @@ function judge(
 function candidatesOf(hosts: readonly Found[], except: string | undefined): string[] {
   return hosts
     .flatMap(({ host, state }) =>
-      state?.state === "member" && state.door === "closed" && host !== except
+      state?.state === "member" && state.writability === "closed" && host !== except
         ? [{ host, against: state.objections.length, lag: state.lagSeconds ?? 0 }]
         : [],
     )
@@ -186,7 +180,7 @@ function candidatesOf(hosts: readonly Found[], except: string | undefined): stri
 }
 
 function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
-  const open = primaryOf(hosts, ({ door }) => door === "open");
+  const open = primaryOf(hosts, ({ writability }) => writability === "open");
   const held = primaryOf(hosts, ({ held }) => held);
   const primary = open ?? held;
   if (primary === undefined) {
@@ -211,7 +205,7 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
   if (open !== undefined) {
     if (state.source !== primary || state.replication !== "running") {
       return refuse({
-        reason: `${candidate} does not replicate from ${primary}: ${state.doing}`,
+        reason: `${candidate} does not replicate from ${primary}: ${state.decision}`,
         passes: true,
       });
     }
@@ -226,7 +220,7 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
 }
 
 function decidePromote(hosts: readonly Found[], request: Request): Decision {
-  const open = primaryOf(hosts, ({ door }) => door === "open");
+  const open = primaryOf(hosts, ({ writability }) => writability === "open");
   const candidate = request.candidate ?? candidatesOf(hosts, undefined)[0];
   if (candidate === undefined) {
     return refuse({ reason: "no database host answers and has data" });
@@ -275,7 +269,7 @@ export async function gather(topology: Topology, platform: Platform): Promise<Fo
   const states = await Promise.all(
     names.map(async (name) =>
       parseFacts<Candidate>(
-        await platform.run(name, ["/opt/cluster/scripts/database/candidate.sh"], 8),
+        await platform.run(name, ["/opt/cluster/scripts/database/agent.sh", "candidate"], 8),
       ),
     ),
   );
@@ -330,7 +324,7 @@ export async function act(
   say: (line: string) => void,
 ): Promise<void> {
   if (decision.kind === "release") {
-    await onHost(platform, decision.primary, ["database/close.sh", "--release"]);
+    await onHost(platform, decision.primary, ["database/agent.sh", "release"]);
     return;
   }
   if (decision.kind !== "act") {
@@ -339,22 +333,23 @@ export async function act(
   const { candidate, close, fence, hold, lost } = decision;
   await Promise.all([
     ...fence.map((host) => platform.stop(host)),
-    ...hold.map((host) => onHost(platform, host, ["database/close.sh"])),
+    ...hold.map((host) => onHost(platform, host, ["database/agent.sh", "close"])),
   ]);
   if (close !== undefined) {
-    await onHost(platform, close, ["database/close.sh"]);
+    await onHost(platform, close, ["database/agent.sh", "close"]);
     say(`${close} is closed`);
   }
   try {
     await onHost(platform, candidate, [
-      "database/promote.sh",
+      "database/agent.sh",
+      "promote",
       ...lost.flatMap((host) => ["--lost", host]),
       ...(request.acceptLoss ? ["--accept-loss"] : []),
     ]);
   } catch (error) {
     const closed: string[] = [];
     for (const host of [...(close === undefined ? [] : [close]), ...hold]) {
-      await onHost(platform, host, ["database/close.sh", "--release"]).then(
+      await onHost(platform, host, ["database/agent.sh", "release"]).then(
         () => say(`${host} may take writes again`),
         ({ message }: Error) =>
           closed.push(

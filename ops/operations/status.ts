@@ -1,3 +1,5 @@
+import type { Failure } from "../../agent/loop";
+import type { StateAnswer } from "../../agent/state";
 import type { Topology, TopologyHost } from "../../topology/topology";
 import type { Platform, Power, Ran } from "../platform/platform";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
@@ -52,24 +54,8 @@ export interface WebFacts extends HostFacts {
   readonly readsFrom: readonly string[];
 }
 
-/** What a database host says of its part in the cluster, whichever script is asked. */
-export interface DatabaseState {
-  readonly state: "unknown" | "empty" | "partial" | "member";
-  readonly door: "open" | "ready" | "closed";
-  readonly term: number;
-  /** The host that is primary by the newest term it knows; `-` if none. */
-  readonly primary: string;
-  /** The host it replicates from; `-` if none. */
-  readonly source: string;
-  readonly replication: "running" | "failed" | "stopped";
-  /** How far it is behind; `null` when it replicates from nobody. */
-  readonly lagSeconds: number | null;
-  readonly semiSync: "on" | "off";
-  readonly semiSyncReplicas: number;
-  /** The word of its last decision (docs/database.md). */
-  readonly doing: string;
-  readonly gtidExecuted: string;
-  readonly gtidPurged: string;
+/** What a database host says of its part in the cluster, whatever its agent is asked for. */
+export interface DatabaseState extends Omit<StateAnswer, "host"> {
   /** Whether a person closed it, so that it does not reopen by itself. */
   readonly held: boolean;
 }
@@ -77,6 +63,10 @@ export interface DatabaseState {
 /** What scripts/database/status.sh adds to it. */
 export interface DatabaseFacts extends HostFacts, DatabaseState {
   readonly role: "database";
+  /** Whether its agent answers; where it does not, the rest is as of a host whose server does not answer. */
+  readonly agentAnswers: boolean;
+  /** What went wrong with the last decision, which is tried again; `null` where nothing did. */
+  readonly failure: Failure | null;
   readonly hasRoom: boolean;
   readonly freeMebibytes: number;
   readonly durability: "available" | "lossless";
@@ -254,19 +244,21 @@ function describe(
     case "database":
       return {
         state:
-          facts.answers.primary === 200 && facts.door === "open"
+          facts.answers.primary === 200 && facts.writability === "open"
             ? "primary"
             : facts.answers.replica === 200
               ? "replica"
-              : facts.doing,
+              : facts.decision,
         details: [
           `term ${facts.term} of ${facts.primary}`,
-          ...(facts.door === "closed" ? [] : [facts.door]),
+          ...(facts.writability === "closed" ? [] : [facts.writability]),
           facts.source === "-"
             ? facts.semiSync === "on"
               ? `writes wait for ${facts.semiSyncReplicas} replica${facts.semiSyncReplicas === 1 ? "" : "s"}`
               : "writes wait for no replica"
-            : `${facts.lagSeconds ?? "?"} s behind ${facts.source}`,
+            : facts.lagSeconds === null
+              ? `has heard nothing of ${facts.source} yet`
+              : `${facts.lagSeconds} s behind ${facts.source}`,
         ],
       };
   }
@@ -306,7 +298,15 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   }
   if (facts.role === "database") {
     if (facts.answers.primary !== 200 && facts.answers.replica !== 200) {
-      problems.push(`${host} serves neither writes nor fresh reads: ${facts.doing}`);
+      problems.push(`${host} serves neither writes nor fresh reads: ${facts.decision}`);
+    }
+    if (!facts.agentAnswers) {
+      problems.push(`${host}: its agent does not answer: journalctl -u cluster-database-agent`);
+    }
+    if (facts.failure !== null) {
+      problems.push(
+        `${host}: ${facts.failure.decision} failed and is tried again: ${facts.failure.message}`,
+      );
     }
     if (!facts.hasRoom) {
       problems.push(`${host}: its data volume is full, ${facts.freeMebibytes} MiB are free`);
@@ -392,7 +392,7 @@ function updatesLine({ hosts }: ClusterStatus): string {
 export function problemsOf(status: ClusterStatus): string[] {
   const problems = status.hosts.flatMap(problemsOfHost);
   const databases = factsOf(status, "database");
-  const primaries = databases.filter(({ facts }) => facts.door === "open");
+  const primaries = databases.filter(({ facts }) => facts.writability === "open");
   if (primaries.length !== 1) {
     problems.push(
       primaries.length === 0

@@ -83,7 +83,7 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
     return `${host} does not serve`;
   }
   if (facts.role === "database" && facts.answers.primary !== 200 && facts.answers.replica !== 200) {
-    return `${host} serves neither writes nor fresh reads: ${facts.doing}`;
+    return `${host} serves neither writes nor fresh reads: ${facts.decision}`;
   }
   return undefined;
 }
@@ -93,7 +93,7 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
  * upgrade was interrupted does not count.
  */
 export function standing(status: ClusterStatus): string[] {
-  const open = factsOf(status, "database").filter(({ facts }) => facts.door === "open");
+  const open = factsOf(status, "database").filter(({ facts }) => facts.writability === "open");
   return [
     ...status.hosts.flatMap((one) => against(one, status) ?? []),
     ...(open.length === 1 ? [] : [`${open.length} database hosts take writes, it has to be one`]),
@@ -126,7 +126,7 @@ export function planUpgrade(
     if (!updates || pendingOf(updates) === "" || (wanted !== undefined && wanted !== host)) {
       return [];
     }
-    const isPrimary = facts.role === "database" && facts.door === "open";
+    const isPrimary = facts.role === "database" && facts.writability === "open";
     const why = noticed(one);
     if (interrupt || why === undefined) {
       return [{ host, role, isPrimary, reboots: true, updates }];
@@ -212,7 +212,7 @@ class Upgrading {
       case "database":
         return {
           yes: facts.answers.replica === 200 || facts.answers.primary === 200,
-          why: `it serves neither writes nor fresh reads: ${facts.doing}`,
+          why: `it serves neither writes nor fresh reads: ${facts.decision}`,
         };
       case "load-balancer":
         return {
@@ -257,7 +257,7 @@ class Upgrading {
 
   private async isPrimary(host: string): Promise<boolean> {
     const facts = await askHost(this.platform, host);
-    return facts?.role === "database" && facts.door === "open";
+    return facts?.role === "database" && facts.writability === "open";
   }
 
   private async take(turn: Turn): Promise<void> {
@@ -308,7 +308,7 @@ class Upgrading {
 /** A primary that was closed to hand its part over when an upgrade was interrupted. */
 const isHandingOver = ({ hosts }: ClusterStatus) =>
   hosts.some((one) => one.facts?.role === "database" && one.facts.held && underWay(one)) &&
-  hosts.every(({ facts }) => facts?.role !== "database" || facts.door !== "open");
+  hosts.every(({ facts }) => facts?.role !== "database" || facts.writability !== "open");
 
 /** Returns once the cluster stands well enough; what an interrupted upgrade left is waited for. */
 async function stands(

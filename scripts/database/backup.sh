@@ -8,8 +8,6 @@
 #                         since 1970, 0 where there are none)
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
-# shellcheck source=gather.sh
-source "$HERE/gather.sh"
 # shellcheck source=engines.sh
 source "$HERE/engines.sh"
 # shellcheck source=repository.sh

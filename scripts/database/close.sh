@@ -1,22 +1,19 @@
 #!/usr/bin/env bash
-# Closes this host to writes and keeps it from reopening by itself, until it is promoted, follows
-# another primary, or is released with `close.sh --release`. The first half of a switchover.
+# Has this host's server refuse all writes, at once. SET waits for commits in progress, and in lossless durability those
+# may wait for a replica that never comes: then the server is killed, because it starts closed and has acknowledged none
+# of them.
+#
+# The agent runs it, and opens the server again where nothing speaks against it; `agent.sh close` keeps it closed.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
-# shellcheck source=gather.sh
-source "$HERE/gather.sh"
-# shellcheck source=act.sh
-source "$HERE/act.sh"
-# shellcheck source=observe.sh
-source "$HERE/observe.sh"
 
-if [[ ${1:-} == --release ]]; then
-  rm --force "$HELD"
-  exit 0
+# One that is started later starts closed.
+pgrep --exact mysqld >/dev/null || exit 0
+if ! printf '%s\n' "
+  SET SESSION lock_wait_timeout = 2;
+  SET GLOBAL super_read_only = ON;
+" | sql 3; then
+  log "the server does not close: killing it, it starts closed"
+  # There may be nothing to kill.
+  systemctl kill --kill-whom=main --signal=SIGKILL mysql.service || true
 fi
-lock_part 10
-touch "$HELD"
-act_close
-# What does not run says nothing, and is published as such within a second anyway.
-if is_running; then observe; fi
-log "$HOST_NAME is closed"

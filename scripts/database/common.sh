@@ -21,8 +21,6 @@ CRASHED=$DATA_VOLUME/crashed
 SERIES=$DATA_VOLUME/log-series
 # Names this run of the server: another from each of its starts on.
 INCARNATION=$RUN/incarnation
-# `incarnation primary term`: that run of the server had received all that the primary, by that term, had executed.
-CAUGHT_UP=$RUN/caught-up
 # There while a restore is under way, or was interrupted: what is here may be half of something.
 RESTORING=$DATA_VOLUME/restoring
 # MySQL's data stays at its usual path, a bind mount: AppArmor on Ubuntu lets mysqld write nowhere
@@ -40,7 +38,7 @@ APP_USER=app
 READ_USER=app_read
 HEALTH_PORT=8008
 MYSQL_PORT=3306
-export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING INCARNATION CAUGHT_UP HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER READ_USER HEALTH_PORT
+export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING INCARNATION HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER READ_USER HEALTH_PORT
 export MYSQL_PORT AUTHORITY_ANSWER
 
 [[ -d $RUN ]] || mkdir --parents "$RUN"
@@ -80,11 +78,8 @@ for peer in ${DATABASE_PEERS:-}; do
 done
 unset peer
 
-# A pipe that nobody reads is an error to be looked at, not the end of a script.
-trap '' PIPE
-
-# Who changes what a database host is holds this lock while it does. What was gathered before is void once
-# somebody else has held it: the generation tells.
+# Who changes what a database host is holds this lock while it does, the agent as well. What that has seen before is void
+# once somebody else has held it: the generation tells.
 GENERATION=$RUN/generation
 exec {lock}>"$RUN/lock"
 
@@ -99,53 +94,26 @@ lock_part() {
   take_lock "$1" || fail "this host is in the middle of something, a clone perhaps"
 }
 
-# read_generation: sets generation to that of now.
-# shellcheck disable=SC2034  # read by whoever sources this file
-read_generation() {
-  generation=none
-  if [[ -r $GENERATION ]]; then read -r generation <"$GENERATION" || true; fi
-}
-
-# ask SECONDS SQL: sets ROWS to what root is answered, through a client that is kept from one call
-# to the next: a new process and login for each look, once a second, is most of what an idle host
-# costs. Fails when there is no answer, an error, or none within the seconds.
+# ask SECONDS SQL: sets ROWS to what root is answered. Fails when there is no answer, an error, or none within the
+# seconds.
 ask() {
-  local row
+  local answer
+  answer=$(printf '%s\n' "$2" | sql "$1" 2>/dev/null) || return
   ROWS=()
-  if [[ -z ${session_pid:-} ]]; then open_session; fi
-  if printf '%s\nSELECT "end of the answer";\n' "$2" >&"$session_in"; then
-    while IFS= read -r -t "$1" -u "$session_out" row; do
-      if [[ $row == "end of the answer" ]]; then return; fi
-      ROWS+=("$row")
-    done
-  fi 2>/dev/null
-  close_session
-  return 1
+  [[ -z $answer ]] || mapfile -t ROWS <<<"$answer"
 }
 
-# The client ends at the first error, and so does the session.
-open_session() {
-  coproc SESSION {
-    exec mysql --no-defaults --user=root --socket=/run/mysqld/mysqld.sock --connect-timeout=2 \
-      --batch --skip-column-names --unbuffered --skip-reconnect \
-      --default-character-set=utf8mb4 2>/dev/null
-  }
-  # The shell forgets SESSION when the client ends, whenever that is.
-  # shellcheck disable=SC2153  # set by coproc
-  session_pid=$SESSION_PID
-  exec {session_out}<&"${SESSION[0]}" {session_in}>&"${SESSION[1]}"
+# look: sets own_state, own_writability, own_primary and own_executed to what the agent hears of this host's server
+# now; the state is `unknown` where one of them does not answer.
+# shellcheck disable=SC2034  # read by whoever sources this file
+look() {
+  local said
+  own_state=unknown own_writability=closed own_primary=- own_executed=-
+  said=$("$HERE/agent.sh" state | jq --raw-output '[.state, .writability, .primary, .gtidExecuted] | join(" ")') || return 0
+  read -r own_state own_writability own_primary own_executed <<<"$said"
 }
 
-close_session() {
-  [[ -n ${session_pid:-} ]] || return 0
-  kill "$session_pid" 2>/dev/null || true
-  wait "$session_pid" 2>/dev/null || true
-  exec {session_out}<&- {session_in}>&-
-  session_pid=""
-}
-
-# pause SECONDS: sleeps without a process.
-exec {never}<> <(:)
-pause() {
-  read -r -t "$1" -u "$never" || true
+# An error message quotes the statement near its mistake.
+without_secrets() {
+  sed --regexp-extended "s/(IDENTIFIED BY|PASSWORD *=) *'[^']*'?/\1 (secret)/g"
 }

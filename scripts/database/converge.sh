@@ -5,9 +5,9 @@
 source /opt/cluster/scripts/database/common.sh
 
 DROP_IN=/etc/systemd/system/mysql.service.d/cluster.conf
-LOOPS=(cluster-database-observer.service cluster-database-join.service)
+AGENT=cluster-database-agent.service
 TIMERS=(cluster-database-{certificates,backup,log-archive}.timer)
-SCRIPTS=("$HERE"/*.sh /opt/cluster/scripts/host/lib.sh /etc/cluster/host.env
+SCRIPTS=("$HERE"/{*.sh,agent.js} /opt/cluster/scripts/host/lib.sh /etc/cluster/host.env
   /etc/systemd/system/cluster-database-*)
 SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
 
@@ -34,11 +34,18 @@ else
   # Facts of the certificate may have changed.
   if systemctl --quiet is-active mysql.service; then "$HERE/certificates.sh"; fi
 fi
+# Of a host that was supervised otherwise before.
+for unit in cluster-database-{join,observer}.service; do
+  if [[ -e /etc/systemd/system/$unit ]]; then
+    systemctl --quiet disable --now "$unit"
+    rm "/etc/systemd/system/$unit"
+  fi
+done
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 keep_serving haproxy /etc/haproxy/haproxy.cfg
-enable_at_boot mysql.service "${LOOPS[@]}" "${TIMERS[@]}"
+enable_at_boot mysql.service "$AGENT" "${TIMERS[@]}"
 if changed database-scripts "${SCRIPTS[@]}"; then
-  systemctl --no-block restart "${LOOPS[@]}"
+  systemctl --no-block restart "$AGENT"
   mark database-scripts "${SCRIPTS[@]}"
 fi
-systemctl --no-block start "${LOOPS[@]}" "${TIMERS[@]}"
+systemctl --no-block start "$AGENT" "${TIMERS[@]}"

@@ -1,5 +1,4 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # own_* come from gather.sh
 # Tables that are not InnoDB's: made before the server refused them, or brought along by a backup of that time.
 # A clone has them empty, so the rows may be on one host alone, and go with its part as the primary.
 
@@ -10,15 +9,12 @@ OTHER_TABLES_QUERY="SELECT CONCAT(table_schema, '.', table_name, ' (', engine, '
     AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
   ORDER BY table_schema, table_name LIMIT 100;"
 
-# look_for_other_tables: sets other_tables to them, `schema.table (engine)`, 100 at most. Asked once: while they
-# are looked at, none can come. Fails where the server does not answer.
+# look_for_other_tables: sets other_tables to them, `schema.table (engine)`, 100 at most. Fails where the server does
+# not answer.
 other_tables=()
-other_tables_known=no
 look_for_other_tables() {
-  if [[ $other_tables_known == yes ]]; then return; fi
   ask 5 "$OTHER_TABLES_QUERY" || return
   other_tables=("${ROWS[@]}")
-  other_tables_known=yes
 }
 
 # name_tables TABLE...: the first of them, in a sentence.
@@ -27,22 +23,6 @@ name_tables() {
   printf -v named '%s, ' "${@:1:5}"
   printf '%s' "${named%, }"
   if (($# > 5)); then printf ' and %s more' "$(($# - 5))"; fi
-}
-
-# table_objections: what they say against making this host the primary, after look_for_other_tables; in the form
-# of promotion.sh, overridden by
-#   tables   somebody's word that rows may go which only the last primary has
-table_objections() {
-  if [[ $own_state != member ]]; then return; fi
-  if [[ $other_tables_known == no ]]; then
-    objection time "$HOST_NAME" "whether $HOST_NAME has tables that are not InnoDB's could not be looked up"
-  elif ((${#other_tables[@]} > 0)); then
-    local named
-    named=$(name_tables "${other_tables[@]}")
-    # The sentence becomes part of a line of JSON.
-    objection tables "$HOST_NAME" \
-      "rows of ${named//[\"\\]/?} may be on the primary alone, since no clone copies them: ALTER TABLE ... ENGINE=InnoDB on the primary"
-  fi
 }
 
 # Backups may hold such tables as well. Where a session does not insist on the engine it names, the server makes

@@ -86,14 +86,14 @@ mount_data() {
   mount --bind "$DATA" "$DATADIR"
 }
 
-# size_memory: shares of the memory this host has; a container's limit shows in /proc/meminfo.
+# size_memory: shares of the memory this host has beyond the agent's; a container's limit shows in /proc/meminfo.
 # Small hosts leave more to the server's other parts, which need some 350 MiB in any case.
 size_memory() {
   local key kibibytes _ mebibytes pool connections
   while read -r key kibibytes _; do
     if [[ $key == MemTotal: ]]; then break; fi
   done </proc/meminfo
-  mebibytes=$((kibibytes / 1024))
+  mebibytes=$((kibibytes / 1024 - DATABASE_AGENT_MEBIBYTES))
   pool=$((mebibytes <= 2048 ? mebibytes * 35 / 100 : mebibytes * 60 / 100))
   connections=$((mebibytes < 400 ? 100 : mebibytes > 8000 ? 2000 : mebibytes / 4))
   cat >"$CONFIGURATION/memory.cnf.new" <<CNF

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # own_* come from gather.sh
+# shellcheck disable=SC2154 # own_* come from common.sh
 # Where backups are kept: a repository of restic, encrypted with a password of the cluster's own. All
 # database hosts share it, and it outlives them.
 #
@@ -63,8 +63,8 @@ archive_logs() {
 archive_closed_logs() {
   local until number log_file archived=0
   local directory=$DATA_VOLUME/closed-logs
-  gather_own
-  if [[ $own_state != member || $own_primary != "$HOST_NAME" || $own_door == closed ]]; then return; fi
+  look
+  if [[ $own_state != member || $own_primary != "$HOST_NAME" || $own_writability == closed ]]; then return; fi
   if [[ $1 == changed && $own_executed == "$(cat "$RUN/archived" 2>/dev/null)" ]]; then return; fi
   founded || return
   # shellcheck disable=SC2153  # a path, of common.sh

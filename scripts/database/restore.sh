@@ -16,12 +16,6 @@
 # All of it becomes new transactions of the primary, which replicas follow like any other.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
-# shellcheck source=gather.sh
-source "$HERE/gather.sh"
-# shellcheck source=act.sh
-source "$HERE/act.sh"
-# shellcheck source=observe.sh
-source "$HERE/observe.sh"
 # shellcheck source=engines.sh
 source "$HERE/engines.sh"
 # shellcheck source=repository.sh
@@ -61,8 +55,8 @@ moment() {
 }
 
 is_the_primary() {
-  gather_own
-  [[ $own_state == member && $own_primary == "$HOST_NAME" && $own_door != closed ]]
+  look
+  [[ $own_state == member && $own_primary == "$HOST_NAME" && $own_writability != closed ]]
 }
 
 # count_tables: prints how many tables of the app's database have rows.
@@ -225,7 +219,9 @@ fetch() {
 apply() {
   lock_part 60
   is_the_primary || fail "$HOST_NAME is not the primary"
-  act_refuse || fail "the server does not refuse writes"
+  # Of the app alone: replication and root still write.
+  printf '%s\n' "SET SESSION lock_wait_timeout = 2; SET GLOBAL read_only = ON;" | sql 5 ||
+    fail "the server does not refuse writes"
   # Whoever is still connected as the app is not to see half of it.
   ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist
     WHERE user IN ('$APP_USER', '$READ_USER');" || true
@@ -235,18 +231,17 @@ apply() {
   log "executing what was written after it"
   logged "$1" "$PARTS" | sql infinity
   rm --recursive --force "$WORK"
-  act_reopen
-  gather_own
-  printf '%s\n' "$own_executed"
+  ask 10 "SELECT REPLACE(@@gtid_executed, '\n', '');" || fail "the server does not answer"
+  printf '%s\n' "${ROWS[0]}"
 }
 
 end() {
   # However long that takes: a replica executes one transaction after the other, or clones.
   until ask 40 "SELECT WAIT_FOR_EXECUTED_GTID_SET('$1', 30);" && [[ ${ROWS[0]:-} == 0 ]]; do
-    pause 1
+    sleep 1
   done
   rm --force "$RESTORING"
-  observe
+  "$HERE/agent.sh" observe
 }
 
 case ${1:-}:$# in
@@ -257,7 +252,7 @@ case ${1:-}:$# in
   begin:1)
     touch "$RESTORING"
     sync "$DATA_VOLUME"
-    observe
+    "$HERE/agent.sh" observe
     ;;
   fetch:3)
     use_repository

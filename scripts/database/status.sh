@@ -1,23 +1,12 @@
 #!/usr/bin/env bash
-# Prints what this database host is, as JSON: what the health port says, asked anew, and what only an
-# operator wants to know.
+# Prints what this database host is, as JSON: what its agent says, and what lies on the data volume.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
-# shellcheck source=gather.sh
-source "$HERE/gather.sh"
-# shellcheck source=observe.sh
-source "$HERE/observe.sh"
-# shellcheck source=engines.sh
-source "$HERE/engines.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
-patiently gather_own
-describe
-look_for_room
-ask 1 "SELECT @@version;" || true
-version=${ROWS[0]:-unknown}
-look_for_other_tables || true
+# Where the agent does not answer, an operator is told so.
+said=$("$HERE/agent.sh" status) || said=null
 free=$(df --output=avail -BM "$DATA_VOLUME")
 set_aside=()
 if [[ -d $SET_ASIDE ]]; then set_aside=("$SET_ASIDE"/*.sql); fi
@@ -26,13 +15,11 @@ dumped=null archived=null
 if [[ -s $BACKUP_STAMPS/dump ]]; then dumped=$(<"$BACKUP_STAMPS/dump"); fi
 if [[ -s $BACKUP_STAMPS/logs ]]; then archived=$(<"$BACKUP_STAMPS/logs"); fi
 
-jq --null-input --compact-output \
-  --slurpfile state <(printf '%s' "$STATE") --arg version "$version" --arg held "$own_held" \
-  --arg space "$own_space" --arg free "${free//[^0-9]/}" --arg durability "$DATABASE_DURABILITY" \
+jq --null-input --compact-output --slurpfile said <(printf '%s' "$said") --arg free "${free//[^0-9]/}" \
   --argjson backups "{\"dump\":$dumped,\"logs\":$archived}" \
-  --argjson answers "{\"primary\":${STATUSES[0]},\"replica\":${STATUSES[1]},\"readable\":${STATUSES[2]}}" \
-  --argjson tables "$(printf '%s\0' "${other_tables[@]}" | jq --raw-input --slurp 'split("\u0000") | map(select(. != ""))')" \
-  '$state[0] + {role: "database", held: ($held == "held"), hasRoom: ($space == "room"),
-    freeMebibytes: ($free | tonumber), answers: $answers, durability: $durability,
-    setAside: $ARGS.positional, otherTables: $tables, backups: $backups, versions: {mysql: $version}}' \
+  '{role: "database", agentAnswers: ($said[0] != null), freeMebibytes: ($free | tonumber), setAside: $ARGS.positional,
+    backups: $backups} + ($said[0] // {state: "unknown", writability: "closed", term: 0, primary: "-", source: "-",
+    replication: "stopped", lagSeconds: null, semiSync: "off", semiSyncReplicas: 0, decision: "wait-for-server",
+    gtidExecuted: "", gtidPurged: "", held: false, hasRoom: true, durability: "'"$DATABASE_DURABILITY"'",
+    answers: {primary: 503, replica: 503, readable: 503}, otherTables: [], failure: null, versions: {}})' \
   --args "${set_aside[@]}"

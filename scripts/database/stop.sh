@@ -6,10 +6,6 @@
 # does not close is killed, which acknowledges nothing.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
-# shellcheck source=gather.sh
-source "$HERE/gather.sh"
-# shellcheck source=act.sh
-source "$HERE/act.sh"
 
 # systemd tells it. Without one the server has ended by itself.
 server=${MAINPID:-}
@@ -18,8 +14,8 @@ if [[ -z $server ]] || ! kill -0 "$server" 2>/dev/null; then exit 0; fi
 # Until the server is gone nobody opens it again. Only a clone holds the lock for longer, and clones into a
 # server that is closed.
 take_lock 15 || log "this host is in the middle of something; the server is stopped all the same"
-act_close
+"$HERE/close.sh"
 kill -TERM "$server" 2>/dev/null || true
 while kill -0 "$server" 2>/dev/null; do
-  pause 0.05
+  sleep 0.05
 done

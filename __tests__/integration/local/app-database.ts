@@ -317,7 +317,7 @@ export function appDatabase(cluster: ScratchCluster): void {
         undefined,
       40,
     );
-    cluster.on(primary, "systemctl restart cluster-database-join");
+    cluster.on(primary, "systemctl restart cluster-database-agent");
     await eventually(
       "the primary brings it about",
       () => cluster.query(primary, "SELECT COUNT(*) > 500 FROM mysql.time_zone_name")[0] === "1",
@@ -333,7 +333,7 @@ export function appDatabase(cluster: ScratchCluster): void {
       "CREATE FUNCTION answer() RETURNS INT RETURN 42; SELECT answer(); DROP FUNCTION answer;",
     );
     const before = executed(cluster, primary);
-    cluster.on(primary, "systemctl restart cluster-database-join");
+    cluster.on(primary, "systemctl restart cluster-database-agent");
     await new Promise((resolve) => setTimeout(resolve, 6_000));
     expect(executed(cluster, primary)).toBe(before);
     await cluster.inSync();
@@ -370,7 +370,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     expect(refused.stderr).toContain("ALTER TABLE ... ENGINE=InnoDB");
     expect(refused.stderr).not.toContain("--accept-loss");
     // A host asked itself says the same.
-    const promotion = cluster.attemptOn(replica, "/opt/cluster/scripts/database/promote.sh");
+    const promotion = cluster.attemptOn(replica, "/opt/cluster/scripts/database/agent.sh promote");
     expect(promotion.stderr).toContain(tables);
     expect(cluster.roles()[primary]).toBe("primary");
 

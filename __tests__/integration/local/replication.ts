@@ -158,10 +158,10 @@ export function replication(cluster: ScratchCluster): void {
     await write(cluster, message);
     cluster.incus(["stop", "--force", primary]);
     // Nobody vouches for the primary, which may only be cut off.
-    expect(cluster.attemptOn(replica, "/opt/cluster/scripts/database/promote.sh").status).not.toBe(
-      0,
-    );
-    cluster.on(replica, `/opt/cluster/scripts/database/promote.sh --lost ${primary}`);
+    expect(
+      cluster.attemptOn(replica, "/opt/cluster/scripts/database/agent.sh promote").status,
+    ).not.toBe(0);
+    cluster.on(replica, `/opt/cluster/scripts/database/agent.sh promote --lost ${primary}`);
     expect(
       cluster.query(
         replica,

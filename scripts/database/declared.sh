@@ -1,8 +1,6 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # own_* come from gather.sh
-# What the cluster declares in MySQL: the app's database, its accounts, and the time zones. It is made where a
-# cluster is founded, and the open primary brings it about where it is not what is declared now: by ordinary
-# transactions, which replicas follow like any other.
+# What the cluster declares in MySQL: the app's database and its accounts. found.sh makes it where a cluster is
+# founded, and declare.sh brings it about on the open primary where it is not what is declared now.
 
 # What the app's account may do in its database: all that ordinary migrations need. Each is explained in
 # docs/database.md, and so is what is not in here.
@@ -17,9 +15,6 @@ APP_DENIED="EVENT, GRANT OPTION"
 READ_PRIVILEGES="SELECT, SHOW VIEW"
 READ_DENIED="INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, TRIGGER, CREATE ROUTINE,
   ALTER ROUTINE, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES, EVENT, GRANT OPTION"
-
-# How long, in seconds, a declaration that failed is left alone, so that the journal has room for other things.
-DECLARE_AGAIN=60
 
 # account USER PASSWORD: the statements that have it log in so.
 account() {
@@ -67,51 +62,4 @@ record_declared() {
   printf '%s\n' "
     INSERT INTO cluster.declared (subject, version) VALUES ('accounts', '$1') AS new
       ON DUPLICATE KEY UPDATE version = new.version;"
-}
-
-# The version that is recorded. The table is asked only where it is.
-read -r -d "" DECLARED_QUERY <<'SQL' || true
-SET @version = '-';
-SET @query = IF(
-  (SELECT COUNT(*) FROM information_schema.tables
-    WHERE table_schema = 'cluster' AND table_name = 'declared') = 1,
-  'SELECT COALESCE(MAX(version), "-") INTO @version FROM cluster.declared WHERE subject = "accounts"',
-  'DO 0');
-PREPARE query FROM @query;
-EXECUTE query;
-SELECT @version;
-SQL
-
-# act_declare: on the open primary. Once a process has found all as it is declared, it does not look again: what
-# is declared comes with the scripts and the facts, and with them this process is started anew. A write that
-# waits for a replica would keep everybody else waiting for this host, so there has to be one.
-is_declared=no
-next_declaration=0
-act_declare() {
-  local statements version
-  if [[ $is_declared == yes ]] || ((SECONDS < next_declaration)); then return 0; fi
-  if [[ -n ${DATABASE_PEERS:-} ]] && { [[ $own_semi_sync == ON ]] || [[ $DATABASE_DURABILITY == lossless ]]; } &&
-    ((own_semi_sync_replicas == 0)); then
-    return 0
-  fi
-  next_declaration=$((SECONDS + DECLARE_AGAIN))
-  statements=$(declaration) || return 0
-  version=$(declared_version "$statements")
-  ask 5 "$DECLARED_QUERY" || return 0
-  if [[ ${ROWS[0]} != "$version" ]]; then
-    log "bringing accounts and privileges to what is declared"
-    if ! printf '%s\n' "$statements $(record_declared "$version")" | sql 20 2>&1 | without_secrets >&2; then
-      log "that failed; again in $DECLARE_AGAIN s"
-      return 0
-    fi
-  fi
-  ask 5 "SELECT COUNT(*) FROM mysql.time_zone_name;" || return 0
-  if [[ ${ROWS[0]} == 0 ]]; then
-    log "loading the time zones"
-    if ! "$HERE/initialise.sh" --time-zones | sql 20 >&2; then
-      log "that failed; again in $DECLARE_AGAIN s"
-      return 0
-    fi
-  fi
-  is_declared=yes
 }

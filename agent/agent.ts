@@ -1,0 +1,66 @@
+import { mkdirSync } from "node:fs";
+import { BootstrapScripts } from "./bootstrap";
+import { SYSTEM_CLOCK } from "./clock";
+import { takeCommands } from "./commands";
+import { HaproxyHealthPort } from "./health-port";
+import { FileLock } from "./lock";
+import { Agent } from "./loop";
+import { FileMarks } from "./marks";
+import { MysqlServer } from "./mysql";
+import { PeersByHealthPort } from "./peers";
+import type { Address } from "./state";
+
+// The agent of a database host: brings it into the cluster, keeps it there, and tells the health port what it is. The
+// facts come from /etc/cluster/host.env.
+
+function fact(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) {
+    throw new Error(`the fact ${name} is missing; the agent's unit reads /etc/cluster/host.env`);
+  }
+  return value;
+}
+
+/** `NAME:ADDRESS` of the other database hosts, with spaces. */
+function peersOf(text: string): Address[] {
+  return text
+    .split(" ")
+    .filter(Boolean)
+    .map((peer) => {
+      const [name = "", address = ""] = peer.split(":");
+      return { name, address };
+    });
+}
+
+function main(): void {
+  const run = "/run/cluster/database";
+  mkdirSync(run, { recursive: true });
+  const peers = peersOf(fact("DATABASE_PEERS"));
+  const name = fact("HOST_NAME");
+  const agent = new Agent(
+    {
+      name,
+      number: Number(fact("HOST_NUMBER")),
+      peers,
+      durability: fact("DATABASE_DURABILITY") === "lossless" ? "lossless" : "available",
+    },
+    {
+      server: new MysqlServer(name, peers),
+      peers: new PeersByHealthPort(peers, 8008),
+      marks: new FileMarks("/srv/data", run),
+      bootstrap: new BootstrapScripts("/opt/cluster/scripts/database"),
+      lock: new FileLock(run),
+      healthPort: new HaproxyHealthPort(
+        "/run/haproxy/admin.sock",
+        "/etc/haproxy/answers.map",
+        `${run}/authority`,
+      ),
+      clock: SYSTEM_CLOCK,
+      log: (line) => process.stderr.write(`${line}\n`),
+    },
+  );
+  takeCommands(agent, `${run}/agent.sock`);
+  void agent.run();
+}
+
+main();

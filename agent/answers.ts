@@ -1,0 +1,121 @@
+import { formatGtidSet } from "./gtid-set";
+import type { Own, StateAnswer } from "./state";
+
+// What the health port answers. Pure; an uncertain answer is no.
+
+/** The longest silence of a source, and the longest lag, with which a replica counts as fresh, in seconds. */
+const FRESH_SECONDS = 5;
+
+/** What was decided last, and when that was first decided, seconds since 1970. */
+export interface Decided {
+  readonly decision: string;
+  readonly since: number;
+}
+
+export interface Answers {
+  /** Of /primary, /replica and /readable: whether the answer is 200, and not 503. */
+  readonly primary: boolean;
+  readonly replica: boolean;
+  readonly readable: boolean;
+  readonly state: StateAnswer;
+}
+
+/** Decisions of a host whose data is not what the primary's is. */
+const UNFIT = ["errant", "set-aside"];
+
+function isPrimary(own: Own): boolean {
+  return (
+    own.state === "member" &&
+    own.writability === "open" &&
+    own.primary === own.name &&
+    own.source === undefined
+  );
+}
+
+/**
+ * The primary which refuses writes for want of room is the primary all the same: whoever writes is told so at once,
+ * instead of looking for another.
+ */
+function isFullPrimary(own: Own, decision: string): boolean {
+  return (
+    decision === "wait-for-space" &&
+    own.state === "member" &&
+    own.writability === "ready" &&
+    own.primary === own.name &&
+    own.source === undefined
+  );
+}
+
+/**
+ * What counts is when the source was last heard, not whether it is there now: for a moment after a primary is gone the
+ * web servers do not know it yet, and would ask it instead.
+ */
+function isFreshReplica(own: Own, decision: string): boolean {
+  return (
+    own.state === "member" &&
+    own.writability === "closed" &&
+    own.primary !== own.name &&
+    own.replication === "running" &&
+    !UNFIT.includes(decision) &&
+    own.silentSeconds <= FRESH_SECONDS &&
+    own.lagSeconds <= FRESH_SECONDS
+  );
+}
+
+/** Stale or not: the last resort where no primary is. What is open and not primary is not readable. */
+function isReadable(own: Own, decision: string): boolean {
+  return (
+    isPrimary(own) ||
+    (own.state === "member" &&
+      own.writability !== "open" &&
+      own.hasApplied &&
+      own.replication !== "failed" &&
+      ![...UNFIT, "behind", "clone"].includes(decision))
+  );
+}
+
+/** How far a replica is behind; `null` where there is no source, or none was ever heard. */
+function lagOf({ source, lagSeconds, silentSeconds }: Own): number | null {
+  if (source === undefined) {
+    return null;
+  }
+  // Between two heartbeats a replica which has applied everything is not behind.
+  const lag =
+    lagSeconds === 0 && silentSeconds <= FRESH_SECONDS ? 0 : Math.max(silentSeconds, lagSeconds);
+  return Number.isFinite(lag) ? lag : null;
+}
+
+/**
+ * @param isRestoring whether a restore is under way, or was interrupted: what is here may be half of something
+ * @param caughtUpWith see `Peer.caughtUpWith`
+ */
+export function answersOf(
+  own: Own,
+  { decision, since }: Decided,
+  isRestoring: boolean,
+  caughtUpWith: string | undefined,
+): Answers {
+  return {
+    primary: !isRestoring && (isPrimary(own) || isFullPrimary(own, decision)),
+    replica: !isRestoring && isFreshReplica(own, decision),
+    readable: !isRestoring && isReadable(own, decision),
+    state: {
+      host: own.name,
+      state: own.state,
+      writability: own.writability,
+      term: own.term,
+      primary: own.primary ?? "-",
+      serverUuid: own.serverUuid,
+      source: own.source ?? "-",
+      replication: own.replication,
+      lagSeconds: lagOf(own),
+      semiSync: own.semiSync ? "on" : "off",
+      semiSyncReplicas: own.semiSyncReplicas,
+      caughtUpWith: caughtUpWith ?? "-",
+      decision: isRestoring ? "restoring" : decision,
+      since,
+      gtidPurged: formatGtidSet(own.purged),
+      gtidExecuted: formatGtidSet(own.executed),
+    },
+  };
+}

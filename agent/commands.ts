@@ -1,0 +1,81 @@
+import { rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { type Agent, Refusal } from "./loop";
+
+// What operators and scripts on this host ask of the agent (scripts/database/agent.sh): a word and its arguments.
+
+/** What a word does; it prints what is returned. */
+type Command = (agent: Agent, args: readonly string[]) => Promise<string | object>;
+
+const USAGE =
+  "usage: agent.sh candidate | status | state | observe | close | release | promote [--lost HOST]... [--accept-loss]";
+
+function promote(agent: Agent, args: readonly string[]): Promise<string> {
+  const lost: string[] = [];
+  let acceptLoss = false;
+  for (let index = 0; index < args.length; index++) {
+    if (args[index] === "--lost" && args[index + 1] !== undefined) {
+      lost.push(args[++index] as string);
+    } else if (args[index] === "--accept-loss") {
+      acceptLoss = true;
+    } else {
+      throw new Refusal(USAGE);
+    }
+  }
+  return agent.promote(lost, acceptLoss);
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  candidate: (agent) => agent.candidate(),
+  status: (agent) => agent.status(),
+  state: (agent) => agent.state(),
+  observe: (agent) => agent.publishNow(),
+  close: (agent) => agent.close(),
+  release: (agent) => agent.release(),
+  promote,
+};
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  let body = "";
+  for await (const text of request.setEncoding("utf8")) {
+    body += text;
+  }
+  return body;
+}
+
+async function answer(
+  agent: Agent,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const [word = "", ...args] = (await bodyOf(request)).split("\n").filter((line) => line !== "");
+  try {
+    const command = COMMANDS[word];
+    if (command === undefined) {
+      throw new Refusal(USAGE);
+    }
+    const said = await command(agent, args);
+    const text = typeof said === "string" ? said : JSON.stringify(said);
+    response.writeHead(200).end(text === "" ? "" : `${text}\n`);
+  } catch (error) {
+    const { message, stack } = error as Error;
+    response
+      .writeHead(error instanceof Refusal ? 409 : 500)
+      .end(`${error instanceof Refusal ? message : (stack ?? message)}\n`);
+  }
+}
+
+/**
+ * Takes commands, each a request whose body has a line for the word and for each argument. What is refused is answered
+ * with 409 and the reason, a line each.
+ *
+ * @param socket path of the socket, for root alone
+ */
+export function takeCommands(agent: Agent, socket: string): void {
+  rmSync(socket, { force: true });
+  const server = createServer((request, response) => {
+    answer(agent, request, response).catch(() => response.destroy());
+  });
+  const umask = process.umask(0o177);
+  server.listen(socket, () => process.umask(umask));
+}

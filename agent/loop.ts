@@ -1,0 +1,642 @@
+import { type Answers, answersOf, type Decided } from "./answers";
+import type { Bootstrap } from "./bootstrap";
+import type { Clock } from "./clock";
+import { type Decision, decide, leaderOf, type View } from "./decide";
+import { formatGtidSet, NO_GTIDS, subtract } from "./gtid-set";
+import type { HealthPort } from "./health-port";
+import type { Lock } from "./lock";
+import type { Marks } from "./marks";
+import type { Server } from "./mysql";
+import {
+  isPassing,
+  type Objection,
+  objections,
+  type Promotion,
+  tableObjections,
+} from "./objections";
+import type { Peers } from "./peers";
+import { type Comparison, compare, NOT_COMPARED } from "./relation";
+import { type Address, type Own, type Peer, type ServerState, UNKNOWN_SERVER } from "./state";
+import { firstChange } from "./transactions";
+
+/** What the agent works with; tests give it others. */
+export interface Surroundings {
+  readonly server: Server;
+  readonly peers: Peers;
+  readonly marks: Marks;
+  readonly bootstrap: Bootstrap;
+  readonly lock: Lock;
+  readonly healthPort: HealthPort;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+}
+
+/** This host, as the topology has it. */
+export interface Identity {
+  readonly name: string;
+  readonly number: number;
+  readonly peers: readonly Address[];
+  readonly durability: "available" | "lossless";
+}
+
+/** How long a peer may take to accept a connection, in seconds; when writes wait for the answer, peers are near. */
+const CONNECT_SECONDS = 0.5;
+const CONNECT_SECONDS_IN_HASTE = 0.2;
+
+/** Between two answers, in milliseconds. */
+const ANSWER_EVERY = 900;
+
+/** Between two rounds, in milliseconds: where all is as it should be, after an act, and where something is awaited. */
+const ROUND_EVERY = { settled: 2_000, acted: 100, waiting: 200 } as const;
+
+/** Milliseconds until the data volume is looked at again, while there is room. */
+const ROOM_EVERY = 5_000;
+
+/** A member is not cloned more often than that, in milliseconds: it would wear out the primary. */
+const CLONE_EVERY = 60_000;
+
+/** A declaration that failed is left alone for so long, in milliseconds. */
+const DECLARE_EVERY = 60_000;
+
+/** A server that does its work for so long, in milliseconds, did not end for the sake of its data. */
+const SOUND_AFTER = 60_000;
+
+/** How long an operator's command waits for the lock, in seconds. */
+const LOCK_SECONDS = 10;
+
+/**
+ * How long what arrived may take to be applied, as it may be an acknowledged write's only copy, and a host that was just
+ * seen to answer; in milliseconds.
+ */
+const PATIENCE = 10_000;
+
+const SETTLED: readonly string[] = ["serve", "follow", "wait-for-primary"];
+const ACTS: readonly string[] = [
+  ...[
+    "found",
+    "clone",
+    "apply",
+    "skip",
+    "set-aside",
+    "join",
+    "ready",
+    "reopen",
+    "close",
+    "retreat",
+  ],
+];
+
+/** What an operator is told instead of what he asked for. */
+export class Refusal extends Error {}
+
+/** What went wrong with the last decision. */
+export interface Failure {
+  readonly decision: string;
+  readonly message: string;
+}
+
+/**
+ * Supervises this host's part in the cluster: looks, decides, acts, answers, for ever. A primary must go on looking for a
+ * newer one, and a replica for a new source. Answers are given by a loop of their own, whatever an act does.
+ */
+export class Agent {
+  private decided: Decided = { decision: "wait-for-server", since: 0 };
+  private failure: Failure | undefined;
+  private decidedAt = 0;
+  private own: Own;
+  private hasRoom = false;
+  private roomLookedAt = Number.NEGATIVE_INFINITY;
+  private clonedAt = Number.NEGATIVE_INFINITY;
+  private declaredAt = Number.NEGATIVE_INFINITY;
+  private isDeclared = false;
+  private isNotedSound = false;
+  private judged = { extra: "", change: undefined as string | undefined };
+  private lastRound = "";
+
+  constructor(
+    private readonly identity: Identity,
+    private readonly with_: Surroundings,
+  ) {
+    this.own = this.ownOf(UNKNOWN_SERVER, false);
+  }
+
+  /** Runs both loops; ends only where one throws, which is a fault. */
+  async run(): Promise<void> {
+    await Promise.all([this.answerForEver(), this.decideForEver()]);
+  }
+
+  // --- Looking
+
+  private ownOf(server: ServerState, isHeld: boolean): Own {
+    const { name, number, peers, durability } = this.identity;
+    return {
+      ...server,
+      name,
+      number,
+      isHeld,
+      lacksReplica: durability === "lossless" && peers.length > 0 && server.semiSyncReplicas === 0,
+      hasRoom: this.hasRoom,
+    };
+  }
+
+  private async lookForRoom(): Promise<void> {
+    const { clock, marks } = this.with_;
+    if (!this.hasRoom || clock.monotonic() >= this.roomLookedAt + ROOM_EVERY) {
+      this.roomLookedAt = clock.monotonic();
+      this.hasRoom = await marks.hasRoom();
+    }
+  }
+
+  private async lookAtOwn(): Promise<Own> {
+    const { server, marks } = this.with_;
+    return this.ownOf(await server.look(), await marks.isHeld());
+  }
+
+  /** Looks again where a server that runs is slow to answer: it must not be taken for gone. */
+  private async lookPatiently<Seen>(
+    look: () => Promise<Seen>,
+    ownIn: (seen: Seen) => Own,
+  ): Promise<Seen> {
+    for (let attempt = 1; ; attempt++) {
+      const seen = await look();
+      if (
+        ownIn(seen).state !== "unknown" ||
+        attempt === 3 ||
+        !(await this.with_.server.isRunning())
+      ) {
+        return seen;
+      }
+    }
+  }
+
+  /** Looks at the peers and then at this host: their transactions then are never newer than its own. */
+  private async look(connectSeconds: number): Promise<View> {
+    const { peers, marks, clock } = this.with_;
+    const seen = await peers.look(connectSeconds);
+    for (const peer of seen) {
+      if (peer.writability === "open" && peer.primary === peer.name) {
+        const { name, term, semiSync } = peer;
+        await marks.notePrimary({ name, term, semiSync, at: clock.now() });
+      }
+    }
+    const own = await this.lookAtOwn();
+    const comparisons = new Map(
+      seen.map((peer) => [peer.name, compare(own, this.identity.name, peer)]),
+    );
+    return { own, peers: seen, comparisons };
+  }
+
+  /**
+   * Where this host holds transactions which the primary lacks, looks whether any changes a row. Those of a host that
+   * replicates are on their way to be told by the primary, but for its own.
+   */
+  private async judgeExtra(view: View): Promise<View> {
+    const leader = leaderOf(view.peers);
+    const comparison = view.comparisons.get(leader?.name ?? "");
+    if (leader === undefined || comparison === undefined) {
+      return view;
+    }
+    const { relation, extra } = comparison;
+    const isOnItsWay = view.own.replication === "running" && view.own.source === leader.name;
+    const isToBeJudged =
+      relation === "strayed" || (["behind", "diverged"].includes(relation) && !isOnItsWay);
+    if (!isToBeJudged) {
+      return view;
+    }
+    const text = formatGtidSet(extra);
+    if (text !== this.judged.extra) {
+      const printed = await this.with_.bootstrap.logged(extra);
+      const change = printed === undefined ? "it is in no binary log" : firstChange(printed);
+      this.judged = { extra: text, change };
+    }
+    if (this.judged.change !== undefined) {
+      return view;
+    }
+    const rowless: Comparison = { ...comparison, relation: "rowless" };
+    return { ...view, comparisons: new Map(view.comparisons).set(leader.name, rowless) };
+  }
+
+  // --- Answering
+
+  private async answerForEver(): Promise<never> {
+    for (;;) {
+      await this.answer().catch((error: Error) => this.with_.log(`no answer: ${error.message}`));
+      await this.with_.clock.sleep(ANSWER_EVERY);
+    }
+  }
+
+  /** An empty server that clones restarts at the end, and waits two seconds for whoever is connected. */
+  private isCloning(): boolean {
+    return (
+      (this.own.state === "empty" || this.own.state === "partial") &&
+      this.decided.decision === "clone"
+    );
+  }
+
+  private async answer(): Promise<void> {
+    if (!this.isCloning()) {
+      await this.observe();
+    } else {
+      await this.publish(this.own);
+    }
+    if (this.own.state !== "member") {
+      this.with_.server.hangUp();
+    }
+  }
+
+  /** Asks the server once, and has the health port say what it says. */
+  private async observe(): Promise<void> {
+    this.own = await this.lookAtOwn();
+    await this.publish(this.own);
+  }
+
+  private async publish(own: Own): Promise<void> {
+    const { healthPort, clock } = this.with_;
+    await healthPort.publish(await this.answers(own), clock.now());
+  }
+
+  private async answers(own: Own): Promise<Answers> {
+    const { marks } = this.with_;
+    const [incarnation, caughtUp] = await Promise.all([marks.incarnation(), marks.caughtUp()]);
+    const isOfThisRun = incarnation !== undefined && caughtUp?.startsWith(`${incarnation} `);
+    const caughtUpWith = isOfThisRun ? caughtUp?.slice((incarnation?.length ?? 0) + 1) : undefined;
+    return answersOf(own, this.decided, await marks.isRestoring(), caughtUpWith);
+  }
+
+  // --- Deciding and acting
+
+  private async decideForEver(): Promise<never> {
+    for (;;) {
+      const pause = await this.round().catch((error: Error) => {
+        this.with_.log(`this round failed: ${error.message}`);
+        return 1_000;
+      });
+      await this.with_.clock.sleep(pause);
+    }
+  }
+
+  /**
+   * One round. It is the only one that acts without being asked, so it looks without the lock: a person's promotion does
+   * not wait for a peer that does not answer. What was decided is void when somebody acted meanwhile.
+   *
+   * @returns how long to pause, in milliseconds
+   */
+  async round(): Promise<number> {
+    const { lock, marks } = this.with_;
+    const before = this.lastRound;
+    const generation = await lock.generation();
+    // Before the server is asked: should it be started anew meanwhile, this is no longer its name.
+    const incarnation = await marks.incarnation();
+    await this.lookForRoom();
+    const view = await this.judgeExtra(await this.look(CONNECT_SECONDS));
+    const decision = decide(view);
+    const release = await lock.wait();
+    try {
+      if ((await lock.generation()) !== generation) {
+        this.lastRound = "";
+        return ROUND_EVERY.waiting;
+      }
+      this.note(decision, view);
+      this.lastRound = decision;
+      try {
+        await this.act(decision, view, incarnation);
+        this.failure = undefined;
+      } catch (error) {
+        const { message } = error as Error;
+        if (this.failure?.decision !== decision || this.failure.message !== message) {
+          this.with_.log(`${decision} failed, trying again: ${message}`);
+        }
+        this.failure = { decision, message };
+      }
+    } finally {
+      await release();
+    }
+    if (ACTS.includes(decision)) {
+      await this.observe();
+      // What did not help at once is not repeated in haste.
+      return decision === before ? ROUND_EVERY.settled : ROUND_EVERY.acted;
+    }
+    return SETTLED.includes(decision) ? ROUND_EVERY.settled : ROUND_EVERY.waiting;
+  }
+
+  private note(decision: Decision, view: View): void {
+    const { clock, log } = this.with_;
+    if (decision !== this.decided.decision) {
+      log(`${decision} (${describe(view)})`);
+      this.decided = { decision, since: clock.now() };
+      this.decidedAt = clock.monotonic();
+      this.isNotedSound = false;
+    }
+  }
+
+  private async noteSound(): Promise<void> {
+    const { clock, marks } = this.with_;
+    if (!this.isNotedSound && clock.monotonic() > this.decidedAt + SOUND_AFTER) {
+      await marks.noteSound();
+      this.isNotedSound = true;
+    }
+  }
+
+  /** Notes that this run of the server has received all that the primary had executed. */
+  private async noteCaughtUp(view: View, incarnation: string | undefined): Promise<void> {
+    const { marks } = this.with_;
+    const leader = leaderOf(view.peers);
+    const { hasReceivedAll } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
+    const text = `${incarnation ?? "none"} ${leader?.name} ${leader?.term}`;
+    if (leader !== undefined && hasReceivedAll && text !== (await marks.caughtUp())) {
+      await marks.noteCaughtUp(text);
+    }
+  }
+
+  private addressOf(peer: Peer | undefined): string {
+    const found = this.identity.peers.find(({ name }) => name === peer?.name);
+    if (found === undefined) {
+      throw new Error(`${peer?.name} is no database host that this one knows`);
+    }
+    return found.address;
+  }
+
+  private async act(
+    decision: Decision,
+    view: View,
+    incarnation: string | undefined,
+  ): Promise<void> {
+    const { server, bootstrap, marks, log } = this.with_;
+    const leader = leaderOf(view.peers);
+    switch (decision) {
+      case "found":
+        await bootstrap.found();
+        return this.becomePrimary(view);
+      case "clone":
+        return this.clone(view, leader);
+      case "apply":
+        return server.apply();
+      case "skip": {
+        const { extra } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
+        await marks.noteNewLogs();
+        if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
+          throw new Error("the server has written more by now, which was not judged");
+        }
+        log(`forgot ${formatGtidSet(extra)}, which ${leader?.name} lacks and which changes no row`);
+        return;
+      }
+      case "set-aside": {
+        await server.stopReplicating();
+        const extra = subtract((await server.look()).executed, leader?.executed ?? NO_GTIDS);
+        // The answer that spoke of some was older than what the host holds by now.
+        if (extra.size > 0) {
+          await bootstrap.setAside(extra, leader?.name ?? "");
+          await this.clone(view, leader);
+        }
+        return;
+      }
+      case "join":
+        await bootstrap.follow(this.addressOf(leader));
+        return marks.release();
+      case "ready":
+      case "reopen":
+        await server.admit(decision === "ready" ? "ready" : "open");
+        return marks.release();
+      case "close":
+      case "retreat":
+        return bootstrap.close();
+      case "wait-for-space":
+        return view.own.writability === "ready" ? undefined : server.refuseWrites();
+      case "errant":
+      case "behind":
+        return server.stopReplicating();
+      case "serve":
+        await this.serve(view.own);
+        return this.noteSound();
+      case "follow":
+        await this.noteCaughtUp(view, incarnation);
+        return this.noteSound();
+      default:
+        return undefined;
+    }
+  }
+
+  private async clone(view: View, leader: Peer | undefined): Promise<void> {
+    const { clock, marks, server, bootstrap } = this.with_;
+    if (view.own.state === "member" && clock.monotonic() < this.clonedAt + CLONE_EVERY) {
+      return;
+    }
+    this.clonedAt = clock.monotonic();
+    await marks.noteNewLogs();
+    server.hangUp();
+    await bootstrap.clone(this.addressOf(leader));
+  }
+
+  /** Writes wait for a replica wherever there is one: the cluster may have got its first since it was opened. */
+  private async serve(own: Own): Promise<void> {
+    const { server, bootstrap, clock } = this.with_;
+    const { peers, durability } = this.identity;
+    if (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0) {
+      await server.waitForReplica(peers.length > 0);
+    }
+    // What is declared comes with the scripts and the facts, and with them this process is started anew. A write that
+    // waits for a replica would keep everybody else waiting for this host, so there has to be one.
+    const waits = peers.length > 0 && (own.semiSync || durability === "lossless");
+    if (
+      this.isDeclared ||
+      clock.monotonic() < this.declaredAt + DECLARE_EVERY ||
+      (waits && own.semiSyncReplicas === 0)
+    ) {
+      return;
+    }
+    this.declaredAt = clock.monotonic();
+    await bootstrap.declare();
+    this.isDeclared = true;
+  }
+
+  /** Writes the next term and opens, in this order. In `lossless` a later round opens, once a replica acknowledges. */
+  private async becomePrimary(view: View): Promise<void> {
+    const { server, marks } = this.with_;
+    const isLossless = this.identity.durability === "lossless";
+    // From now on this host's data is no copy that another one has.
+    await marks.noteOriginal();
+    await server.promote({
+      // Where nobody answers who could acknowledge, the first write would wait for nothing.
+      waitForReplica: isLossless || view.peers.some(({ state }) => state === "member"),
+      open: !isLossless,
+    });
+    await marks.release();
+  }
+
+  // --- What operators ask for
+
+  /** Does something with the lock, as somebody who decides for himself. */
+  private async alone<Result>(act: () => Promise<Result>): Promise<Result> {
+    const release = await this.with_.lock.take(LOCK_SECONDS);
+    if (release === undefined) {
+      throw new Refusal("this host is in the middle of something, a clone perhaps");
+    }
+    try {
+      return await act();
+    } finally {
+      await release();
+    }
+  }
+
+  /** Writes may be waiting for the answer: the volume is taken to have room, which is another question. */
+  private async lookInHaste(): Promise<View> {
+    const seen = await this.lookPatiently(
+      () => this.look(CONNECT_SECONDS_IN_HASTE),
+      ({ own }) => own,
+    );
+    return { ...seen, own: { ...seen.own, hasRoom: true } };
+  }
+
+  private async objectionsIn(view: View, lost: readonly string[]): Promise<Objection[]> {
+    const { server, marks } = this.with_;
+    const { own } = view;
+    const [incarnation, caughtUp, seen] = await Promise.all([
+      marks.incarnation(),
+      marks.caughtUp(),
+      marks.lastSeenPrimary(),
+    ]);
+    const isOfThisPrimary = seen?.name === own.primary && seen?.term === own.term;
+    // It was heard until the stream of its transactions broke off.
+    const wasHeard =
+      isOfThisPrimary && this.with_.clock.now() - (seen?.at ?? 0) <= own.silentSeconds + 5;
+    const promotion: Promotion = {
+      lost,
+      durability: this.identity.durability,
+      lastSeenSemiSync: wasHeard ? seen?.semiSync : undefined,
+      hasRunOn:
+        incarnation !== undefined && caughtUp === `${incarnation} ${own.primary} ${own.term}`,
+    };
+    const tables = await server.otherTables().catch(() => undefined);
+    return [...objections(view, promotion), ...tableObjections(view, tables)];
+  }
+
+  /** What a decision about the primary needs to know of this host. */
+  async candidate() {
+    const view = await this.lookInHaste();
+    const { state } = await this.answers(view.own);
+    return {
+      ...state,
+      held: view.own.isHeld,
+      objections: await this.objectionsIn(view, []),
+    };
+  }
+
+  /** What only an operator wants to know. */
+  async status() {
+    const { server } = this.with_;
+    const own = await this.lookPatiently(
+      () => this.lookAtOwn(),
+      (seen) => seen,
+    );
+    await this.lookForRoom();
+    const { primary, replica, readable, state } = await this.answers(own);
+    const status = (yes: boolean) => (yes ? 200 : 503);
+    return {
+      ...state,
+      held: own.isHeld,
+      hasRoom: this.hasRoom,
+      durability: this.identity.durability,
+      answers: {
+        primary: status(primary),
+        replica: status(replica),
+        readable: status(readable),
+      },
+      otherTables: await server.otherTables().catch(() => []),
+      failure: this.failure ?? null,
+      versions: { mysql: await server.version().catch(() => "unknown") },
+    };
+  }
+
+  /** What this host's server says, asked anew; for scripts on this host. */
+  async state() {
+    return (await this.answers(await this.lookAtOwn())).state;
+  }
+
+  /**
+   * Closes this host to writes and keeps it from reopening by itself, until it is promoted, follows another primary, or
+   * is released. The first half of a switchover.
+   */
+  async close(): Promise<string> {
+    const { marks, bootstrap, server } = this.with_;
+    return this.alone(async () => {
+      await marks.hold();
+      await bootstrap.close();
+      // What does not run says nothing, and is published as such within a second anyway.
+      if (await server.isRunning()) {
+        await this.observe();
+      }
+      return `${this.identity.name} is closed`;
+    });
+  }
+
+  /** Lets it reopen by itself. */
+  async release(): Promise<string> {
+    await this.with_.marks.release();
+    return `${this.identity.name} may open again`;
+  }
+
+  /** Publishes what the server says now, after something that a script did. */
+  async publishNow(): Promise<string> {
+    await this.observe();
+    return "";
+  }
+
+  /**
+   * Makes this host the primary. Every other database host must answer and be closed, and none may hold transactions
+   * which this one lacks; nor may acknowledged writes be on a host that is gone.
+   *
+   * @param lost hosts for which somebody vouches that they are gone for good, or at least closed. Should one come back
+   *   open with an older term, it closes itself
+   * @param acceptLoss acknowledged writes that are not here may go. What another host holds of them is set aside in a
+   *   file there, when it joins. What is on its way is waited for all the same
+   * @throws Refusal with what speaks against it
+   */
+  async promote(lost: readonly string[], acceptLoss: boolean): Promise<string> {
+    const { clock, server } = this.with_;
+    const { name } = this.identity;
+    const strangers = lost.filter((host) =>
+      this.identity.peers.every((peer) => peer.name !== host),
+    );
+    if (strangers.length > 0) {
+      throw new Refusal(`--lost: no other database host named ${strangers.join(" and ")}`);
+    }
+    return this.alone(async () => {
+      const deadline = clock.monotonic() + PATIENCE;
+      for (;;) {
+        const view = await this.lookInHaste();
+        const { own } = view;
+        if (!own.hasApplied && own.replication === "stopped") {
+          await server.apply().catch(() => undefined);
+        }
+        if (own.writability === "open" && own.primary === name && own.source === undefined) {
+          return `${name} is the primary already`;
+        }
+        const found = (await this.objectionsIn(view, lost)).filter(
+          ({ override }) => !(acceptLoss && ["accept-loss", "tables"].includes(override)),
+        );
+        if (found.length === 0) {
+          await this.becomePrimary(view);
+          await this.observe();
+          return `${name} is the primary`;
+        }
+        if (!isPassing(found) || clock.monotonic() >= deadline) {
+          const sentences = found.map(({ sentence }) => sentence);
+          const patience = isPassing(found)
+            ? [`that did not change within ${PATIENCE / 1000} s`]
+            : [];
+          throw new Refusal([...sentences, ...patience, "not promoted"].join("\n"));
+        }
+        await clock.sleep(100);
+      }
+    });
+  }
+}
+
+/** What was seen, for the journal and for whoever wonders what it waits for. */
+function describe({ own, peers }: View): string {
+  const seen = peers.map(({ name, state, writability }) =>
+    state === "unknown" ? `${name}: unknown` : `${name}: ${state}, ${writability}`,
+  );
+  const self = `this host: ${own.state}, ${own.writability}, term ${own.term} of ${own.primary ?? "-"}`;
+  return [self, ...seen].join("; ");
+}

@@ -1,0 +1,142 @@
+import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { program, succeeds } from "./program";
+
+/** What the primary last said of itself, as it was last seen open. */
+export interface LastSeenPrimary {
+  readonly name: string;
+  readonly term: number;
+  /** When, seconds since 1970. */
+  readonly at: number;
+  /** Whether its writes waited for a replica. */
+  readonly semiSync: boolean;
+}
+
+/** What is known of this host beyond its server: marks on the data volume, and notes that end with a reboot. */
+export interface Marks {
+  /** Whether a person closed it; outlives a reboot. */
+  isHeld(): Promise<boolean>;
+  hold(): Promise<void>;
+  release(): Promise<void>;
+  /** Notes that this host's data is no copy of another's from now on. */
+  noteOriginal(): Promise<void>;
+  /** Notes that the binary logs begin anew. */
+  noteNewLogs(): Promise<void>;
+  /** Notes that the server has done its work for a while: it did not end for the sake of its data. */
+  noteSound(): Promise<void>;
+  /** Whether a restore is under way, or was interrupted. */
+  isRestoring(): Promise<boolean>;
+  /** The name of this run of the server, another from each of its starts on; `undefined` before the first. */
+  incarnation(): Promise<string | undefined>;
+  /** `INCARNATION PRIMARY TERM`: that run had received all that the primary, by that term, had executed. */
+  caughtUp(): Promise<string | undefined>;
+  noteCaughtUp(text: string): Promise<void>;
+  lastSeenPrimary(): Promise<LastSeenPrimary | undefined>;
+  notePrimary(seen: LastSeenPrimary): Promise<void>;
+  /** Whether the data volume has room for more. */
+  hasRoom(): Promise<boolean>;
+}
+
+/**
+ * As much of the data volume as must be free for writes to be taken: the server needs room of its own. Prepared once and
+ * removed again, whatever the file system says is free: there may be a quota.
+ */
+const RESERVE = "64MiB";
+
+/** What shell calls by the same names, see scripts/database/common.sh. */
+export class FileMarks implements Marks {
+  /**
+   * @param volume the data volume
+   * @param run a folder that a reboot empties
+   */
+  constructor(
+    private readonly volume: string,
+    private readonly run: string,
+  ) {}
+
+  private async has(path: string): Promise<boolean> {
+    return access(path).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  private async text(name: string): Promise<string | undefined> {
+    const text = await readFile(`${this.run}/${name}`, "utf8").catch(() => "");
+    return text.trim() || undefined;
+  }
+
+  /** Whole or not at all. */
+  private async put(name: string, text: string): Promise<void> {
+    const path = `${this.run}/${name}`;
+    await writeFile(`${path}.new`, `${text}\n`);
+    await rename(`${path}.new`, path);
+  }
+
+  private async remove(name: string): Promise<void> {
+    await rm(`${this.volume}/${name}`, { force: true });
+  }
+
+  private async sync(): Promise<void> {
+    await program(["sync", this.volume], 30);
+  }
+
+  isHeld(): Promise<boolean> {
+    return this.has(`${this.volume}/held`);
+  }
+
+  async hold(): Promise<void> {
+    await writeFile(`${this.volume}/held`, "");
+  }
+
+  release(): Promise<void> {
+    return this.remove("held");
+  }
+
+  async noteOriginal(): Promise<void> {
+    await this.remove("follows");
+    await this.sync();
+  }
+
+  noteNewLogs(): Promise<void> {
+    return this.remove("log-series");
+  }
+
+  noteSound(): Promise<void> {
+    return this.remove("crashed");
+  }
+
+  isRestoring(): Promise<boolean> {
+    return this.has(`${this.volume}/restoring`);
+  }
+
+  incarnation(): Promise<string | undefined> {
+    return this.text("incarnation");
+  }
+
+  caughtUp(): Promise<string | undefined> {
+    return this.text("caught-up");
+  }
+
+  noteCaughtUp(text: string): Promise<void> {
+    return this.put("caught-up", text);
+  }
+
+  async lastSeenPrimary(): Promise<LastSeenPrimary | undefined> {
+    try {
+      return JSON.parse((await this.text("last-seen-primary")) ?? "");
+    } catch {
+      return undefined;
+    }
+  }
+
+  notePrimary(seen: LastSeenPrimary): Promise<void> {
+    return this.put("last-seen-primary", JSON.stringify(seen));
+  }
+
+  async hasRoom(): Promise<boolean> {
+    const file = `${this.volume}/reserve`;
+    const isRoom = await succeeds(["fallocate", "--length", RESERVE, file]);
+    await rm(file, { force: true });
+    return isRoom;
+  }
+}

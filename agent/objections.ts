@@ -1,0 +1,219 @@
+import type { View } from "./decide";
+import { NOT_COMPARED } from "./relation";
+import type { Peer } from "./state";
+
+/**
+ * What overrides an objection:
+ *
+ * - `nothing`: only another state of things
+ * - `lost`: somebody's word that the host is closed
+ * - `accept-loss`: somebody's word that acknowledged writes may go
+ * - `tables`: somebody's word that rows may go which only the last primary has
+ * - `time`: nothing; it passes by itself
+ */
+export type Override = "nothing" | "lost" | "accept-loss" | "tables" | "time";
+
+/** Something that speaks against making this host the primary. */
+export interface Objection {
+  readonly override: Override;
+  /** The host that it is about. */
+  readonly host: string;
+  readonly sentence: string;
+}
+
+export interface Promotion {
+  /** Hosts for which somebody vouches that they are closed. */
+  readonly lost: readonly string[];
+  readonly durability: "available" | "lossless";
+  /**
+   * What the primary last said of its writes, before it fell silent: whether they waited for a replica. `undefined`
+   * where that is not known here.
+   */
+  readonly lastSeenSemiSync: boolean | undefined;
+  /**
+   * Whether this server has run on since it last had received all that the primary had executed. One that was started
+   * anew may lack something of what it acknowledged before.
+   */
+  readonly hasRunOn: boolean;
+}
+
+/** About a peer that answers. */
+function aboutPeer(view: View, followed: string | undefined, peer: Peer): Objection | undefined {
+  const { own } = view;
+  const { name, state, writability, term, primary } = peer;
+  const objection = (override: Override, sentence: string) => ({ override, host: name, sentence });
+  if (writability !== "closed") {
+    return primary === name
+      ? objection("nothing", `${name} is the primary, and open: switch over instead`)
+      : objection(
+          "nothing",
+          `${name} is open, though not the primary: it closes itself within seconds`,
+        );
+  }
+  if (state !== "member" || term < own.term) {
+    return undefined;
+  }
+  if (term > own.term) {
+    return followed === name
+      ? objection(
+          "time",
+          `this host has not applied the promotion of ${primary} yet, which it gets from ${name}`,
+        )
+      : objection("nothing", `${name} knows a newer promotion than this host does`);
+  }
+  const { relation } = view.comparisons.get(name) ?? NOT_COMPARED;
+  if (relation === "same" || relation === "behind") {
+    return undefined;
+  }
+  if (relation === "unknown") {
+    return objection("time", `what ${name} holds could not be compared`);
+  }
+  return followed === name && relation === "ahead"
+    ? objection("time", `this host has not received all that ${name} holds`)
+    : objection(
+        "accept-loss",
+        `${name} holds transactions that this host lacks: promote ${name} instead`,
+      );
+}
+
+/** A sentence's list of hosts. */
+const listed = (names: readonly string[]) => names.join(" and ");
+
+/**
+ * About acknowledged writes, where the primary itself cannot be asked.
+ *
+ * No acknowledged write is lost where R + W > N:
+ *
+ * - N: the database hosts, each of which may hold a copy of a write
+ * - W: on how many of them a write is before it is acknowledged: 2 where writes wait for a replica, which `lossless`
+ *   always has them do; else 1, the primary itself
+ * - R: how many of them answer and still hold all that they have acknowledged, this host included. A host that lost its
+ *   data, or whose server was started anew since it had caught up with the primary, is none of them.
+ */
+function aboutLoss(view: View, primary: string, promotion: Promotion): Objection[] {
+  const { own, peers } = view;
+  const objection = (sentence: string): Objection => ({
+    override: "accept-loss",
+    host: primary,
+    sentence,
+  });
+  const keptUp = `${primary} ${own.term}`;
+  const others = peers.filter(({ name }) => name !== primary);
+  const silent = others.filter(({ state }) => state === "unknown").map(({ name }) => name);
+  const anew = others
+    .filter(({ state, caughtUpWith }) => state !== "unknown" && caughtUpWith !== keptUp)
+    .map(({ name }) => name);
+
+  const N = peers.length + 1;
+  const W = promotion.durability === "lossless" || promotion.lastSeenSemiSync ? 2 : 1;
+  const R = N - 1 - silent.length - anew.length - (promotion.hasRunOn ? 0 : 1);
+  if (R + W > N) {
+    return [];
+  }
+  const found: Objection[] = [];
+  if (!promotion.hasRunOn) {
+    found.push(
+      objection(
+        `this host's server was started anew since it last had all that ${primary} had executed: of what it acknowledged before, something may be missing`,
+      ),
+    );
+  }
+  if (silent.length > 0) {
+    found.push(
+      objection(
+        `${primary} does not answer, nor does ${listed(silent)}: a write that was acknowledged may be there alone`,
+      ),
+    );
+  }
+  if (anew.length > 0) {
+    found.push(
+      objection(
+        `${primary} does not answer, and ${listed(anew)} may have lost some of what it had acknowledged: such a write may be on ${primary} alone`,
+      ),
+    );
+  }
+  if (W === 1 && silent.length === 0 && anew.length === 0) {
+    found.push(
+      objection(
+        promotion.lastSeenSemiSync === false
+          ? `${primary} last said that its writes no longer waited for a replica: acknowledged ones may be there alone`
+          : `this host did not hear from ${primary} until it fell silent: acknowledged writes may be there alone`,
+      ),
+    );
+  }
+  return found;
+}
+
+/** Everything that speaks against making this host the primary, but for its tables. */
+export function objections(view: View, promotion: Promotion): Objection[] {
+  const { own, peers } = view;
+  if (own.state !== "member") {
+    return [
+      {
+        override: "nothing",
+        host: own.name,
+        sentence: `this host is ${own.state}: it has no data to serve`,
+      },
+    ];
+  }
+  const followed = own.replication === "running" ? own.source : undefined;
+  const found: Objection[] = [];
+  if (!own.hasApplied) {
+    found.push(
+      own.replication === "failed"
+        ? {
+            override: "accept-loss",
+            host: own.name,
+            sentence: "replication stopped on an error: this host cannot apply all it received",
+          }
+        : {
+            override: "time",
+            host: own.name,
+            sentence: "this host has not applied all it received",
+          },
+    );
+  }
+  for (const peer of peers) {
+    if (peer.state !== "unknown") {
+      found.push(...[aboutPeer(view, followed, peer)].filter((one) => one !== undefined));
+    } else if (!promotion.lost.includes(peer.name)) {
+      found.push({
+        override: "lost",
+        host: peer.name,
+        sentence: `${peer.name} does not answer: whether it is closed cannot be known`,
+      });
+    }
+  }
+  const primary = peers.find(({ name, state }) => name === own.primary && state === "unknown");
+  return primary === undefined ? found : [...found, ...aboutLoss(view, primary.name, promotion)];
+}
+
+/** What tables that are not InnoDB's say against it; `undefined` when they could not be looked up. */
+export function tableObjections(view: View, tables: readonly string[] | undefined): Objection[] {
+  const { own } = view;
+  if (own.state !== "member" || tables?.length === 0) {
+    return [];
+  }
+  if (tables === undefined) {
+    return [
+      {
+        override: "time",
+        host: own.name,
+        sentence: `whether ${own.name} has tables that are not InnoDB's could not be looked up`,
+      },
+    ];
+  }
+  const more = tables.length > 5 ? ` and ${tables.length - 5} more` : "";
+  return [
+    {
+      override: "tables",
+      host: own.name,
+      sentence: `rows of ${tables.slice(0, 5).join(", ")}${more} may be on the primary alone, since no clone copies them: ALTER TABLE ... ENGINE=InnoDB on the primary`,
+    },
+  ];
+}
+
+/** Whether everything that speaks against it may pass by itself. */
+export function isPassing(found: readonly Objection[]): boolean {
+  return found.every(({ override }) => override === "time" || override === "lost");
+}

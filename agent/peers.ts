@@ -1,0 +1,64 @@
+import { request } from "node:http";
+import { type Address, type Peer, parsePeer } from "./state";
+
+/** The other database hosts. */
+export interface Peers {
+  /**
+   * Asks all of them at once what they are; one that does not answer within a second is unknown.
+   *
+   * @param connectSeconds how long one may take to accept a connection
+   */
+  look(connectSeconds: number): Promise<Peer[]>;
+}
+
+/** The longest answer that is read, in bytes: it names every transaction that a host has, as sets. */
+const LONGEST = 262_144;
+
+function ask(address: string, port: number, connectSeconds: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const outgoing = request({ host: address, port, path: "/state", agent: false });
+    const deadline = setTimeout(() => outgoing.destroy(new Error("no answer")), 1_000);
+    const connecting = setTimeout(
+      () => outgoing.destroy(new Error("no connection")),
+      connectSeconds * 1_000,
+    );
+    const end = (answer?: string) => {
+      clearTimeout(deadline);
+      clearTimeout(connecting);
+      resolve(answer);
+    };
+    outgoing.on("socket", (socket) => socket.on("connect", () => clearTimeout(connecting)));
+    outgoing.on("error", () => end());
+    outgoing.on("response", (incoming) => {
+      let answer = "";
+      incoming.setEncoding("utf8");
+      incoming.on("data", (text: string) => {
+        answer += text;
+        if (answer.length > LONGEST) {
+          outgoing.destroy(new Error("too long"));
+        }
+      });
+      incoming.on("error", () => end());
+      incoming.on("end", () =>
+        end(incoming.statusCode === 200 && incoming.complete ? answer : undefined),
+      );
+    });
+    outgoing.end();
+  });
+}
+
+/** By their health ports. */
+export class PeersByHealthPort implements Peers {
+  constructor(
+    private readonly addresses: readonly Address[],
+    private readonly port: number,
+  ) {}
+
+  look(connectSeconds: number): Promise<Peer[]> {
+    return Promise.all(
+      this.addresses.map(async ({ name, address }) =>
+        parsePeer(name, await ask(address, this.port, connectSeconds)),
+      ),
+    );
+  }
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Brings accounts, privileges and time zones to what is declared, on the open primary: by ordinary transactions, which
+# replicas follow like any other. Writes nothing where all is as declared.
+# shellcheck source=common.sh
+source /opt/cluster/scripts/database/common.sh
+# shellcheck source=declared.sh
+source "$HERE/declared.sh"
+
+# recorded: prints the version that was brought about last, - where none was.
+recorded() {
+  ask 5 "SELECT COUNT(*) FROM information_schema.tables
+    WHERE table_schema = 'cluster' AND table_name = 'declared';" || return
+  if [[ ${ROWS[0]} == 1 ]]; then
+    ask 5 "SELECT COALESCE(MAX(version), '-') FROM cluster.declared WHERE subject = 'accounts';" || return
+    printf '%s' "${ROWS[0]}"
+  else
+    printf -- -
+  fi
+}
+
+statements=$(declaration)
+version=$(declared_version "$statements")
+before=$(recorded) || fail "the server does not answer"
+if [[ $before != "$version" ]]; then
+  log "bringing accounts and privileges to what is declared"
+  printf '%s\n' "$statements $(record_declared "$version")" | sql 20 2>&1 | without_secrets >&2
+fi
+ask 5 "SELECT COUNT(*) FROM mysql.time_zone_name;" || fail "the server does not answer"
+if [[ ${ROWS[0]} == 0 ]]; then
+  log "loading the time zones"
+  "$HERE/initialise.sh" --time-zones | sql 20 >&2
+fi

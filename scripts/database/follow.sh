@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Has this host replicate from a primary.
+#
+#   follow.sh ADDRESS   of the primary
+#
+# The password is given to START REPLICA, which keeps it in memory; CHANGE REPLICATION SOURCE would store it in a table
+# (https://dev.mysql.com/doc/refman/8.4/en/start-replica.html). A source that is silent is retried every second, for
+# ever.
+# shellcheck source=common.sh
+source /opt/cluster/scripts/database/common.sh
+
+replication=$(replication_password)
+printf '%s\n' "
+  STOP REPLICA;
+  SET GLOBAL super_read_only = ON;
+  CHANGE REPLICATION SOURCE TO
+    SOURCE_HOST = '${1:?ADDRESS}', SOURCE_PORT = $MYSQL_PORT, SOURCE_AUTO_POSITION = 1,
+    SOURCE_SSL = 1, SOURCE_SSL_CA = '$CONFIGURATION/certificate-authority.pem',
+    SOURCE_SSL_VERIFY_SERVER_CERT = 1, SOURCE_TLS_VERSION = 'TLSv1.3',
+    SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 0, SOURCE_HEARTBEAT_PERIOD = 1;
+  START REPLICA USER = '$REPLICATION_USER' PASSWORD = '$replication';
+" | sql 30 2>&1 | without_secrets >&2
+# From now on this host's data is a copy.
+touch "$FOLLOWS"
+rm --recursive --force "$DAMAGED"
