@@ -28,6 +28,33 @@ export type Decision =
   | "wait-for-close"
   | "wait-for-replica";
 
+/** What is done about each decision. */
+export const DOES: Readonly<Record<Decision, string>> = {
+  found: "makes the first accounts and tables, writes term 1, opens",
+  clone: "replaces all data by the primary's; that of a member at most once a minute",
+  apply: "applies it: it may be the only copy of an acknowledged write",
+  skip: "forgets them",
+  "set-aside": "copies them into a file, then clones",
+  join: "replicates with auto-position over verified TLS",
+  follow: "nothing",
+  serve:
+    "has writes wait for a replica as soon as there is one; brings accounts to what is declared",
+  "wait-for-space": "refuses the app's writes until there is room",
+  reopen: "opens",
+  ready: "lets replicas clone and replicate, and opens when nothing of this is left",
+  retreat: "closes, so that the one without data can clone",
+  close: "refuses writes at once; kills a server that does not obey",
+  errant: "stops replicating",
+  behind: "stops replicating",
+  "wait-for-server": "waits",
+  "wait-for-founder": "waits",
+  "wait-for-peers": "waits",
+  "wait-for-primary": "waits; what replicates goes on trying by itself",
+  "wait-for-release": "waits",
+  "wait-for-close": "waits",
+  "wait-for-replica": "waits",
+};
+
 /** This host and its peers, as they were seen in one round. */
 export interface View {
   readonly own: Own;
@@ -75,8 +102,8 @@ const predicate = (says: string, holds: (view: View) => boolean): Predicate => (
 const isUnknown = predicate("its server does not answer", ({ own }) => own.state === "unknown");
 const isEmpty = predicate("it holds no data", ({ own }) => own.state === "empty");
 const isNoMember = predicate(
-  "it holds no data, or half a clone",
-  ({ own }) => own.state === "empty" || own.state === "partial",
+  "its server does not answer, or holds no data, or half a clone",
+  ({ own }) => own.state !== "member",
 );
 const isOpen = predicate("it is open", ({ own }) => own.writability === "open");
 const isReady = predicate("it is ready", ({ own }) => own.writability === "ready");
@@ -91,7 +118,7 @@ const isNotRightful = predicate(
     leaderTerm(view) > view.own.term,
 );
 const isOutranked = predicate(
-  "a primary has a newer term, or is the one that its own term names",
+  "the primary has a newer term, or is the one that its own term names",
   (view) => {
     const { own, peers } = view;
     const isNamedByUs = own.primary !== own.name && leaderOf(peers)?.name === own.primary;
@@ -182,38 +209,41 @@ const mustNotStayReady = predicate(
     (view.own.isHeld && !somethingIsUnknown.holds(view)),
 );
 
-/** One rule: the decision that is made where all of it holds and no rule before it applied. */
-export interface Rule {
+/** The decision that is made where all of `when` holds, and that of its part, and no rule before it applied. */
+interface Rule {
   readonly when: readonly Predicate[];
   readonly decision: Decision;
 }
 
 const rule = (decision: Decision, ...when: Predicate[]): Rule => ({ decision, when });
 
-/** A part of the table, for the hosts that no part before it was for. */
+/** A part of the table, for the hosts of which all of `when` holds and that no part before it was for. */
 export interface Part {
   readonly title: string;
+  readonly when: readonly Predicate[];
   readonly rules: readonly Rule[];
 }
 
-/** Every rule, the first that applies decides. */
+/** Every rule; the first that applies decides. */
 export const PARTS: readonly Part[] = [
   {
     title: "A host without the cluster's data",
+    when: [isNoMember],
     rules: [
       rule("wait-for-server", isUnknown),
-      rule("close", isNoMember, isOpen),
-      rule("clone", isNoMember, hasLeader),
-      rule("wait-for-primary", isNoMember, somePeerHasData),
+      rule("close", isOpen),
+      rule("clone", hasLeader),
+      rule("wait-for-primary", somePeerHasData),
       // The one that does not answer might hold the data.
-      rule("wait-for-peers", isNoMember, somePeerIsUnknown),
+      rule("wait-for-peers", somePeerIsUnknown),
       rule("wait-for-founder", isEmpty, somePeerIsLower),
       rule("found", isEmpty),
-      rule("wait-for-primary", isNoMember),
+      rule("wait-for-primary"),
     ],
   },
   {
-    title: "A primary, or one that was",
+    title: "A host that is open, or was and must not be any more",
+    when: [],
     rules: [
       rule("close", isNotClosed, isNotRightful),
       // Where writes wait for a replica, a clone in turn waits for those writes.
@@ -223,41 +253,44 @@ export const PARTS: readonly Part[] = [
     ],
   },
   {
-    title: "A host that another one outranks",
+    title: "A host that a primary outranks",
+    when: [isOutranked],
     rules: [
-      rule("apply", isOutranked, hasUnapplied),
-      rule("skip", isOutranked, isRowless),
-      rule("set-aside", isOutranked, hasStrayed),
+      rule("apply", hasUnapplied),
+      rule("skip", isRowless),
+      rule("set-aside", hasStrayed),
       // Its transactions arrive between one answer and the next: comparing them proves nothing.
-      rule("follow", isOutranked, followsLeader),
-      rule("clone", isOutranked, lacksNothingOfOurs, hasFailed),
-      rule("join", isOutranked, lacksNothingOfOurs),
-      rule("clone", isOutranked, hasPurged),
-      rule("set-aside", isOutranked, hasExtra, isOlder),
-      rule("errant", isOutranked, hasExtra),
-      rule("wait-for-primary", isOutranked),
+      rule("follow", followsLeader),
+      rule("clone", lacksNothingOfOurs, hasFailed),
+      rule("join", lacksNothingOfOurs),
+      rule("clone", hasPurged),
+      rule("set-aside", hasExtra, isOlder),
+      rule("errant", hasExtra),
+      rule("wait-for-primary"),
     ],
   },
   {
-    title: "A primary by its own newest term that is not open",
+    title: "The primary of its own newest term, not open",
+    when: [isNamed],
     rules: [
-      rule("close", isNamed, isReady, mustNotStayReady),
-      rule("wait-for-primary", isNamed, somePeerIsNewer),
-      rule("wait-for-close", isNamed, somePeerIsOpen),
-      rule("behind", isNamed, somePeerIsAhead),
-      rule("wait-for-space", isNamed, isReady, isFull),
+      rule("close", isReady, mustNotStayReady),
+      rule("wait-for-primary", somePeerIsNewer),
+      rule("wait-for-close", somePeerIsOpen),
+      rule("behind", somePeerIsAhead),
+      rule("wait-for-space", isReady, isFull),
       // It was made ready when every peer was known, or by a person who vouched for the others.
-      rule("reopen", isNamed, isReady, somethingIsUnknown, hasReplica),
-      rule("wait-for-peers", isNamed, somethingIsUnknown),
-      rule("wait-for-release", isNamed, isHeld),
-      rule("wait-for-replica", isNamed, isReady, lacksReplica),
-      rule("ready", isNamed, isClosed, lacksReplica),
-      rule("ready", isNamed, isClosed, isFull),
-      rule("reopen", isNamed),
+      rule("reopen", isReady, somethingIsUnknown, hasReplica),
+      rule("wait-for-peers", somethingIsUnknown),
+      rule("wait-for-release", isHeld),
+      rule("wait-for-replica", isReady, lacksReplica),
+      rule("ready", isClosed, lacksReplica),
+      rule("ready", isClosed, isFull),
+      rule("reopen"),
     ],
   },
   {
-    title: "A replica without its primary",
+    title: "A replica without a primary",
+    when: [],
     rules: [
       rule("apply", hasUnapplied),
       // What replicates goes on trying by itself; what does not stays as it is.
@@ -266,13 +299,11 @@ export const PARTS: readonly Part[] = [
   },
 ];
 
-const RULES = PARTS.flatMap(({ rules }) => rules);
-
-/** The first rule that applies. */
-export function ruleFor(view: View): Rule {
-  return RULES.find(({ when }) => when.every(({ holds }) => holds(view))) as Rule;
-}
+const RULES = PARTS.flatMap((part) =>
+  part.rules.map((one) => ({ ...one, when: [...part.when, ...one.when] })),
+);
 
 export function decide(view: View): Decision {
-  return ruleFor(view).decision;
+  const applies = ({ when }: Rule) => when.every(({ holds }) => holds(view));
+  return (RULES.find(applies) as Rule).decision;
 }

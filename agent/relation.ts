@@ -1,12 +1,4 @@
-import {
-  formatGtidSet,
-  type GtidSet,
-  isSubset,
-  NO_GTIDS,
-  subtract,
-  union,
-  writtenBy,
-} from "./gtid-set";
+import { type GtidSet, isSubset, NO_GTIDS, subtract, union, writtenBy } from "./gtid-set";
 import type { Peer, ServerState } from "./state";
 
 /**
@@ -78,9 +70,4 @@ export function compare(own: ServerState, name: string, peer: Peer): Comparison 
     extra: strayed.size > 0 ? strayed : extra,
     hasReceivedAll: isSubset(executed, union(own.executed, own.received)),
   };
-}
-
-/** What a comparison found, for the journal. */
-export function describeComparison({ relation, extra }: Comparison): string {
-  return extra.size === 0 ? relation : `${relation}, here alone: ${formatGtidSet(extra)}`;
 }

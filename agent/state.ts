@@ -99,7 +99,7 @@ export interface Address {
 }
 
 /** The number at the end of a host's name. */
-export function numberOf(name: string): number {
+function numberOf(name: string): number {
   return Number(/\d+$/.exec(name)?.[0] ?? 0);
 }
 

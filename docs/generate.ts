@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
+import { decisionTables } from "./generate/decisions";
 import { FRANKFURT } from "./generate/prices";
 import { settingsPage } from "./generate/settings-page";
 import { topologyPicture } from "./generate/topology-picture";
@@ -29,23 +30,27 @@ export function embed(text: string, name: string, content: string): string {
 }
 
 /**
- * Everything in the documentation that is derived: from the schema of the settings, and from the
- * topology of a cluster with default settings.
+ * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
+ * default settings, and from the rules of the agent.
  *
- * @param readme the README as it is; the cost is embedded in it
+ * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
-export function generatedFiles(readme: string): GeneratedFile[] {
+export function generatedFiles(read: (path: string) => string): GeneratedFile[] {
   const [settings] = parseClusters([{ name: "demo" }]);
   if (settings === undefined) {
     throw new Error("the default settings make no cluster");
   }
   const topology = buildTopology(settings);
   const lines = monthlyCost(topology, FRANKFURT);
-  const withSum = embed(readme, "cost-sum", sumOf(lines));
+  const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
     { path: "docs/settings.md", content: settingsPage() },
     { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
+    {
+      path: "docs/database.md",
+      content: embed(read("docs/database.md"), "decisions", `\n\n${decisionTables()}\n\n`),
+    },
     { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
   ];
 }
@@ -53,8 +58,8 @@ export function generatedFiles(readme: string): GeneratedFile[] {
 /** Writes what is derived. */
 function main(): void {
   const project = join(__dirname, "..");
-  const readme = readFileSync(join(project, "README.md"), "utf8");
-  for (const { path, content } of generatedFiles(readme)) {
+  const read = (path: string) => readFileSync(join(project, path), "utf8");
+  for (const { path, content } of generatedFiles(read)) {
     writeFileSync(join(project, path), content);
     console.log(path);
   }
