@@ -20,7 +20,7 @@ export interface Bootstrap {
   close(): Promise<void>;
   /** Copies transactions which the primary lacks into a file. */
   setAside(transactions: GtidSet, primary: string): Promise<void>;
-  /** What `mysqlbinlog` prints of transactions; `undefined` where they are in no binary log any more. */
+  /** What `mysqlbinlog` prints of transactions; `undefined` where they are in no binary log any more, or too long. */
   logged(transactions: GtidSet): Promise<string | undefined>;
 }
 
@@ -43,10 +43,9 @@ export class BootstrapScripts implements Bootstrap {
     args: readonly string[] = [],
     seconds?: number,
   ): Promise<string> {
-    const { status, stdout, stderr } = await program(
-      [`${this.directory}/${name}.sh`, ...args],
+    const { status, stdout, stderr } = await program([`${this.directory}/${name}.sh`, ...args], {
       seconds,
-    );
+    });
     if (status !== 0) {
       const last = stderr.trim().split("\n").slice(-3).join("\n");
       throw new Error(last || `${name}.sh ended with ${status ?? "a signal"} and without a word`);

@@ -33,11 +33,7 @@ export class FileLock implements Lock {
   /** The lock belongs to what was opened, and not to flock(1), which is given it: it stays when that has ended. */
   private async lock(options: readonly string[]): Promise<FileHandle | undefined> {
     const handle = await open(this.file, "a", 0o600);
-    const { status } = await program(
-      ["flock", ...options, "3"],
-      Number.POSITIVE_INFINITY,
-      handle.fd,
-    );
+    const { status } = await program(["flock", ...options, "3"], { descriptor: handle.fd });
     if (status === 0) {
       return handle;
     }

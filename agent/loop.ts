@@ -108,7 +108,9 @@ export class Agent {
   private roomLookedAt = Number.NEGATIVE_INFINITY;
   private clonedAt = Number.NEGATIVE_INFINITY;
   private declaredAt = Number.NEGATIVE_INFINITY;
-  private isDeclared = false;
+  /** What went wrong with the last declaration; `undefined` once all is as declared. */
+  private undeclared: Error | undefined = new Error("not declared yet");
+  private wake: () => void = () => undefined;
   private isNotedSound = false;
   private judged = { extra: "", change: undefined as string | undefined };
   private lastRound = "";
@@ -271,7 +273,12 @@ export class Agent {
         this.with_.log(`this round failed: ${error.message}`);
         return 1_000;
       });
-      await this.with_.clock.sleep(pause);
+      await Promise.race([
+        this.with_.clock.sleep(pause),
+        new Promise<void>((resolve) => {
+          this.wake = resolve;
+        }),
+      ]);
     }
   }
 
@@ -437,16 +444,20 @@ export class Agent {
     // What is declared comes with the scripts and the facts, and with them this process is started anew. A write that
     // waits for a replica would keep everybody else waiting for this host, so there has to be one.
     const waits = peers.length > 0 && (own.semiSync || durability === "lossless");
-    if (
-      this.isDeclared ||
-      clock.monotonic() < this.declaredAt + DECLARE_EVERY ||
-      (waits && own.semiSyncReplicas === 0)
-    ) {
+    if (this.undeclared === undefined || (waits && own.semiSyncReplicas === 0)) {
       return;
     }
+    if (clock.monotonic() < this.declaredAt + DECLARE_EVERY) {
+      throw this.undeclared;
+    }
     this.declaredAt = clock.monotonic();
-    await bootstrap.declare();
-    this.isDeclared = true;
+    this.undeclared = await bootstrap.declare().then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    if (this.undeclared !== undefined) {
+      throw this.undeclared;
+    }
   }
 
   /** Writes the next term and opens, in this order. In `lossless` a later round opens, once a replica acknowledges. */
@@ -475,6 +486,8 @@ export class Agent {
       return await act();
     } finally {
       await release();
+      // What is to be done about it does not wait for the next round.
+      this.wake();
     }
   }
 

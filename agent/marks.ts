@@ -77,7 +77,7 @@ export class FileMarks implements Marks {
   }
 
   private async sync(): Promise<void> {
-    await program(["sync", this.volume], 30);
+    await program(["sync", this.volume], { seconds: 30 });
   }
 
   isHeld(): Promise<boolean> {

@@ -8,32 +8,42 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** As much of what a program prints is kept, in characters: the end of its errors, all of its output. */
+/** As much of the end of its errors is kept, in characters. */
 const KEPT = 4_000;
 
-/**
- * Runs a program and waits for it. What it prints on standard error goes to the journal as well.
- *
- * @param seconds how long it may take; it is killed then. Infinite by default
- * @param descriptor of a file that it has as its descriptor 3; default none
- */
+/** As much of its output is read, in characters; a program that prints more is killed. */
+const MOST = 4_000_000;
+
+export interface Options {
+  /** How long it may take, in seconds; it is killed then. Infinite by default. */
+  readonly seconds?: number;
+  /** Of a file that it has as its descriptor 3. */
+  readonly descriptor?: number;
+  /** Whether what it prints on standard error is kept from the journal. */
+  readonly isQuiet?: boolean;
+}
+
+/** Runs a program and waits for it. */
 export function program(
   [file = "", ...args]: readonly string[],
-  seconds = Number.POSITIVE_INFINITY,
-  descriptor?: number,
+  { seconds, descriptor, isQuiet = false }: Options = {},
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe", descriptor ?? "ignore"] });
     let stdout = "";
     let stderr = "";
-    const timer = Number.isFinite(seconds)
-      ? setTimeout(() => child.kill("SIGKILL"), seconds * 1000)
-      : undefined;
+    const timer =
+      seconds === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
+      if (stdout.length > MOST) {
+        child.kill("SIGKILL");
+      }
     });
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      process.stderr.write(text);
+      if (!isQuiet) {
+        process.stderr.write(text);
+      }
       stderr = (stderr + text).slice(-KEPT);
     });
     child.on("error", ({ message }) => {
@@ -47,7 +57,7 @@ export function program(
   });
 }
 
-/** Whether a program ends well. */
+/** Whether a program ends well, within ten seconds. */
 export async function succeeds(command: readonly string[]): Promise<boolean> {
-  return (await program(command, 10)).status === 0;
+  return (await program(command, { seconds: 10, isQuiet: true })).status === 0;
 }
