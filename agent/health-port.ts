@@ -33,8 +33,11 @@ export class HaproxyHealthPort implements HealthPort {
   async publish({ primary, replica, readable, state }: Answers, at: number): Promise<void> {
     const authority = (await readFile(this.authorityFile, "utf8").catch(() => "")).trim() || "-";
     const statuses = [primary, replica, readable].map(status).join("|");
-    // No value has white space or a semicolon, which would end the command.
     const now = `${at}|${statuses}|${JSON.stringify(state)}`;
+    // Either would end the value.
+    if (/[\s;]/.test(now)) {
+      throw new Error(`an answer has white space or a semicolon in it: ${now}`);
+    }
     await this.command(
       `set map ${this.map} now ${now}; set map ${this.map} certificate-authority ${authority}\n`,
     );

@@ -349,7 +349,7 @@ export class Agent {
     const { marks } = this.with_;
     const leader = leaderOf(view.peers);
     const { hasReceivedAll } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
-    const text = `${incarnation ?? "none"} ${leader?.name} ${leader?.term}`;
+    const text = `${incarnation ?? "none"} ${leader?.name}:${leader?.term}`;
     if (leader !== undefined && hasReceivedAll && text !== (await marks.caughtUp())) {
       await marks.noteCaughtUp(text);
     }
@@ -517,7 +517,7 @@ export class Agent {
       durability: this.identity.durability,
       lastSeenSemiSync: wasHeard ? seen?.semiSync : undefined,
       hasRunOn:
-        incarnation !== undefined && caughtUp === `${incarnation} ${own.primary} ${own.term}`,
+        incarnation !== undefined && caughtUp === `${incarnation} ${own.primary}:${own.term}`,
     };
     const tables = await server.otherTables().catch(() => undefined);
     return [...objections(view, promotion), ...tableObjections(view, tables)];

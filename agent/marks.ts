@@ -27,7 +27,7 @@ export interface Marks {
   isRestoring(): Promise<boolean>;
   /** The name of this run of the server, another from each of its starts on; `undefined` before the first. */
   incarnation(): Promise<string | undefined>;
-  /** `INCARNATION PRIMARY TERM`: that run had received all that the primary, by that term, had executed. */
+  /** `INCARNATION PRIMARY:TERM`: that run had received all that the primary, by that term, had executed. */
   caughtUp(): Promise<string | undefined>;
   noteCaughtUp(text: string): Promise<void>;
   lastSeenPrimary(): Promise<LastSeenPrimary | undefined>;

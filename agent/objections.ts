@@ -97,7 +97,7 @@ function aboutLoss(view: View, primary: string, promotion: Promotion): Objection
     host: primary,
     sentence,
   });
-  const keptUp = `${primary} ${own.term}`;
+  const keptUp = `${primary}:${own.term}`;
   const others = peers.filter(({ name }) => name !== primary);
   const silent = others.filter(({ state }) => state === "unknown").map(({ name }) => name);
   const anew = others

@@ -88,7 +88,7 @@ export interface Peer {
   readonly executed: GtidSet;
   readonly purged: GtidSet;
   readonly semiSync: boolean;
-  /** `PRIMARY TERM`: its server has run on since it had received all that this primary had executed. */
+  /** `PRIMARY:TERM`: its server has run on since it had received all that this primary had executed. */
   readonly caughtUpWith: string | undefined;
 }
 

@@ -15,7 +15,7 @@ interface State extends Partial<Own> {
 
 type SomePeer = Partial<Peer> & { relation?: Relation };
 
-const CAUGHT_UP = { caughtUpWith: "database-1 1" };
+const CAUGHT_UP = { caughtUpWith: "database-1:1" };
 
 /** What speaks against promoting it: what overrides it, the host it is about, and the sentence. */
 function objections(state: State, peers: readonly SomePeer[]): string[][] {
@@ -184,7 +184,7 @@ describe("a third host counts where it still holds what it acknowledged", () => 
     ["its server was started anew since", { caughtUpWith: undefined }, ["accept-loss database-1"]],
     [
       "it had caught up with an earlier primary",
-      { caughtUpWith: "database-2 0" },
+      { caughtUpWith: "database-2:0" },
       ["accept-loss database-1"],
     ],
     [

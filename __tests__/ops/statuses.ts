@@ -51,7 +51,7 @@ export function database(number: number, facts: Partial<DatabaseFacts> = {}): Ho
       agentAnswers: true,
       failure: null,
       since: 1_795_711_000,
-      caughtUpWith: "database-1 1",
+      caughtUpWith: "database-1:1",
       serverUuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562",
       gtidExecuted: "-",
       gtidPurged: "-",
