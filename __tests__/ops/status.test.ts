@@ -42,6 +42,34 @@ describe("a web server serves only when the load balancer sends it requests", ()
   });
 });
 
+describe("a database host tells whom writes wait for, and how far it is behind", () => {
+  const detailsOf = (name: string, ...hosts: Parameters<typeof clusterWith>) =>
+    statusTable(clusterWith(...hosts)).find((line) => line.startsWith(`${name} `));
+
+  test("one replica, whatever dead connections the server counts", () => {
+    expect(detailsOf("database-1", primary(1, { semiSyncReplicas: 2 }))).toContain(
+      "writes wait for database-2",
+    );
+  });
+
+  test("none that replicates, and none that has to", () => {
+    const stopped = database(2, { replication: "stopped" });
+    expect(detailsOf("database-1", primary(), stopped)).toContain("none is seen to replicate");
+    expect(detailsOf("database-1", primary(1, { semiSync: "off" }))).toContain(
+      "writes wait for no replica",
+    );
+  });
+
+  test("a source that was never heard is no number of seconds", () => {
+    expect(detailsOf("database-2", database(2, { lagSeconds: null }))).toContain(
+      "has heard nothing of database-1 yet",
+    );
+    expect(detailsOf("database-2", database(2, { lagSeconds: 3 }))).toContain(
+      "3 s behind database-1",
+    );
+  });
+});
+
 describe("what is not as it should be is said", () => {
   test.each([
     ["a host that runs and is silent", web(1, {}), { facts: undefined }, "web-1 does not answer"],
@@ -56,6 +84,18 @@ describe("what is not as it should be is said", () => {
       web(1, { converged: false }),
       {},
       "web-1 has not come to its declared state",
+    ],
+    [
+      "an agent that does not answer",
+      database(2, { agentAnswers: false }),
+      {},
+      "database-2: its agent does not answer: journalctl -u cluster-database-agent",
+    ],
+    [
+      "an act that failed",
+      database(2, { failure: { decision: "clone", message: "no route" } }),
+      {},
+      "database-2: clone failed and is tried again: no route",
     ],
     [
       "an app that cannot serve",

@@ -216,6 +216,27 @@ function webState(facts: WebFacts, held: Held | undefined): string {
   return held === undefined ? "healthy" : WEB_STATES[held];
 }
 
+/**
+ * Whom the writes of a primary wait for. The server's own count has connections in it that are dead; what counts is who
+ * replicates from it.
+ */
+function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: DatabaseFacts): string {
+  if (semiSync !== "on") {
+    return "writes wait for no replica";
+  }
+  const replicas = factsOf(status, "database")
+    .filter(({ facts }) => facts.source === host && facts.replication === "running")
+    .map((replica) => replica.host);
+  switch (replicas.length) {
+    case 0:
+      return "writes wait for a replica, and none is seen to replicate";
+    case 1:
+      return `writes wait for ${replicas[0]}`;
+    default:
+      return `writes wait for one of ${replicas.join(", ")}`;
+  }
+}
+
 function describe(
   { host, facts, power }: HostStatus,
   status: ClusterStatus,
@@ -253,9 +274,7 @@ function describe(
           `term ${facts.term} of ${facts.primary}`,
           ...(facts.writability === "closed" ? [] : [facts.writability]),
           facts.source === "-"
-            ? facts.semiSync === "on"
-              ? `writes wait for ${facts.semiSyncReplicas} replica${facts.semiSyncReplicas === 1 ? "" : "s"}`
-              : "writes wait for no replica"
+            ? writesWaitFor(status, host, facts)
             : facts.lagSeconds === null
               ? `has heard nothing of ${facts.source} yet`
               : `${facts.lagSeconds} s behind ${facts.source}`,

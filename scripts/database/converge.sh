@@ -15,7 +15,8 @@ SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
 # while it is being installed must find it as its maintainers made it.
 is_new=no
 [[ -e $DROP_IN ]] || is_new=yes
-install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
+cmp --quiet /etc/cluster/database/mysql.service.conf "$DROP_IN" ||
+  install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
 
 # A server on another directory is the one which the package started, on the root volume.
 if [[ ! $DATADIR -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
