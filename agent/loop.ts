@@ -260,9 +260,15 @@ export class Agent {
   private async answers(own: Own): Promise<Answers> {
     const { marks } = this.with_;
     const [incarnation, caughtUp] = await Promise.all([marks.incarnation(), marks.caughtUp()]);
-    const isOfThisRun = incarnation !== undefined && caughtUp?.startsWith(`${incarnation} `);
-    const caughtUpWith = isOfThisRun ? caughtUp?.slice((incarnation?.length ?? 0) + 1) : undefined;
-    return answersOf(own, this.decided, await marks.isRestoring(), caughtUpWith);
+    // An earlier version noted it otherwise.
+    const [run, caughtUpWith] = /^(\S+) ([a-z0-9-]+:\d+)$/.exec(caughtUp ?? "")?.slice(1) ?? [];
+    const isOfThisRun = incarnation !== undefined && run === incarnation;
+    return answersOf(
+      own,
+      this.decided,
+      await marks.isRestoring(),
+      isOfThisRun ? caughtUpWith : undefined,
+    );
   }
 
   // --- Deciding and acting
