@@ -164,6 +164,26 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       await replicates("after-the-switchover");
     });
 
+    test("has a backup made in S3, and restored from there", async () => {
+      await replicates("to-be-in-the-backup-itself");
+      cluster.operate("backup");
+      await replicates("to-be-in-the-binary-logs");
+      const [time = ""] = cluster.query(
+        await cluster.inSync(),
+        "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')",
+      );
+      await replicates("too-late-to-be-restored");
+      cluster.operate("restore", "--to", time, "--overwrite");
+      await cluster.inSync();
+      const [primary = ""] = cluster.databases;
+      const messages = cluster.query(primary, "SELECT message FROM app.guestbook_entries");
+      expect(messages).toEqual(
+        expect.arrayContaining(["to-be-in-the-backup-itself", "to-be-in-the-binary-logs"]),
+      );
+      expect(messages).not.toContain("too-late-to-be-restored");
+      await replicates("after-the-restore");
+    }, 300_000);
+
     test("promotes a replica, and has EC2 stop the host that does not answer", async () => {
       const primary = await cluster.inSync();
       cluster.incus(["pause", primary]);

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type InstanceIdentity, MetadataService } from "../emulator/metadata";
+import { refusalOf } from "./payload";
 import { RunCommand } from "./run-command";
 
 // What hosts and their operator find of AWS: its API, which is the emulator's but for what happens in the hosts
@@ -87,6 +88,12 @@ async function api(incoming: IncomingMessage, response: ServerResponse): Promise
     chunks.push(chunk);
   }
   const body = Buffer.concat(chunks);
+  const refusal = refusalOf(incoming.headers, body);
+  if (refusal) {
+    response.writeHead(refusal.status, { "content-type": "application/xml" });
+    response.end(`<Error><Code>${refusal.code}</Code></Error>`);
+    return;
+  }
   const [, action] = /^AmazonSSM\.(\w+)$/.exec(String(incoming.headers["x-amz-target"])) ?? [];
   const own = action && (await commands.answer(action, JSON.parse(body.toString())));
   if (own) {

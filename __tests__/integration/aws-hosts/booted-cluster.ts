@@ -165,7 +165,10 @@ export class BootedCluster extends ScratchCluster {
     return [
       `ssm.${REGION}.amazonaws.com`,
       `s3.${REGION}.amazonaws.com`,
-      ...buckets.map((bucket) => `${bucket}.s3.${REGION}.amazonaws.com`),
+      // The second is where restic goes, which was told of s3.REGION: to the address with IPv6.
+      ...buckets.flatMap((bucket) =>
+        [`${bucket}.s3`, `${bucket}.s3.dualstack`].map((name) => `${name}.${REGION}.amazonaws.com`),
+      ),
     ];
   }
 

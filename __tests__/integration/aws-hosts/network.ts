@@ -43,7 +43,7 @@ export function removeRules(bridge: string): void {
 
 /** Makes the certificate that AWS shows in a region. */
 export function makeCertificate(region: string, files: { key: string; certificate: string }): void {
-  const names = [`ssm.${region}`, `s3.${region}`, `*.s3.${region}`];
+  const names = [`ssm.${region}`, `s3.${region}`, `*.s3.${region}`, `*.s3.dualstack.${region}`];
   const alternatives = names.map((name) => `DNS:${name}.amazonaws.com`).join(",");
   const what = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=amazon"];
   const where = ["-keyout", files.key, "-out", files.certificate];

@@ -61,6 +61,14 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
     reason:
       "moto asks the policies about ssm:GetParameter on *, whichever parameter is meant; here the roles get that as well, and the unit tests read the policies",
   },
+  "signatures of escaped URLs": {
+    reason:
+      "moto checks a signature against the URL with its escapes undone, which is not what was signed; moto/sitecustomize.py has it keep them",
+  },
+  "digests of bodies sent to S3": {
+    reason:
+      "moto checks that a digest was signed, not that the body has it; between booted hosts and moto, aws-hosts/payload.ts does",
+  },
   "conditions of an identity's policy": {
     reason:
       "moto takes a statement with the tags of an instance as its condition for none; where the operator is held to his policy, he may stop any instance",

@@ -57,7 +57,12 @@ export class Emulator {
     const port = await freePort();
     this.endpoint = `http://127.0.0.1:${port}`;
     this.process = spawn("moto_server", ["-H", "127.0.0.1", "-p", String(port)], {
-      env: { ...process.env, MOTO_AMIS_PATH: images },
+      env: {
+        ...process.env,
+        MOTO_AMIS_PATH: images,
+        PYTHONPATH: [join(__dirname, "moto"), process.env.PYTHONPATH].filter(Boolean).join(":"),
+        PYTHONDONTWRITEBYTECODE: "1",
+      },
       stdio: "ignore",
     });
     await eventually("moto_server answers", async () => {
