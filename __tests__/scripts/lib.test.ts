@@ -102,6 +102,17 @@ describe("a secret", () => {
     expect(host.has(SECRET)).toBe(false);
   });
 
+  // In a substitution the shell goes on after what failed.
+  test.each(["secret backup-password", 'value=$(secret backup-password); printf "%s" "$value"'])(
+    "that broke off halfway is none: %s",
+    async (line) => {
+      platform("printf half; exit 1");
+      const { status, stdout } = await shell(line);
+      expect([status, stdout]).toEqual([1, ""]);
+      expect(host.list("run/cluster/secrets")).toEqual([]);
+    },
+  );
+
   test("is no argument of any program", async () => {
     platform("printf '%s' not-to-be-seen");
     for (const name of ["install", "mv", "cat"]) {

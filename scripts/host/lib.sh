@@ -34,7 +34,8 @@ milliseconds() {
 secret() {
   local file="/run/cluster/secrets/$1" value
   if [[ ! -s $file ]]; then
-    value=$(/opt/cluster/platform.sh secret "$1")
+    # In a substitution, where this mostly runs, the shell would go on with half of one.
+    value=$(/opt/cluster/platform.sh secret "$1") || value=""
     [[ -n $value ]] || fail "the platform has no secret named $1"
     install --directory --mode=0700 /run/cluster/secrets
     (
