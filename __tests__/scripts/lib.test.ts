@@ -157,6 +157,14 @@ describe("whether files changed", () => {
     host.put("one", "1\n");
     expect(await changed()).toBe("no\n");
   });
+
+  test("one that is not there yet may be marked", async () => {
+    host.drop("two");
+    await mark();
+    expect(await changed()).toBe("no\n");
+    host.put("two", "2\n");
+    expect(await changed()).toBe("yes\n");
+  });
 });
 
 describe("what serves", () => {

@@ -47,8 +47,9 @@ secret() {
   cat "$file"
 }
 
+# checksum FILE...: one that is not there counts as empty.
 checksum() {
-  cat -- "$@" 2>/dev/null | sha256sum
+  { cat -- "$@" 2>/dev/null || true; } | sha256sum
 }
 
 # changed STAMP FILE...: whether the files differ from what `mark STAMP FILE...` last saw.
