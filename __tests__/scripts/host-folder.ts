@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -36,7 +37,7 @@ export interface Ran {
 interface Options {
   input?: string;
   env?: Readonly<Record<string, string>>;
-  /** Is given the process, which leads a group of its own. */
+  /** Is given the process, whose standard input then stays open. */
   started?: (child: ChildProcess) => void;
 }
 
@@ -119,6 +120,20 @@ export class HostFolder {
     this.put(path, `#!/usr/bin/env bash\n${note}${code}\n`, 0o755);
   }
 
+  /** Packs files, by name, to `store/KIND/SHA256.tar.gz`; tells the SHA-256. */
+  archive(kind: "scripts" | "releases", files: Readonly<Record<string, string>>): string {
+    const folder = mkdtempSync(this.at("tmp/pack-"));
+    for (const [name, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), content, { mode: 0o700 });
+    }
+    const packed = execFileSync("tar", ["--create", "--gzip", "--directory", folder, "."]);
+    rmSync(folder, { recursive: true });
+    const sha256 = createHash("sha256").update(packed).digest("hex");
+    this.put(`store/${kind}/${sha256}.tar.gz`, packed);
+    return sha256;
+  }
+
   /** The programs that were called, each with its arguments. */
   calls(): string[] {
     return this.read("calls").split("\n").filter(Boolean);
@@ -142,7 +157,6 @@ export class HostFolder {
     return new Promise((resolve, reject) => {
       // A shell whose standard input is a socket, as node's are, would read the files of whoever tests.
       const child = spawn("bash", ["--norc", ...args], {
-        detached: started !== undefined,
         env: {
           PATH: `${this.root}/bin:/usr/local/bin:/usr/bin:/bin`,
           ROOT: this.root,
@@ -160,7 +174,10 @@ export class HostFolder {
       child.on("close", (status) => resolve({ ...ran, status }));
       // It may end without having read it.
       child.stdin.on("error", () => {});
-      child.stdin.end(input);
+      child.stdin.write(input);
+      if (started === undefined) {
+        child.stdin.end();
+      }
       started?.(child);
     });
   }

@@ -102,6 +102,5 @@ main() {
   log "$HOST_NAME is at its declared state"
 }
 
-# The file may be replaced while it runs; bash has read it to the end by then.
-main "$@"
-exit
+# bash has read this line to its end before it begins: the file may be written anew while it runs.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi
