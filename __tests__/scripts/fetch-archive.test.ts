@@ -81,9 +81,15 @@ test("what the platform does not give leaves nothing behind", async () => {
   expect(host.list(RELEASES)).toEqual([]);
 });
 
-// The places at which it may end without a word.
+// The places at which it may end without a word; each platform has files of its own until one is whole.
 test.each([
   ["before anything arrived", PLATFORM, "kill -KILL $PPID"],
+  ["while it arrived on AWS", PLATFORM, `echo half >"$3.part"; kill -KILL $PPID`],
+  [
+    "while it arrived on a local host",
+    PLATFORM,
+    `echo half >"$(dirname "$3")/.unfinished.x"; kill -KILL $PPID`,
+  ],
   ["while it was unpacked", "bin/tar", `/usr/bin/tar "$@"; kill -KILL $PPID`],
   ["before it was put in its place", "bin/mv", "kill -KILL $PPID"],
 ])("what was interrupted %s is done again, and leaves nothing", async (_when, program, code) => {
