@@ -182,11 +182,57 @@ describe("a look for a change", () => {
     expect(host.read(TAKEN)).toBe(TEXT.B);
   });
 
+  test("takes back a change that did not get through", async () => {
+    newest("B");
+    host.put("broken-B", "");
+    expect((await ran("--if-changed")).status).toBe(1);
+    newest("A");
+    expect((await ran("--if-changed")).status).toBe(0);
+    expect(tookOver()).toBe(true);
+    expect(converged()).toEqual(["converge A"]);
+    expect(host.read("etc/cluster/host.env")).toContain("package-of-A");
+  });
+
   test("tells of packages that are gone, though nothing changed", async () => {
     host.put("unavailable-package-of-A", "");
     expect((await ran("--if-changed")).status).toBe(1);
     expect((await ran()).status).toBe(1);
     expect(converged()).toEqual([]);
+  });
+
+  test.each(["killed", "killed-late"])(
+    "writes a change again where that was %s, and nothing unfinished piles up",
+    async (when) => {
+      newest("B");
+      host.put(when, "");
+      expect((await ran("--if-changed")).status).toBeNull();
+      expect((await ran("--if-changed")).status).toBe(0);
+      expect(tookOver()).toBe(true);
+      expect(converged()).toEqual(["converge B"]);
+      expect(host.list("var/lib/cluster")).toEqual(["user-data", "user-data.written"]);
+    },
+  );
+
+  test("takes a change back of which only a part may have been written", async () => {
+    newest("B");
+    host.put("killed-late", "");
+    expect((await ran("--if-changed")).status).toBeNull();
+    newest("A");
+    expect((await ran("--if-changed")).status).toBe(0);
+    expect(host.read("etc/cluster/host.env")).toContain("package-of-A");
+    expect(converged()).toEqual(["converge A"]);
+  });
+
+  test("a boot that finds half a change, and nobody to ask, has it taken over later", async () => {
+    newest("B");
+    host.put("killed-late", "");
+    expect((await ran("--if-changed")).status).toBeNull();
+    newest(undefined);
+    expect((await ran()).status).toBe(0);
+    newest("A");
+    expect((await ran("--if-changed")).status).toBe(0);
+    expect(tookOver()).toBe(true);
+    expect(converged()).toEqual(["converge A"]);
   });
 
   test("waits for a boot that is under way", async () => {

@@ -15,6 +15,8 @@ STATE=/var/lib/cluster
 # The user-data whose files are on the disk, and the one that was taken over whole.
 WRITTEN=$STATE/user-data.written
 TAKEN=$STATE/user-data
+# The one that the platform has now.
+NEWEST=$STATE/user-data.newest
 
 log() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -36,6 +38,9 @@ load_firewall() {
 # take_over FILE: writes the files of a user-data, with cloud-init's own module.
 take_over() {
   log "taking over changed user-data"
+  # From now on, and until it got through, the one before is not what is here: it may come back.
+  rm --force "$TAKEN"
+  : >"$WRITTEN"
   cloud-init single --name write_files --frequency always --file "$1" >&2
   systemctl daemon-reload
   mv "$1" "$WRITTEN"
@@ -55,7 +60,7 @@ install_scripts() {
 }
 
 main() {
-  local packages newest
+  local packages
   # A boot and a change may meet.
   exec 8>/run/cluster-boot.lock
   flock 8
@@ -74,15 +79,13 @@ main() {
   read -ra packages <<<"$PACKAGES"
   /opt/cluster/platform.sh install-packages "${packages[@]}"
 
-  newest=$(mktemp "$STATE/user-data.XXXXXX")
-  # shellcheck disable=SC2064  # the name is wanted as it is now
-  trap "rm --force '$newest'" EXIT
-  if /opt/cluster/platform.sh user-data "$newest"; then
-    if [[ ${1:-} == --if-changed ]] && cmp --silent "$newest" "$TAKEN"; then
+  trap 'rm --force "$NEWEST"' EXIT
+  if /opt/cluster/platform.sh user-data "$NEWEST"; then
+    if [[ ${1:-} == --if-changed ]] && cmp --silent "$NEWEST" "$TAKEN"; then
       return
     fi
-    if ! cmp --silent "$newest" "$WRITTEN"; then
-      take_over "$newest"
+    if ! cmp --silent "$NEWEST" "$WRITTEN"; then
+      take_over "$NEWEST"
       # With the facts, the packages and the script of the new one.
       exec "$0" "$@"
     fi
