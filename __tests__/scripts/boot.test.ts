@@ -193,6 +193,18 @@ describe("a look for a change", () => {
     expect(host.read("etc/cluster/host.env")).toContain("package-of-A");
   });
 
+  test("takes back a change whose packages are not to be had", async () => {
+    newest("B");
+    host.put("unavailable-package-of-B", "");
+    expect((await ran("--if-changed")).status).toBe(1);
+    expect((await ran("--if-changed")).status).toBe(1);
+    expect(converged()).toEqual([]);
+    newest("A");
+    expect((await ran("--if-changed")).status).toBe(0);
+    expect(converged()).toEqual(["converge A"]);
+    expect(host.read("etc/cluster/host.env")).toContain("package-of-A");
+  });
+
   test("tells of packages that are gone, though nothing changed", async () => {
     host.put("unavailable-package-of-A", "");
     expect((await ran("--if-changed")).status).toBe(1);

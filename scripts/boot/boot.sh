@@ -60,7 +60,7 @@ install_scripts() {
 }
 
 main() {
-  local packages
+  local packages lacking=0
   # A boot and a change may meet.
   exec 8>/run/cluster-boot.lock
   flock 8
@@ -77,12 +77,13 @@ main() {
   /opt/cluster/platform.sh operator-access || log "operators may not reach this host"
   # shellcheck disable=SC2153  # a fact
   read -ra packages <<<"$PACKAGES"
-  /opt/cluster/platform.sh install-packages "${packages[@]}"
+  # What is not to be had fails only later: a newer user-data may do without it.
+  /opt/cluster/platform.sh install-packages "${packages[@]}" || lacking=$?
 
   trap 'rm --force "$NEWEST"' EXIT
   if /opt/cluster/platform.sh user-data "$NEWEST"; then
     if [[ ${1:-} == --if-changed ]] && cmp --silent "$NEWEST" "$TAKEN"; then
-      return
+      return "$lacking"
     fi
     if ! cmp --silent "$NEWEST" "$WRITTEN"; then
       take_over "$NEWEST"
@@ -95,6 +96,7 @@ main() {
     log "the newest user-data is out of reach; going on with what is here"
   fi
 
+  ((lacking == 0)) || return "$lacking"
   # Packages may have brought the program only now.
   load_firewall
   install_scripts
