@@ -7,6 +7,8 @@ const WRITTEN = "var/lib/cluster/user-data.written";
 const TAKEN = "var/lib/cluster/user-data";
 const TEXT = { A: "#cloud-config of A\n", B: "#cloud-config of B\n" } as const;
 
+jest.setTimeout(60_000);
+
 let host: HostFolder;
 let boot: string;
 let scripts: Record<keyof typeof TEXT, string>;

@@ -7,6 +7,8 @@ const PLATFORM = "opt/cluster/platform.sh";
 const DELIVER = `[[ $1 == archive ]] && cp "$ROOT/store/$2" "$3"`;
 const RELEASES = "srv/app/releases";
 
+jest.setTimeout(60_000);
+
 let host: HostFolder;
 let script: string;
 let release: string;

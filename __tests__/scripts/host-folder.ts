@@ -61,8 +61,10 @@ export class HostFolder {
     this.standIn(
       "sleep",
       `read -r up _ <"$ROOT/proc/uptime"
-      awk -v up="$up" -v nap="$1" 'BEGIN { printf "%.2f 0.00\\n", up + nap }' >"$ROOT/proc/uptime.new"
-      mv "$ROOT/proc/uptime.new" "$ROOT/proc/uptime"`,
+      [[ $1 == *.* ]] && nap=$1 || nap=$1.
+      part=\${nap#*.}00
+      later=$((10#\${up/./} + 10#\${nap%.*}\${part:0:2}))
+      printf '%d.%02d 0.00\\n' $((later / 100)) $((later % 100)) >"$ROOT/proc/uptime"`,
       { quiet: true },
     );
   }

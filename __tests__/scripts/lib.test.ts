@@ -4,6 +4,8 @@ import { HostFolder } from "./host-folder";
 
 // The words that every script on a host starts with.
 
+jest.setTimeout(60_000);
+
 let host: HostFolder;
 let lib: string;
 

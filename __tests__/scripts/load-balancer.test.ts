@@ -16,6 +16,8 @@ interface Server {
 
 const STATE = "var/lib/cluster/haproxy-server-state";
 
+jest.setTimeout(60_000);
+
 let host: HostFolder;
 
 beforeEach(() => {

@@ -47,5 +47,4 @@ main() {
   fail "$HOST_NAME serves release ${before:0:12} again"
 }
 
-main "$@"
-exit
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi
