@@ -308,6 +308,52 @@ describe("a release that is to be forgotten", () => {
   });
 });
 
+// Whoever is connected to the host may be gone halfway; what runs is then not what is current.
+describe("what was interrupted", () => {
+  const places = [
+    ["while the archive arrived", "opt/cluster/platform.sh", "archive"],
+    ["before Nginx looked at it", "bin/nginx", ""],
+    ["before Nginx read it", "bin/systemctl", "reload-or-restart nginx"],
+    ["before the app was stopped", "bin/systemctl", "stop app"],
+    ["before the app was started", "bin/systemctl", "start app"],
+  ] as const;
+
+  async function interrupted(program: string, words: string) {
+    await serving("old", "one");
+    const before = host.read(program);
+    host.put(
+      program,
+      before.replace(
+        "\n",
+        `\nif [[ $* == *"${words}"* && ! -e $ROOT/killed ]]; then touch "$ROOT/killed"; kill -KILL $PPID; exit; fi\n`,
+      ),
+      0o755,
+    );
+    const { status } = await activateAtOnce(releases.two);
+    expect(host.has("killed")).toBe(true);
+    return status;
+  }
+
+  test.each(places)("%s is done by the next attempt", async (_when, program, words) => {
+    expect(await interrupted(program, words)).not.toBe(0);
+    expect((await activateAtOnce(releases.two)).status).toBe(0);
+    expect(state()).toEqual({ current: "two", previous: "one", runs: "two", here: ["one", "two"] });
+  });
+
+  test.each(places)("%s is done when the app is set up", async (_when, program, words) => {
+    await interrupted(program, words);
+    host.put("store/release", releases.two);
+    expect((await host.run(`${SCRIPTS}/set-up-app.sh`)).status).toBe(0);
+    expect(state()).toMatchObject({ current: "two", runs: "two" });
+  });
+
+  test.each(places)("%s is taken back by the one before", async (_when, program, words) => {
+    await interrupted(program, words);
+    expect((await activateAtOnce(releases.one)).status).toBe(0);
+    expect(state()).toMatchObject({ current: "one", runs: "one" });
+  });
+});
+
 describe("a release that is fetched", () => {
   const install = async (release: string) => {
     const { status, stdout } = await host.run(`${SCRIPTS}/install-release.sh`, [release]);

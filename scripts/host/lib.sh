@@ -66,6 +66,11 @@ mark() {
   checksum "$@" >"$stamp"
 }
 
+# unmark STAMP: until the next mark all of it counts as changed.
+unmark() {
+  rm --force "/var/lib/cluster/stamps/$1"
+}
+
 # enable_at_boot UNIT...: they start with the host. Whether systemd knows so is of no matter before the next
 # boot, and telling it has it read every unit again, which takes longer than most of what is done here. The
 # same goes for links of the old kind (https://systemd.io/ENVIRONMENT/).
