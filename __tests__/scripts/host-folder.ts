@@ -92,6 +92,15 @@ export class HostFolder {
     return readFileSync(this.at(name), "utf8");
   }
 
+  bytes(name: string): Buffer {
+    return readFileSync(this.at(name));
+  }
+
+  /** Writes a file anew where it is, as cloud-init does: whoever reads it reads on in the new one. */
+  overwrite(name: string, content: string): void {
+    writeFileSync(this.at(name), content);
+  }
+
   has(name: string): boolean {
     return existsSync(this.at(name));
   }
