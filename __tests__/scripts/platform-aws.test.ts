@@ -229,6 +229,13 @@ describe("the releases", () => {
     expect(await ask("release")).toEqual({ status: 0, stdout: "one two\n", stderr: "" });
     expect(host.list("tmp")).toEqual([]);
   });
+
+  // A host asks once a second until there is one.
+  test("that are not there leave no file behind", async () => {
+    otherwise = { "GET /the-bucket": says(404, "") };
+    expect(await ask("release")).toMatchObject({ status: 1, stdout: "" });
+    expect(host.list("tmp")).toEqual([]);
+  });
 });
 
 test("backups are kept in a bucket of their own", async () => {

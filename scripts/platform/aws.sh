@@ -133,9 +133,10 @@ fetch() {
 print_release() {
   local file
   file=$(mktemp)
+  # shellcheck disable=SC2064  # the name is wanted as it is now
+  trap "rm --force '$file'" EXIT
   fetch release "$file"
   cat "$file"
-  rm --force "$file"
 }
 
 # restic itself asks the instance metadata service for credentials.
