@@ -249,6 +249,9 @@ end() {
   observe
 }
 
+# Tests source what is above.
+[[ ${BASH_SOURCE[0]} == "$0" ]] || return 0
+
 case ${1:-}:$# in
   plan:[12])
     use_repository
