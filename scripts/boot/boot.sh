@@ -15,6 +15,8 @@ STATE=/var/lib/cluster
 # The user-data whose files are on the disk, and the one that was taken over whole.
 WRITTEN=$STATE/user-data.written
 TAKEN=$STATE/user-data
+# The one that the platform has now.
+NEWEST=$STATE/user-data.newest
 
 log() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -36,6 +38,9 @@ load_firewall() {
 # take_over FILE: writes the files of a user-data, with cloud-init's own module.
 take_over() {
   log "taking over changed user-data"
+  # From now on, and until it got through, the one before is not what is here: it may come back.
+  rm --force "$TAKEN"
+  : >"$WRITTEN"
   cloud-init single --name write_files --frequency always --file "$1" >&2
   systemctl daemon-reload
   mv "$1" "$WRITTEN"
@@ -55,7 +60,7 @@ install_scripts() {
 }
 
 main() {
-  local packages newest
+  local packages lacking=0
   # A boot and a change may meet.
   exec 8>/run/cluster-boot.lock
   flock 8
@@ -72,17 +77,16 @@ main() {
   /opt/cluster/platform.sh operator-access || log "operators may not reach this host"
   # shellcheck disable=SC2153  # a fact
   read -ra packages <<<"$PACKAGES"
-  /opt/cluster/platform.sh install-packages "${packages[@]}"
+  # What is not to be had fails only later: a newer user-data may do without it.
+  /opt/cluster/platform.sh install-packages "${packages[@]}" || lacking=$?
 
-  newest=$(mktemp "$STATE/user-data.XXXXXX")
-  # shellcheck disable=SC2064  # the name is wanted as it is now
-  trap "rm --force '$newest'" EXIT
-  if /opt/cluster/platform.sh user-data "$newest"; then
-    if [[ ${1:-} == --if-changed ]] && cmp --silent "$newest" "$TAKEN"; then
-      return
+  trap 'rm --force "$NEWEST"' EXIT
+  if /opt/cluster/platform.sh user-data "$NEWEST"; then
+    if [[ ${1:-} == --if-changed ]] && cmp --silent "$NEWEST" "$TAKEN"; then
+      return "$lacking"
     fi
-    if ! cmp --silent "$newest" "$WRITTEN"; then
-      take_over "$newest"
+    if ! cmp --silent "$NEWEST" "$WRITTEN"; then
+      take_over "$NEWEST"
       # With the facts, the packages and the script of the new one.
       exec "$0" "$@"
     fi
@@ -92,6 +96,7 @@ main() {
     log "the newest user-data is out of reach; going on with what is here"
   fi
 
+  ((lacking == 0)) || return "$lacking"
   # Packages may have brought the program only now.
   load_firewall
   install_scripts
@@ -102,6 +107,5 @@ main() {
   log "$HOST_NAME is at its declared state"
 }
 
-# The file may be replaced while it runs; bash has read it to the end by then.
-main "$@"
-exit
+# bash has read this line to its end before it begins: the file may be written anew while it runs.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

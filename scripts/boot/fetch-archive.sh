@@ -11,23 +11,23 @@ fail() {
 }
 
 main() {
-  local name=$1/$2.tar.gz sha256=$2 directory=$3 archive unpacked
+  local name=$1/$2.tar.gz sha256=$2 directory=$3 work
   [[ ! -d $directory ]] || return 0
   mkdir --parents "$(dirname -- "$directory")"
   # What was interrupted earlier.
   rm --recursive --force "$directory".*.partial
-  archive=$(mktemp "$directory.XXXXXX.partial")
-  unpacked=$(mktemp --directory "$directory.XXXXXX.partial")
-  # shellcheck disable=SC2064  # the names are wanted as they are now
-  trap "rm --recursive --force '$archive' '$unpacked'" EXIT
-  /opt/cluster/platform.sh archive "$name" "$archive"
-  sha256sum --check --status <<<"$sha256  $archive" || fail "what arrived as $name is something else"
-  tar --extract --gzip --no-same-owner --file "$archive" --directory "$unpacked"
+  # All that is unfinished lies in it, also what the platform interface has begun.
+  work=$(mktemp --directory "$directory.XXXXXX.partial")
+  # shellcheck disable=SC2064  # the name is wanted as it is now
+  trap "rm --recursive --force '$work'" EXIT
+  /opt/cluster/platform.sh archive "$name" "$work/archive"
+  sha256sum --check --status <<<"$sha256  $work/archive" || fail "what arrived as $name is something else"
+  mkdir "$work/unpacked"
+  tar --extract --gzip --no-same-owner --file "$work/archive" --directory "$work/unpacked"
   # Links are left as they are, also those that lead nowhere.
-  find "$unpacked" ! -type l -exec chmod u=rwX,go=rX {} +
-  mv --no-target-directory "$unpacked" "$directory"
+  find "$work/unpacked" ! -type l -exec chmod u=rwX,go=rX {} +
+  mv --no-target-directory "$work/unpacked" "$directory"
 }
 
-# The file may be replaced while it runs; bash has read it to the end by then.
-main "$@"
-exit
+# bash has read this line to its end before it begins: the file may be written anew while it runs.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

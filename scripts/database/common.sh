@@ -96,6 +96,7 @@ lock_part() {
 
 # ask SECONDS SQL: sets ROWS to what root is answered. Fails when there is no answer, an error, or none within the
 # seconds.
+# shellcheck disable=SC2034  # read by whoever sources this file
 ask() {
   local answer
   answer=$(printf '%s\n' "$2" | sql "$1" 2>/dev/null) || return

@@ -11,7 +11,9 @@ OTHER_TABLES_QUERY="SELECT CONCAT(table_schema, '.', table_name, ' (', engine, '
 
 # look_for_other_tables: sets other_tables to them, `schema.table (engine)`, 100 at most. Fails where the server does
 # not answer.
+# shellcheck disable=SC2034  # read by whoever sources this file
 other_tables=()
+# shellcheck disable=SC2034
 look_for_other_tables() {
   ask 5 "$OTHER_TABLES_QUERY" || return
   other_tables=("${ROWS[@]}")

@@ -244,6 +244,9 @@ end() {
   "$HERE/agent.sh" observe
 }
 
+# Tests source what is above.
+[[ ${BASH_SOURCE[0]} == "$0" ]] || return 0
+
 case ${1:-}:$# in
   plan:[12])
     use_repository

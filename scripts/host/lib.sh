@@ -34,7 +34,8 @@ milliseconds() {
 secret() {
   local file="/run/cluster/secrets/$1" value
   if [[ ! -s $file ]]; then
-    value=$(/opt/cluster/platform.sh secret "$1")
+    # In a substitution, where this mostly runs, the shell would go on with half of one.
+    value=$(/opt/cluster/platform.sh secret "$1") || value=""
     [[ -n $value ]] || fail "the platform has no secret named $1"
     install --directory --mode=0700 /run/cluster/secrets
     (
@@ -46,8 +47,9 @@ secret() {
   cat "$file"
 }
 
+# checksum FILE...: one that is not there counts as empty.
 checksum() {
-  cat -- "$@" 2>/dev/null | sha256sum
+  { cat -- "$@" 2>/dev/null || true; } | sha256sum
 }
 
 # changed STAMP FILE...: whether the files differ from what `mark STAMP FILE...` last saw.
@@ -62,6 +64,11 @@ mark() {
   shift
   mkdir --parents /var/lib/cluster/stamps
   checksum "$@" >"$stamp"
+}
+
+# unmark STAMP: until the next mark all of it counts as changed.
+unmark() {
+  rm --force "/var/lib/cluster/stamps/$1"
 }
 
 # enable_at_boot UNIT...: they start with the host. Whether systemd knows so is of no matter before the next

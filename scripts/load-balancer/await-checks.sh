@@ -44,5 +44,4 @@ main() {
   done
 }
 
-main "$@"
-exit
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

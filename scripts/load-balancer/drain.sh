@@ -63,9 +63,13 @@ undrain() {
   log "$1 is sent requests"
 }
 
-case ${1:-}:$# in
-  --undo:2) undrain "$2" ;;
-  [a-z]*:1) drain "$1" "" ;;
-  [a-z]*:2) [[ $2 == --force ]] || fail "$usage" ; drain "$1" --force ;;
-  *) fail "$usage" ;;
-esac
+main() {
+  case ${1:-}:$# in
+    --undo:2) undrain "$2" ;;
+    [a-z]*:1) drain "$1" "" ;;
+    [a-z]*:2) [[ $2 == --force ]] || fail "$usage" ; drain "$1" --force ;;
+    *) fail "$usage" ;;
+  esac
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

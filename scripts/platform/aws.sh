@@ -133,9 +133,10 @@ fetch() {
 print_release() {
   local file
   file=$(mktemp)
+  # shellcheck disable=SC2064  # the name is wanted as it is now
+  trap "rm --force '$file'" EXIT
   fetch release "$file"
   cat "$file"
-  rm --force "$file"
 }
 
 # restic itself asks the instance metadata service for credentials.
@@ -314,15 +315,20 @@ mount_data_volume() {
   resize2fs "$disk" >&2 || log "the filesystem did not grow to its volume's size; the database runs on"
 }
 
-usage="one of: operator-access, install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
-case "${1:-}:$#" in
-  operator-access:1) ensure_agent ;;
-  install-packages:*) (($# > 1)) || fail "$usage" ; install_packages "${@:2}" ;;
-  secret:2) parameter "secrets/$2" ;;
-  archive:3) fetch "$2" "$3" ;;
-  release:1) print_release ;;
-  data-volume:2) mount_data_volume "$2" ;;
-  backup-repository:1) print_backup_repository ;;
-  user-data:2) fetch "hosts/$HOST_NAME/user-data" "$2" ;;
-  *) fail "$usage" ;;
-esac
+main() {
+  local usage="one of: operator-access, install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
+  case "${1:-}:$#" in
+    operator-access:1) ensure_agent ;;
+    install-packages:*) (($# > 1)) || fail "$usage" ; install_packages "${@:2}" ;;
+    secret:2) parameter "secrets/$2" ;;
+    archive:3) fetch "$2" "$3" ;;
+    release:1) print_release ;;
+    data-volume:2) mount_data_volume "$2" ;;
+    backup-repository:1) print_backup_repository ;;
+    user-data:2) fetch "hosts/$HOST_NAME/user-data" "$2" ;;
+    *) fail "$usage" ;;
+  esac
+}
+
+# bash has read this line to its end before it begins: the file may be written anew while it runs.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

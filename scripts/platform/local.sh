@@ -86,15 +86,20 @@ user_data() {
   printf '%s' "${content%x}" | place "$1"
 }
 
-case ${1:-} in
-  # The engine reaches its containers without their help.
-  operator-access) ;;
-  install-packages) install_packages "${@:2}" ;;
-  secret) secret "${2:?NAME}" ;;
-  archive) archive "${2:?NAME}" "${3:?FILE}" ;;
-  release) release ;;
-  data-volume) data_volume "${2:?DIRECTORY}" ;;
-  backup-repository) backup_repository ;;
-  user-data) user_data "${2:?FILE}" ;;
-  *) fail "unknown verb: ${1:-none}; known are operator-access, install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
-esac
+main() {
+  case ${1:-} in
+    # The engine reaches its containers without their help.
+    operator-access) ;;
+    install-packages) install_packages "${@:2}" ;;
+    secret) secret "${2:?NAME}" ;;
+    archive) archive "${2:?NAME}" "${3:?FILE}" ;;
+    release) release ;;
+    data-volume) data_volume "${2:?DIRECTORY}" ;;
+    backup-repository) backup_repository ;;
+    user-data) user_data "${2:?FILE}" ;;
+    *) fail "unknown verb: ${1:-none}; known are operator-access, install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
+  esac
+}
+
+# bash has read this line to its end before it begins: the file may be written anew while it runs.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

@@ -30,7 +30,7 @@ main() {
     log "$HOST_NAME serves release ${release:0:12} again"
     return
   fi
-  if { [[ $before == "$release" ]] && ask_health; } || start_release "$release"; then
+  if { [[ $before == "$release" ]] && ! changed app "${SURROUNDINGS[@]}" && ask_health; } || start_release "$release"; then
     if proves_healthy "$start_timeout" "$steady"; then
       remove_old_releases
       log "$HOST_NAME serves release ${release:0:12}"
@@ -47,5 +47,4 @@ main() {
   fail "$HOST_NAME serves release ${before:0:12} again"
 }
 
-main "$@"
-exit
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

@@ -14,8 +14,12 @@ start_timeout_of() {
   printf '%s' "$start_timeout"
 }
 
-lock_releases
-install_release "$1"
-jq --null-input --compact-output --argjson wanted "$(start_timeout_of "$1")" \
-  --argjson current "$(start_timeout_of "$(release_at "$CURRENT")")" \
-  '{startTimeout: $wanted, startTimeoutBefore: $current}'
+main() {
+  lock_releases
+  install_release "$1"
+  jq --null-input --compact-output --argjson wanted "$(start_timeout_of "$1")" \
+    --argjson current "$(start_timeout_of "$(release_at "$CURRENT")")" \
+    '{startTimeout: $wanted, startTimeoutBefore: $current}'
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

@@ -43,6 +43,8 @@ about() {
 # loaded. What systemd has to say of links it has not read (enable_at_boot) is not for who reads why it failed.
 start_release() {
   local before
+  # Whoever is interrupted leaves a release that is current, and another that runs.
+  unmark app
   before=$(release_at "$CURRENT")
   if [[ -n $before && $before != "$1" ]]; then point "$PREVIOUS" "$before"; fi
   point "$CURRENT" "$1"

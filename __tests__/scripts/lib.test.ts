@@ -1,0 +1,223 @@
+import { createHash, createHmac, randomBytes, randomInt } from "node:crypto";
+import { statSync } from "node:fs";
+import { HostFolder } from "./host-folder";
+
+// The words that every script on a host starts with.
+
+jest.setTimeout(60_000);
+
+let host: HostFolder;
+let lib: string;
+
+beforeEach(() => {
+  host = new HostFolder();
+  lib = host.bring("host/lib.sh");
+});
+afterEach(() => host.remove());
+
+const shell = (lines: string, input = "") => host.shell([lib], lines, { input });
+
+describe("what is computed here as openssl would", () => {
+  const key = (length: number) =>
+    Array.from({ length }, () => String.fromCharCode(randomInt(0x20, 0x7f))).join("");
+  // Each byte there is, among them those that a shell cannot keep in a variable.
+  const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+  const messages = [everyByte, Buffer.alloc(0), Buffer.from("\n\n"), randomBytes(5000)];
+
+  test("bytes from hexadecimal digits, and their SHA-256", async () => {
+    for (const message of messages) {
+      const { stdout, stderr } = await shell(`from_hex "${message.toString("hex")}" | sha256`);
+      expect([stdout, stderr]).toEqual([createHash("sha256").update(message).digest("hex"), ""]);
+    }
+  });
+
+  test("HMAC, with keys of every length up to a block's", async () => {
+    const tried = Array.from({ length: 65 }, (_, length) => ({
+      key: key(length),
+      message: messages[length % 3] as Buffer,
+    }));
+    const { stdout, stderr } = await shell(
+      `while IFS=: read -r message key; do
+        from_hex "$message" | hmac_sha256 "\${key%|}"
+        echo
+      done`,
+      tried.map((one) => `${one.message.toString("hex")}:${one.key}|\n`).join(""),
+    );
+    expect(stderr).toBe("");
+    expect(stdout.trim().split("\n")).toEqual(
+      tried.map((one) => createHmac("sha256", one.key).update(one.message).digest("hex")),
+    );
+  });
+
+  test("HMAC of what is longer than one read", async () => {
+    const message = randomBytes(300_000).toString("base64");
+    const { stdout } = await shell("hmac_sha256 'the key'", message);
+    expect(stdout).toBe(createHmac("sha256", "the key").update(message).digest("hex"));
+  });
+
+  test("a key that HMAC would have to shorten is refused", async () => {
+    const { status, stdout, stderr } = await shell(`hmac_sha256 ${"k".repeat(65)}`);
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain("longer here than a block");
+  });
+
+  test("no key is an argument of another program", async () => {
+    host.standIn("sha256sum", "exec /usr/bin/sha256sum");
+    await shell("hmac_sha256 'not to be seen'", "message");
+    expect(host.calls()).toEqual(["sha256sum", "sha256sum"]);
+  });
+});
+
+describe("a secret", () => {
+  const SECRET = "run/cluster/secrets/backup-password";
+  const platform = (code: string) => host.standIn("opt/cluster/platform.sh", code);
+
+  test("is asked of the platform once, and kept for root alone", async () => {
+    platform("printf 'a\\nb'");
+    const { stdout } = await shell("secret backup-password; secret backup-password");
+    expect(stdout).toBe("a\nba\nb");
+    expect(host.calls()).toEqual(["platform.sh secret backup-password"]);
+    expect(host.read(SECRET)).toBe("a\nb");
+    expect(statSync(host.at(SECRET)).mode & 0o777).toBe(0o400);
+    expect(statSync(host.at("run/cluster/secrets")).mode & 0o777).toBe(0o700);
+    expect(host.list("run/cluster/secrets")).toEqual(["backup-password"]);
+  });
+
+  test("that is kept needs no platform", async () => {
+    host.put(SECRET, "kept");
+    platform("exit 1");
+    expect(await shell("secret backup-password")).toMatchObject({ status: 0, stdout: "kept" });
+  });
+
+  test("of which a start broke off is asked again", async () => {
+    host.put(SECRET, "");
+    host.put(`${SECRET}.4711`, "ha", 0o400);
+    platform("printf whole");
+    expect(await shell("secret backup-password")).toMatchObject({ status: 0, stdout: "whole" });
+  });
+
+  test("that the platform has not is none", async () => {
+    platform("true");
+    const { status, stdout, stderr } = await shell("secret backup-password");
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain("the platform has no secret named backup-password");
+    expect(host.has(SECRET)).toBe(false);
+  });
+
+  // In a substitution the shell goes on after what failed.
+  test.each(["secret backup-password", 'value=$(secret backup-password); printf "%s" "$value"'])(
+    "that broke off halfway is none: %s",
+    async (line) => {
+      platform("printf half; exit 1");
+      const { status, stdout } = await shell(line);
+      expect([status, stdout]).toEqual([1, ""]);
+      expect(host.list("run/cluster/secrets")).toEqual([]);
+    },
+  );
+
+  test("is no argument of any program", async () => {
+    platform("printf '%s' not-to-be-seen");
+    for (const name of ["install", "mv", "cat"]) {
+      host.standIn(name, `exec /usr/bin/${name} "$@"`);
+    }
+    expect((await shell("secret backup-password")).stdout).toBe("not-to-be-seen");
+    expect(host.calls()).toHaveLength(4);
+    expect(host.calls().join("\n")).not.toContain("not-to-be-seen");
+  });
+});
+
+describe("whether files changed", () => {
+  const changed = async () =>
+    (await shell('if changed some "$ROOT/one" "$ROOT/two"; then echo yes; else echo no; fi'))
+      .stdout;
+  const mark = async () =>
+    expect(await shell('mark some "$ROOT/one" "$ROOT/two"')).toEqual({
+      status: 0,
+      stdout: "",
+      stderr: "",
+    });
+
+  beforeEach(() => {
+    host.put("one", "1\n");
+    host.put("two", "2\n");
+  });
+
+  test("they did, until they were marked, and after each change of one", async () => {
+    expect(await changed()).toBe("yes\n");
+    await mark();
+    expect(await changed()).toBe("no\n");
+    host.put("two", "two\n");
+    expect(await changed()).toBe("yes\n");
+    await mark();
+    expect(await changed()).toBe("no\n");
+  });
+
+  test("one that goes away changed, and so did one that comes", async () => {
+    await mark();
+    host.drop("one");
+    expect(await changed()).toBe("yes\n");
+    host.put("one", "1\n");
+    expect(await changed()).toBe("no\n");
+  });
+
+  test("one that is not there yet may be marked", async () => {
+    host.drop("two");
+    await mark();
+    expect(await changed()).toBe("no\n");
+    host.put("two", "2\n");
+    expect(await changed()).toBe("yes\n");
+  });
+});
+
+describe("what serves", () => {
+  beforeEach(() => {
+    host.put("served.cfg", "one\n");
+    host.standIn(
+      "systemctl",
+      `case $* in
+        *is-active*) [[ -e $ROOT/active ]] ;;
+        reload-or-restart*) [[ ! -e $ROOT/broken ]] && touch "$ROOT/active" ;;
+      esac`,
+    );
+  });
+  const keepServing = async () => {
+    host.put("calls", "");
+    const { status } = await shell('keep_serving served "$ROOT/served.cfg"');
+    return { status, reloads: host.calls().filter((call) => call.includes("reload-or-restart")) };
+  };
+  const RELOADED = ["systemctl reload-or-restart served.service"];
+
+  test("is started, then left alone, then takes a change over", async () => {
+    expect(await keepServing()).toEqual({ status: 0, reloads: RELOADED });
+    expect(await keepServing()).toEqual({ status: 0, reloads: [] });
+    host.put("served.cfg", "two\n");
+    expect(await keepServing()).toEqual({ status: 0, reloads: RELOADED });
+    expect(await keepServing()).toEqual({ status: 0, reloads: [] });
+  });
+
+  test("and does not run is started, though nothing changed", async () => {
+    await keepServing();
+    host.drop("active");
+    expect(await keepServing()).toEqual({ status: 0, reloads: RELOADED });
+  });
+
+  test("starts with the host, without systemd reading every unit again", async () => {
+    await keepServing();
+    expect(host.calls()[0]).toBe("systemctl enable --quiet --no-reload served.service");
+  });
+
+  test("and does not take a change over is asked again the next time", async () => {
+    await keepServing();
+    host.put("served.cfg", "two\n");
+    host.put("broken", "");
+    expect(await keepServing()).toEqual({ status: 1, reloads: RELOADED });
+    expect(await keepServing()).toEqual({ status: 1, reloads: RELOADED });
+  });
+});
+
+test("sourcing the words does nothing else", async () => {
+  expect(await shell("")).toEqual({ status: 0, stdout: "", stderr: "" });
+  expect(host.calls()).toEqual([]);
+  expect(host.list("var/lib/cluster")).toEqual([]);
+  expect(host.list("run/cluster")).toEqual([]);
+});
