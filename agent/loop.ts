@@ -86,6 +86,14 @@ const ACTS: readonly string[] = [
   ],
 ];
 
+/** Transactions that were looked at, and what in them changes something. */
+interface Judged {
+  readonly extra: string;
+  readonly change: string | undefined;
+}
+
+const NOTHING_JUDGED: Judged = { extra: "", change: undefined };
+
 /** What an operator is told instead of what he asked for. */
 export class Refusal extends Error {}
 
@@ -112,7 +120,7 @@ export class Agent {
   private undeclared: Error | undefined = new Error("not declared yet");
   private wake: () => void = () => undefined;
   private isNotedSound = false;
-  private judged = { extra: "", change: undefined as string | undefined };
+  private judged = NOTHING_JUDGED;
   private lastRound = "";
 
   constructor(
@@ -390,6 +398,8 @@ export class Agent {
         if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
           throw new Error("the server has written more by now, which was not judged");
         }
+        // The server gives the same names to what it writes next.
+        this.judged = NOTHING_JUDGED;
         log(`forgot ${formatGtidSet(extra)}, which ${leader?.name} lacks and which changes no row`);
         return;
       }
@@ -435,6 +445,7 @@ export class Agent {
       return;
     }
     this.clonedAt = clock.monotonic();
+    this.judged = NOTHING_JUDGED;
     await marks.noteNewLogs();
     server.hangUp();
     await bootstrap.clone(this.addressOf(leader));

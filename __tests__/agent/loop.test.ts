@@ -1,0 +1,67 @@
+import { Cluster, STEADY } from "./fakes/cluster";
+import type { Host } from "./fakes/host";
+import type { Pace, Transaction, Written } from "./fakes/mysql";
+import { Chance } from "./fakes/random";
+
+// The whole agent, with its loops, in a world of its own: named scenarios.
+
+interface Kind {
+  durability?: "available" | "lossless";
+  hosts?: number;
+  pace?: Partial<Pace>;
+}
+
+/** A cluster in which the first host is primary and all others are in sync. */
+async function standing({ durability, hosts, pace = {} }: Kind = {}): Promise<Cluster> {
+  const cluster = new Cluster(durability, hosts, new Chance(1), { ...STEADY, ...pace });
+  cluster.stand();
+  for (const host of cluster.hosts) {
+    host.powerOn();
+  }
+  expect(await cluster.time.until(() => cluster.isInSync, 20_000)).toBe(true);
+  return cluster;
+}
+
+/** How a write ended, if it did within the time. */
+async function write(cluster: Cluster, host: Host, milliseconds = 2_000): Promise<Written | undefined> {
+  let how: Written | undefined;
+  host.mysql.write((written) => {
+    how = written;
+  });
+  await cluster.time.until(() => how !== undefined, milliseconds, 5);
+  return how;
+}
+
+/** What a command comes to; time passes meanwhile. */
+async function told(cluster: Cluster, command: Promise<unknown> | undefined, milliseconds = 60_000) {
+  let said: unknown;
+  command?.then(
+    (answer) => {
+      said = answer;
+    },
+    (error: Error) => {
+      said = error.message;
+    },
+  );
+  await cluster.time.until(() => said !== undefined, milliseconds);
+  return said;
+}
+
+const powerOff = (cluster: Cluster, host: Host) => cluster.change(() => host.powerOff());
+const powerOn = (cluster: Cluster, host: Host) => cluster.change(() => host.powerOn());
+const rows = (transactions: readonly Transaction[]) =>
+  transactions.filter(({ change }) => change === "row").length;
+
+describe("transactions that a replica has of its own", () => {
+  test("what was judged once is judged anew when the server gives its name to another", async () => {
+    const cluster = await standing();
+    const replica = cluster.host(3);
+    replica.mysql.stray("none");
+    await cluster.time.pass(10_000);
+    expect(cluster.isInSync).toBe(true);
+    const stray = replica.mysql.stray("row");
+    await cluster.time.pass(20_000);
+    expect(replica.setAside).toEqual([stray]);
+    expect(cluster.isInSync).toBe(true);
+  });
+});
