@@ -396,7 +396,7 @@ export class Agent {
         const { extra } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
         await marks.noteNewLogs();
         if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
-          throw new Error("the server has written more by now, which was not judged");
+          throw new Error("the server has more by now, which was not judged or not applied");
         }
         // The server gives the same names to what it writes next.
         this.judged = NOTHING_JUDGED;

@@ -26,8 +26,9 @@ export interface Server {
   apply(): Promise<void>;
   stopReplicating(): Promise<void>;
   /**
-   * Forgets these transactions of its own, as if they had never been executed, where it has written no more by now
-   * that the primary, with what that has executed, lacks. Tells whether it did.
+   * Forgets these transactions, as if they had never been received nor executed, and from whom it replicated; where it
+   * has written no more by now that the primary, with what that has executed, lacks, and has applied all it received.
+   * Tells whether it did.
    */
   forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean>;
 }
@@ -332,22 +333,30 @@ export class MysqlServer implements Server {
 
   /**
    * The server looks and forgets in one go: what it wrote since it was judged would stay without a log to judge it by.
-   * Interrupted half-way it holds data and no transaction; it then receives all from the start, fails, and clones.
+   * With what it forgets it also forgets that it received it, or it would wait for ever to have applied all it received;
+   * so it does nothing while something of that is still to be applied. Interrupted half-way it holds data and no
+   * transaction; it then receives all from the start, fails, and clones.
    */
   async forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean> {
     const [row] = await this.run(
       30,
       "STOP REPLICA",
-      `SET @rest = REPLACE(GTID_SUBTRACT(@@gtid_executed, '${formatGtidSet(transactions)}'), '\\n', '')`,
+      `SET @received = COALESCE((SELECT received_transaction_set
+        FROM performance_schema.replication_connection_status WHERE channel_name = ''), '')`,
+      `SET @rest = REPLACE(GTID_SUBTRACT(@@gtid_executed, '${formatGtidSet(transactions)}'), '\n', '')`,
       `SET @missed = GTID_SUBTRACT(@rest, '${formatGtidSet(executedByPrimary)}')`,
       `SET @own = GTID_SUBTRACT(@missed, GTID_SUBTRACT(@missed, ${ALL_OF("@@server_uuid")}))`,
-      "SET @forget = IF(@own = '', 'RESET BINARY LOGS AND GTIDS', 'DO 0')",
-      "SET @keep = IF(@own = '', 'SET GLOBAL gtid_purged = @rest', 'DO 0')",
+      "SET @may = @own = '' AND GTID_SUBSET(@received, @@gtid_executed)",
+      "SET @unfollow = IF(@may, 'RESET REPLICA ALL', 'DO 0')",
+      "SET @forget = IF(@may, 'RESET BINARY LOGS AND GTIDS', 'DO 0')",
+      "SET @keep = IF(@may, 'SET GLOBAL gtid_purged = @rest', 'DO 0')",
+      "PREPARE unfollow FROM @unfollow",
       "PREPARE forget_all FROM @forget",
       "PREPARE keep_rest FROM @keep",
+      "EXECUTE unfollow",
       "EXECUTE forget_all",
       "EXECUTE keep_rest",
-      "SELECT @own = '' AS isForgotten",
+      "SELECT @may AS isForgotten",
     );
     return row?.isForgotten === 1;
   }

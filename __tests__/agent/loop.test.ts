@@ -64,4 +64,19 @@ describe("transactions that a replica has of its own", () => {
     expect(replica.setAside).toEqual([stray]);
     expect(cluster.isInSync).toBe(true);
   });
+
+  test("what came from an old primary and changes no row is forgotten, and the host follows the new one", async () => {
+    const cluster = await standing();
+    const [old, next, other] = cluster.hosts as [Host, Host, Host];
+    cluster.setLink(next.name, old.name, "cut");
+    old.mysql.flush();
+    await cluster.time.pass(100);
+    powerOff(cluster, old);
+    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+      "database-2 is the primary",
+    );
+    const isFollowing = () => other.disk.source === next.name && other.healthPort.answers?.replica;
+    expect(await cluster.time.until(() => isFollowing() === true, 20_000)).toBe(true);
+    expect(other.setAside).toEqual([]);
+  });
 });

@@ -369,6 +369,11 @@ export class FakeMysql {
     return transaction;
   }
 
+  /** A statement that is noted in the log and changes no row, on the primary. */
+  flush(): void {
+    this.commit("none", () => undefined);
+  }
+
   private release(released: readonly Waiter[], written: Written): void {
     this.waiters = this.waiters.filter((waiter) => !released.includes(waiter));
     for (const { transaction, done } of released) {
@@ -837,6 +842,10 @@ export class FakeMysql {
               if (writtenBy(subtract(rest, executedByPrimary), disk.uuid).size > 0) {
                 return false;
               }
+              if (!isSubset(disk.received, disk.executed)) {
+                return false;
+              }
+              this.resetReplica();
               disk.executed = rest;
               disk.purged = rest;
               disk.log = [];
