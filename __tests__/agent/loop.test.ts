@@ -80,3 +80,46 @@ describe("transactions that a replica has of its own", () => {
     expect(other.setAside).toEqual([]);
   });
 });
+
+describe("what a replica has received and not applied", () => {
+  /** A write of which the third host alone has a copy, in its relay log, when the primary ends. */
+  async function inRelayLogAlone(applyMilliseconds: number) {
+    const pace = { apply: 2 };
+    const cluster = await standing({ pace: { apply: () => pace.apply } });
+    const [primary, candidate, holder] = cluster.hosts as [Host, Host, Host];
+    pace.apply = applyMilliseconds;
+    cluster.setLink(candidate.name, primary.name, "cut");
+    expect(await write(cluster, primary)).toBe("copied");
+    powerOff(cluster, primary);
+    await cluster.time.pass(2_000);
+    return { cluster, primary, candidate, holder };
+  }
+
+  test("keeps another from being promoted, and the one that has it is promoted once it is applied", async () => {
+    const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
+    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    expect(said).toContain("database-3 has received transactions that this host lacks");
+    expect(await told(cluster, holder.agent?.promote([primary.name], false))).toBe(
+      "database-3 is the primary",
+    );
+    expect(rows(holder.disk.applied)).toBe(2);
+  });
+
+  test("keeps nobody from being promoted who is told that it may be lost", async () => {
+    const { cluster, primary, candidate } = await inRelayLogAlone(600_000);
+    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+      "database-2 is the primary",
+    );
+  });
+
+  test("keeps nobody from a switchover who is about to receive it", async () => {
+    const cluster = await standing();
+    const [primary, candidate] = cluster.hosts as [Host, Host];
+    cluster.setLink(candidate.name, primary.name, "cut");
+    expect(await write(cluster, primary)).toBe("copied");
+    await told(cluster, primary.agent?.close());
+    const promotion = told(cluster, candidate.agent?.promote([], false));
+    cluster.healLinks();
+    expect(await promotion).toBe("database-2 is the primary");
+  });
+});
