@@ -139,6 +139,14 @@ const hasUnapplied = predicate(
   "it does not replicate, and has not applied all it received",
   ({ own }) => !own.hasApplied && own.replication === "stopped",
 );
+// Whoever follows another source forgets what it received and did not apply.
+const hasUnappliedOfAnother = predicate(
+  "it does not replicate from that primary, and has not applied all it received",
+  ({ own, peers }) =>
+    !own.hasApplied &&
+    own.replication !== "failed" &&
+    !(own.replication === "running" && own.source === leaderOf(peers)?.name),
+);
 const hasFailed = predicate(
   "replication stopped on an error",
   ({ own }) => own.replication === "failed",
@@ -256,7 +264,7 @@ export const PARTS: readonly Part[] = [
     title: "A host that a primary outranks",
     when: [isOutranked],
     rules: [
-      rule("apply", hasUnapplied),
+      rule("apply", hasUnappliedOfAnother),
       rule("skip", isRowless),
       rule("set-aside", hasStrayed),
       // Its transactions arrive between one answer and the next: comparing them proves nothing.

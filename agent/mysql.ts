@@ -22,7 +22,7 @@ export interface Server {
   refuseWrites(): Promise<void>;
   /** Has commits wait for a replica's acknowledgement, or not. */
   waitForReplica(wait: boolean): Promise<void>;
-  /** Applies what is in the relay log. */
+  /** Receives no more, and applies what is in the relay log. */
   apply(): Promise<void>;
   stopReplicating(): Promise<void>;
   /**
@@ -324,7 +324,7 @@ export class MysqlServer implements Server {
 
   async apply(): Promise<void> {
     // skip_replica_start keeps a server from it that is started.
-    await this.run(10, "START REPLICA SQL_THREAD");
+    await this.run(10, "STOP REPLICA IO_THREAD", "START REPLICA SQL_THREAD");
   }
 
   async stopReplicating(): Promise<void> {

@@ -122,4 +122,16 @@ describe("what a replica has received and not applied", () => {
     cluster.healLinks();
     expect(await promotion).toBe("database-2 is the primary");
   });
+
+  test("is applied before it follows another primary, and set aside", async () => {
+    const { cluster, primary, candidate, holder } = await inRelayLogAlone(4_000);
+    cluster.setLink(candidate.name, holder.name, "cut");
+    expect(
+      await told(cluster, candidate.agent?.promote([primary.name, holder.name], true)),
+    ).toBe("database-2 is the primary");
+    cluster.healLinks();
+    await cluster.time.pass(30_000);
+    expect(rows(holder.setAside)).toBe(1);
+    expect(holder.healthPort.answers?.replica).toBe(true);
+  });
 });

@@ -827,6 +827,9 @@ export class FakeMysql {
           if (this.disk.source === undefined) {
             throw new Error("The server is not configured as replica");
           }
+          this.noteHeard();
+          this.isReceiving = false;
+          this.disconnect();
           this.isApplying = true;
           this.applierError = undefined;
           this.applyLater();
