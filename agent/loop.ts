@@ -70,6 +70,12 @@ const LOCK_SECONDS = 10;
  */
 const PATIENCE = 10_000;
 
+/**
+ * How old a peer's answer may be, in milliseconds: the longest age that the health port lets pass (hosts/database.ts),
+ * with a second for a clock that was set back.
+ */
+const OLDEST_ANSWER = 4_000;
+
 const SETTLED: readonly string[] = ["serve", "follow", "wait-for-primary"];
 const ACTS: readonly string[] = [
   ...[
@@ -612,6 +618,16 @@ export class Agent {
   }
 
   /**
+   * Whether a peer may have acknowledged a write of the lost primary after it gave the answer that was seen: the last
+   * ones may be on that peer alone.
+   */
+  private mayHaveAcknowledged({ own, peers }: View, begun: number): boolean {
+    const isLost = peers.some(({ name, state }) => name === own.primary && state === "unknown");
+    const isOld = this.with_.clock.monotonic() < begun + OLDEST_ANSWER;
+    return isLost && isOld && peers.some(({ state }) => state === "member");
+  }
+
+  /**
    * Makes this host the primary. Every other database host must answer and be closed, and none may hold transactions
    * which this one lacks; nor may acknowledged writes be on a host that is gone.
    *
@@ -631,7 +647,8 @@ export class Agent {
       throw new Refusal(`--lost: no other database host named ${strangers.join(" and ")}`);
     }
     return this.alone(async () => {
-      const deadline = clock.monotonic() + PATIENCE;
+      const begun = clock.monotonic();
+      const deadline = begun + PATIENCE;
       for (;;) {
         const view = await this.lookInHaste();
         const { own } = view;
@@ -644,6 +661,10 @@ export class Agent {
         const found = (await this.objectionsIn(view, lost)).filter(
           ({ override }) => !(acceptLoss && ["accept-loss", "tables"].includes(override)),
         );
+        if (found.length === 0 && this.mayHaveAcknowledged(view, begun)) {
+          await clock.sleep(100);
+          continue;
+        }
         if (found.length === 0) {
           await this.becomePrimary(view);
           await this.observe();

@@ -134,4 +134,13 @@ describe("what a replica has received and not applied", () => {
     expect(rows(holder.setAside)).toBe(1);
     expect(holder.healthPort.answers?.replica).toBe(true);
   });
+  test("is known before another is promoted, although it was received after the last answer", async () => {
+    const cluster = await standing();
+    const [primary, candidate] = cluster.hosts as [Host, Host];
+    cluster.setLink(candidate.name, primary.name, "cut");
+    expect(await write(cluster, primary)).toBe("copied");
+    powerOff(cluster, primary);
+    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    expect(said).toContain("database-3 holds transactions that this host lacks");
+  });
 });
