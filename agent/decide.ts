@@ -265,6 +265,8 @@ export const PARTS: readonly Part[] = [
     when: [isOutranked],
     rules: [
       rule("apply", hasUnappliedOfAnother),
+      // What does not fit is not applied, and the server forgets nothing before that.
+      rule("clone", isRowless, hasFailed),
       rule("skip", isRowless),
       rule("set-aside", hasStrayed),
       // Its transactions arrive between one answer and the next: comparing them proves nothing.

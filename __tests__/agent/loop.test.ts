@@ -79,6 +79,17 @@ describe("transactions that a replica has of its own", () => {
     expect(await cluster.time.until(() => isFollowing() === true, 20_000)).toBe(true);
     expect(other.setAside).toEqual([]);
   });
+
+  test("none that changes a row keeps it from a clone when what arrives does not fit", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    replica.mysql.stray("none");
+    replica.disk.isDamaged = true;
+    expect(await write(cluster, primary)).toBe("copied");
+    await cluster.time.pass(30_000);
+    expect(replica.mysql.clones).toBe(1);
+    expect(cluster.isInSync).toBe(true);
+  });
 });
 
 describe("what a replica has received and not applied", () => {
