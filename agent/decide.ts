@@ -201,8 +201,15 @@ const somePeerIsNewer = predicate("a peer knows a newer term", (view) =>
 const somePeerIsOpen = predicate("a peer is open or ready", (view) =>
   members(view).some(({ writability }) => writability !== "closed"),
 );
-const somePeerIsAhead = predicate("a peer holds transactions which this host lacks", (view) =>
-  members(view).some((peer) => !isOneOf(relation(view, peer), "same", "behind", "unknown")),
+// What a host holds that knows an older term was judged by whoever made the newer one.
+const somePeerIsAhead = predicate(
+  "a peer of no older term holds transactions which this host lacks",
+  (view) =>
+    members(view).some(
+      (peer) =>
+        peer.term >= view.own.term &&
+        !isOneOf(relation(view, peer), "same", "behind", "unknown"),
+    ),
 );
 const somethingIsUnknown = predicate(
   "a peer does not answer, or could not be compared",

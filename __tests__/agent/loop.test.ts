@@ -155,3 +155,29 @@ describe("what a replica has received and not applied", () => {
     expect(said).toContain("database-3 holds transactions that this host lacks");
   });
 });
+
+describe("a promotion that lets acknowledged writes go", () => {
+  test.each(["available", "lossless"] as const)(
+    "is not undone by the closed host that still has them (%s)",
+    async (durability) => {
+      const cluster = await standing({ durability });
+      const [primary, candidate, holder] = cluster.hosts as [Host, Host, Host];
+      cluster.setLink(candidate.name, primary.name, "cut");
+      expect(await write(cluster, primary)).toBe("copied");
+      powerOff(cluster, primary);
+      await cluster.time.pass(2_000);
+      expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+        "database-2 is the primary",
+      );
+      holder.agentLife?.freeze();
+      powerOn(cluster, primary);
+      cluster.healLinks();
+      await cluster.time.pass(5_000);
+      holder.agentLife?.thaw();
+      expect(await cluster.time.until(() => cluster.isInSync, 60_000)).toBe(true);
+      expect(cluster.open).toEqual([candidate]);
+      expect(rows(primary.setAside)).toBe(1);
+      expect(rows(holder.setAside)).toBe(1);
+    },
+  );
+});
