@@ -493,6 +493,7 @@ export class Agent {
       // Where nobody answers who could acknowledge, the first write would wait for nothing.
       waitForReplica: isLossless || view.peers.some(({ state }) => state === "member"),
       open: !isLossless,
+      outrankUnheard: view.peers.some(({ state }) => state === "unknown"),
     });
     await marks.release();
   }

@@ -14,8 +14,17 @@ export interface Server {
   /** `schema.table (engine)` of tables that are not InnoDB's, a hundred at most. */
   otherTables(): Promise<string[]>;
   version(): Promise<string>;
-  /** Writes the next term, which names this host. While it does, no replica is waited for: the term is void until it is open. */
-  promote(then: { readonly waitForReplica: boolean; readonly open: boolean }): Promise<void>;
+  /**
+   * Writes the next term, which names this host. While it does, no replica is waited for: the term is void until it is open.
+   *
+   * @param then.outrankUnheard whether a lost host may know a newer term than this one does. The new one is then at
+   *   least the milliseconds since 1970, and so higher than any that was counted or written so before
+   */
+  promote(then: {
+    readonly waitForReplica: boolean;
+    readonly open: boolean;
+    readonly outrankUnheard: boolean;
+  }): Promise<void>;
   /** Ends being a replica, has writes wait for one, and lets writes in: all, or those of root and replication alone. */
   admit(writability: "open" | "ready"): Promise<void>;
   /** Refuses the app's writes, and no others. */
@@ -284,7 +293,13 @@ export class MysqlServer implements Server {
     return `SET GLOBAL rpl_semi_sync_source_enabled = ${wait && this.peers.length > 0 ? "ON" : "OFF"}`;
   }
 
-  async promote({ waitForReplica, open }: Parameters<Server["promote"]>[0]): Promise<void> {
+  async promote({
+    waitForReplica,
+    open,
+    outrankUnheard,
+  }: Parameters<Server["promote"]>[0]): Promise<void> {
+    const next = "COALESCE(MAX(term), 0) + 1";
+    const term = outrankUnheard ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))` : next;
     // STOP REPLICA would wait two seconds for an attempt to connect to a source that is gone; it does where the kernel
     // has no way to end it.
     await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", ":3306"]);
@@ -295,7 +310,7 @@ export class MysqlServer implements Server {
       this.semiSync(false),
       "SET GLOBAL super_read_only = OFF",
       `INSERT INTO cluster.primary_term (term, host, server_uuid)
-         SELECT COALESCE(MAX(term), 0) + 1, '${this.hostName}', @@server_uuid FROM cluster.primary_term`,
+         SELECT ${term}, '${this.hostName}', @@server_uuid FROM cluster.primary_term`,
       ...(waitForReplica ? [this.semiSync(true)] : []),
       ...(open ? ["SET GLOBAL read_only = OFF"] : []),
     );

@@ -180,4 +180,23 @@ describe("a promotion that lets acknowledged writes go", () => {
       expect(rows(holder.setAside)).toBe(1);
     },
   );
+
+  test("outranks an earlier one of a lost host, of which nobody heard", async () => {
+    const cluster = await standing();
+    const [first, second, third] = cluster.hosts as [Host, Host, Host];
+    await told(cluster, first.agent?.close());
+    cluster.setLink(second.name, first.name, "cut");
+    cluster.setLink(second.name, third.name, "cut");
+    expect(
+      await told(cluster, second.agent?.promote([first.name, third.name], true)),
+    ).toBe("database-2 is the primary");
+    powerOff(cluster, second);
+    cluster.healLinks();
+    expect(await told(cluster, third.agent?.promote([second.name], false))).toBe(
+      "database-3 is the primary",
+    );
+    powerOn(cluster, second);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    expect(cluster.open).toEqual([third]);
+  });
 });

@@ -2,7 +2,7 @@ import { type GtidSet, isSubset, NO_GTIDS, subtract, union, writtenBy } from "..
 import type { Server } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
 import type { Chance } from "./random";
-import { Life, type VirtualTime } from "./time";
+import { Life, millisecondsAt, type VirtualTime } from "./time";
 
 // A model of a MySQL server: what it has executed, what it writes into its log and sends to its replicas, when it waits
 // for them, and what of all this outlives its end. What the model says of MySQL is in docs/database.md.
@@ -215,6 +215,7 @@ export class FakeMysql {
   private heardAt: number | undefined;
   private isDonating = false;
   private whenUp: (() => void)[] = [];
+  isCloning = false;
   /** How often it was filled by a clone. */
   clones = 0;
   /** What its tables beyond InnoDB are called. */
@@ -297,6 +298,7 @@ export class FakeMysql {
     this.applierError = undefined;
     this.heardAt = undefined;
     this.isDonating = false;
+    this.isCloning = false;
     this.disconnect();
     for (const connection of [...this.replicas]) {
       connection.replica.lostSource(connection);
@@ -669,6 +671,7 @@ export class FakeMysql {
   /** Ends in a restart of the server. */
   async clone(life: Life, donor: FakeMysql | undefined): Promise<void> {
     let isCloned = false;
+    this.isCloning = true;
     await ask<void>(life, this.connectable, Number.POSITIVE_INFINITY, (run, done) =>
       run.after(this.pace.statement(), () => {
         const fail = (because: string) =>
@@ -720,11 +723,15 @@ export class FakeMysql {
           });
         goOn(1);
       }),
-    ).catch((error: Error) => {
-      if (!isCloned) {
-        throw error;
-      }
-    });
+    )
+      .catch((error: Error) => {
+        if (!isCloned) {
+          throw error;
+        }
+      })
+      .finally(() => {
+        this.isCloning = false;
+      });
     await this.up(life);
   }
 
@@ -780,14 +787,15 @@ export class FakeMysql {
         return this.otherTables;
       },
       version: async () => "8.4.0",
-      promote: ({ waitForReplica, open }) =>
+      promote: ({ waitForReplica, open, outrankUnheard }) =>
         ask<void>(life, this.connectable, 30_000, (run, done) =>
           run.after(this.pace.statement(), () => {
             this.resetReplica();
             this.setSemiSync(false);
             this.isSuperReadOnly = false;
-            const term = { term: this.disk.term + 1, host: this.host };
-            const transaction = this.own("term", term);
+            const next = this.disk.term + 1;
+            const term = outrankUnheard ? Math.max(next, millisecondsAt(this.time)) : next;
+            const transaction = this.own("term", { term, host: this.host });
             this.disk.log.push(transaction);
             this.disk.execute(transaction);
             run.after(this.pace.statement(), () => {

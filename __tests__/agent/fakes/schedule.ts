@@ -217,8 +217,15 @@ export class Schedule {
   private powerOff(host: Host): void {
     this.say(`${host.name} is powered off`);
     this.cluster.change(() => host.powerOff());
-    this.cluster.time.after(this.chance.between(500, 12_000), () => {
-      if (!host.isOn) {
+    this.powerOnLater(host, this.chance.between(500, 12_000));
+  }
+
+  /** Nobody switches on what somebody vouches for to be off. */
+  private powerOnLater(host: Host, milliseconds: number): void {
+    this.cluster.time.after(milliseconds, () => {
+      if (this.operator.isBusy) {
+        this.powerOnLater(host, 500);
+      } else if (!host.isOn) {
         this.say(`${host.name} is powered on`);
         this.cluster.change(() => host.powerOn());
       }
@@ -366,7 +373,7 @@ export class Schedule {
         1,
         () => {
           const isReplica = host.disk.term > 0 && host.disk.primary !== host.name;
-          if (mysql.isUp && mysql.writability === "closed" && isReplica) {
+          if (mysql.isUp && !mysql.isCloning && mysql.writability === "closed" && isReplica) {
             const change = chance.oneOf(["row", "none"] as const);
             this.say(`somebody writes on ${host.name}: ${change}`);
             const stray = mysql.stray(change);
@@ -496,7 +503,6 @@ export class Schedule {
       cluster.change(() => {
         host.thaw();
         host.hasRoom = true;
-        host.powerOn();
       });
     }
     await this.untilWell();

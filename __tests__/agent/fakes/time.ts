@@ -111,10 +111,11 @@ export class VirtualTime {
   }
 }
 
-/** Seconds since 1970 at which every virtual time begins. */
-const BEGINNING = 1_800_000_000;
+/** Milliseconds since 1970 at which every virtual time begins. */
+const BEGINNING = 1_800_000_000_000;
 
-export const secondsAt = (time: VirtualTime) => BEGINNING + Math.floor(time.now / 1000);
+export const millisecondsAt = (time: VirtualTime) => BEGINNING + time.now;
+export const secondsAt = (time: VirtualTime) => Math.floor(millisecondsAt(time) / 1000);
 
 /** A process, or several that begin and end together: once ended nothing of it goes on, while frozen all of it waits. */
 export class Life {
