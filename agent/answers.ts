@@ -115,6 +115,7 @@ export function answersOf(
       decision: isRestoring ? "restoring" : decision,
       since,
       gtidPurged: formatGtidSet(own.purged),
+      gtidReceived: formatGtidSet(own.received),
       gtidExecuted: formatGtidSet(own.executed),
     },
   };

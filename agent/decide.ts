@@ -139,6 +139,14 @@ const hasUnapplied = predicate(
   "it does not replicate, and has not applied all it received",
   ({ own }) => !own.hasApplied && own.replication === "stopped",
 );
+// Whoever follows another source forgets what it received and did not apply.
+const hasUnappliedOfAnother = predicate(
+  "it does not replicate from that primary, and has not applied all it received",
+  ({ own, peers }) =>
+    !own.hasApplied &&
+    own.replication !== "failed" &&
+    !(own.replication === "running" && own.source === leaderOf(peers)?.name),
+);
 const hasFailed = predicate(
   "replication stopped on an error",
   ({ own }) => own.replication === "failed",
@@ -193,8 +201,15 @@ const somePeerIsNewer = predicate("a peer knows a newer term", (view) =>
 const somePeerIsOpen = predicate("a peer is open or ready", (view) =>
   members(view).some(({ writability }) => writability !== "closed"),
 );
-const somePeerIsAhead = predicate("a peer holds transactions which this host lacks", (view) =>
-  members(view).some((peer) => !isOneOf(relation(view, peer), "same", "behind", "unknown")),
+// What a host holds that knows an older term was judged by whoever made the newer one.
+const somePeerIsAhead = predicate(
+  "a peer of no older term holds transactions which this host lacks",
+  (view) =>
+    members(view).some(
+      (peer) =>
+        peer.term >= view.own.term &&
+        !isOneOf(relation(view, peer), "same", "behind", "unknown"),
+    ),
 );
 const somethingIsUnknown = predicate(
   "a peer does not answer, or could not be compared",
@@ -256,7 +271,9 @@ export const PARTS: readonly Part[] = [
     title: "A host that a primary outranks",
     when: [isOutranked],
     rules: [
-      rule("apply", hasUnapplied),
+      rule("apply", hasUnappliedOfAnother),
+      // What does not fit is not applied, and the server forgets nothing before that.
+      rule("clone", isRowless, hasFailed),
       rule("skip", isRowless),
       rule("set-aside", hasStrayed),
       // Its transactions arrive between one answer and the next: comparing them proves nothing.

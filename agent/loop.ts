@@ -70,6 +70,12 @@ const LOCK_SECONDS = 10;
  */
 const PATIENCE = 10_000;
 
+/**
+ * How old a peer's answer may be, in milliseconds: the longest age that the health port lets pass (hosts/database.ts),
+ * with a second for a clock that was set back.
+ */
+const OLDEST_ANSWER = 4_000;
+
 const SETTLED: readonly string[] = ["serve", "follow", "wait-for-primary"];
 const ACTS: readonly string[] = [
   ...[
@@ -85,6 +91,14 @@ const ACTS: readonly string[] = [
     "retreat",
   ],
 ];
+
+/** Transactions that were looked at, and what in them changes something. */
+interface Judged {
+  readonly extra: string;
+  readonly change: string | undefined;
+}
+
+const NOTHING_JUDGED: Judged = { extra: "", change: undefined };
 
 /** What an operator is told instead of what he asked for. */
 export class Refusal extends Error {}
@@ -112,7 +126,7 @@ export class Agent {
   private undeclared: Error | undefined = new Error("not declared yet");
   private wake: () => void = () => undefined;
   private isNotedSound = false;
-  private judged = { extra: "", change: undefined as string | undefined };
+  private judged = NOTHING_JUDGED;
   private lastRound = "";
 
   constructor(
@@ -388,8 +402,10 @@ export class Agent {
         const { extra } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
         await marks.noteNewLogs();
         if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
-          throw new Error("the server has written more by now, which was not judged");
+          throw new Error("the server has more by now, which was not judged or not applied");
         }
+        // The server gives the same names to what it writes next.
+        this.judged = NOTHING_JUDGED;
         log(`forgot ${formatGtidSet(extra)}, which ${leader?.name} lacks and which changes no row`);
         return;
       }
@@ -435,6 +451,7 @@ export class Agent {
       return;
     }
     this.clonedAt = clock.monotonic();
+    this.judged = NOTHING_JUDGED;
     await marks.noteNewLogs();
     server.hangUp();
     await bootstrap.clone(this.addressOf(leader));
@@ -476,6 +493,7 @@ export class Agent {
       // Where nobody answers who could acknowledge, the first write would wait for nothing.
       waitForReplica: isLossless || view.peers.some(({ state }) => state === "member"),
       open: !isLossless,
+      outrankUnheard: view.peers.some(({ state }) => state === "unknown"),
     });
     await marks.release();
   }
@@ -601,6 +619,16 @@ export class Agent {
   }
 
   /**
+   * Whether a peer may have acknowledged a write of the lost primary after it gave the answer that was seen: the last
+   * ones may be on that peer alone.
+   */
+  private mayHaveAcknowledged({ own, peers }: View, begun: number): boolean {
+    const isLost = peers.some(({ name, state }) => name === own.primary && state === "unknown");
+    const isOld = this.with_.clock.monotonic() < begun + OLDEST_ANSWER;
+    return isLost && isOld && peers.some(({ state }) => state === "member");
+  }
+
+  /**
    * Makes this host the primary. Every other database host must answer and be closed, and none may hold transactions
    * which this one lacks; nor may acknowledged writes be on a host that is gone.
    *
@@ -620,7 +648,8 @@ export class Agent {
       throw new Refusal(`--lost: no other database host named ${strangers.join(" and ")}`);
     }
     return this.alone(async () => {
-      const deadline = clock.monotonic() + PATIENCE;
+      const begun = clock.monotonic();
+      const deadline = begun + PATIENCE;
       for (;;) {
         const view = await this.lookInHaste();
         const { own } = view;
@@ -633,6 +662,10 @@ export class Agent {
         const found = (await this.objectionsIn(view, lost)).filter(
           ({ override }) => !(acceptLoss && ["accept-loss", "tables"].includes(override)),
         );
+        if (found.length === 0 && this.mayHaveAcknowledged(view, begun)) {
+          await clock.sleep(100);
+          continue;
+        }
         if (found.length === 0) {
           await this.becomePrimary(view);
           await this.observe();

@@ -14,20 +14,30 @@ export interface Server {
   /** `schema.table (engine)` of tables that are not InnoDB's, a hundred at most. */
   otherTables(): Promise<string[]>;
   version(): Promise<string>;
-  /** Writes the next term, which names this host. While it does, no replica is waited for: the term is void until it is open. */
-  promote(then: { readonly waitForReplica: boolean; readonly open: boolean }): Promise<void>;
+  /**
+   * Writes the next term, which names this host. While it does, no replica is waited for: the term is void until it is open.
+   *
+   * @param then.outrankUnheard whether a lost host may know a newer term than this one does. The new one is then at
+   *   least the milliseconds since 1970, and so higher than any that was counted or written so before
+   */
+  promote(then: {
+    readonly waitForReplica: boolean;
+    readonly open: boolean;
+    readonly outrankUnheard: boolean;
+  }): Promise<void>;
   /** Ends being a replica, has writes wait for one, and lets writes in: all, or those of root and replication alone. */
   admit(writability: "open" | "ready"): Promise<void>;
   /** Refuses the app's writes, and no others. */
   refuseWrites(): Promise<void>;
   /** Has commits wait for a replica's acknowledgement, or not. */
   waitForReplica(wait: boolean): Promise<void>;
-  /** Applies what is in the relay log. */
+  /** Receives no more, and applies what is in the relay log. */
   apply(): Promise<void>;
   stopReplicating(): Promise<void>;
   /**
-   * Forgets these transactions of its own, as if they had never been executed, where it has written no more by now
-   * that the primary, with what that has executed, lacks. Tells whether it did.
+   * Forgets these transactions, as if they had never been received nor executed, and from whom it replicated; where it
+   * has written no more by now that the primary, with what that has executed, lacks, and has applied all it received.
+   * Tells whether it did.
    */
   forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean>;
 }
@@ -283,7 +293,13 @@ export class MysqlServer implements Server {
     return `SET GLOBAL rpl_semi_sync_source_enabled = ${wait && this.peers.length > 0 ? "ON" : "OFF"}`;
   }
 
-  async promote({ waitForReplica, open }: Parameters<Server["promote"]>[0]): Promise<void> {
+  async promote({
+    waitForReplica,
+    open,
+    outrankUnheard,
+  }: Parameters<Server["promote"]>[0]): Promise<void> {
+    const next = "COALESCE(MAX(term), 0) + 1";
+    const term = outrankUnheard ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))` : next;
     // STOP REPLICA would wait two seconds for an attempt to connect to a source that is gone; it does where the kernel
     // has no way to end it.
     await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", ":3306"]);
@@ -294,7 +310,7 @@ export class MysqlServer implements Server {
       this.semiSync(false),
       "SET GLOBAL super_read_only = OFF",
       `INSERT INTO cluster.primary_term (term, host, server_uuid)
-         SELECT COALESCE(MAX(term), 0) + 1, '${this.hostName}', @@server_uuid FROM cluster.primary_term`,
+         SELECT ${term}, '${this.hostName}', @@server_uuid FROM cluster.primary_term`,
       ...(waitForReplica ? [this.semiSync(true)] : []),
       ...(open ? ["SET GLOBAL read_only = OFF"] : []),
     );
@@ -323,7 +339,7 @@ export class MysqlServer implements Server {
 
   async apply(): Promise<void> {
     // skip_replica_start keeps a server from it that is started.
-    await this.run(10, "START REPLICA SQL_THREAD");
+    await this.run(10, "STOP REPLICA IO_THREAD", "START REPLICA SQL_THREAD");
   }
 
   async stopReplicating(): Promise<void> {
@@ -332,22 +348,30 @@ export class MysqlServer implements Server {
 
   /**
    * The server looks and forgets in one go: what it wrote since it was judged would stay without a log to judge it by.
-   * Interrupted half-way it holds data and no transaction; it then receives all from the start, fails, and clones.
+   * With what it forgets it also forgets that it received it, or it would wait for ever to have applied all it received;
+   * so it does nothing while something of that is still to be applied. Interrupted half-way it holds data and no
+   * transaction; it then receives all from the start, fails, and clones.
    */
   async forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean> {
     const [row] = await this.run(
       30,
       "STOP REPLICA",
-      `SET @rest = REPLACE(GTID_SUBTRACT(@@gtid_executed, '${formatGtidSet(transactions)}'), '\\n', '')`,
+      `SET @received = COALESCE((SELECT received_transaction_set
+        FROM performance_schema.replication_connection_status WHERE channel_name = ''), '')`,
+      `SET @rest = REPLACE(GTID_SUBTRACT(@@gtid_executed, '${formatGtidSet(transactions)}'), '\n', '')`,
       `SET @missed = GTID_SUBTRACT(@rest, '${formatGtidSet(executedByPrimary)}')`,
       `SET @own = GTID_SUBTRACT(@missed, GTID_SUBTRACT(@missed, ${ALL_OF("@@server_uuid")}))`,
-      "SET @forget = IF(@own = '', 'RESET BINARY LOGS AND GTIDS', 'DO 0')",
-      "SET @keep = IF(@own = '', 'SET GLOBAL gtid_purged = @rest', 'DO 0')",
+      "SET @may = @own = '' AND GTID_SUBSET(@received, @@gtid_executed)",
+      "SET @unfollow = IF(@may, 'RESET REPLICA ALL', 'DO 0')",
+      "SET @forget = IF(@may, 'RESET BINARY LOGS AND GTIDS', 'DO 0')",
+      "SET @keep = IF(@may, 'SET GLOBAL gtid_purged = @rest', 'DO 0')",
+      "PREPARE unfollow FROM @unfollow",
       "PREPARE forget_all FROM @forget",
       "PREPARE keep_rest FROM @keep",
+      "EXECUTE unfollow",
       "EXECUTE forget_all",
       "EXECUTE keep_rest",
-      "SELECT @own = '' AS isForgotten",
+      "SELECT @may AS isForgotten",
     );
     return row?.isForgotten === 1;
   }

@@ -1,4 +1,5 @@
 import type { View } from "./decide";
+import { isSubset, subtract, union } from "./gtid-set";
 import { NOT_COMPARED } from "./relation";
 import type { Peer } from "./state";
 
@@ -50,7 +51,19 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
           `${name} is open, though not the primary: it closes itself within seconds`,
         );
   }
-  if (state !== "member" || term < own.term) {
+  if (state !== "member") {
+    return undefined;
+  }
+  // It has acknowledged them, and may be the only one that has them.
+  const unapplied = subtract(peer.received, peer.executed);
+  if (!isSubset(unapplied, union(own.executed, own.received))) {
+    const isOnItsWay = view.peers.some((one) => one.name === followed && one.state === "member");
+    return objection(
+      isOnItsWay ? "time" : "accept-loss",
+      `${name} has received transactions that this host lacks, and has not applied them`,
+    );
+  }
+  if (term < own.term) {
     return undefined;
   }
   if (term > own.term) {

@@ -87,6 +87,8 @@ export interface Peer {
   readonly serverUuid: string;
   readonly executed: GtidSet;
   readonly purged: GtidSet;
+  /** What it received from its source, as in {@link ServerState.received}. */
+  readonly received: GtidSet;
   readonly semiSync: boolean;
   /** `PRIMARY:TERM`: its server has run on since it had received all that this primary had executed. */
   readonly caughtUpWith: string | undefined;
@@ -115,6 +117,7 @@ export function unknownPeer(name: string): Peer {
     serverUuid: "",
     executed: NO_GTIDS,
     purged: NO_GTIDS,
+    received: NO_GTIDS,
     semiSync: false,
     caughtUpWith: undefined,
   };
@@ -142,6 +145,7 @@ export interface StateAnswer {
   readonly decision: string;
   readonly since: number;
   readonly gtidPurged: string;
+  readonly gtidReceived: string;
   readonly gtidExecuted: string;
 }
 
@@ -181,6 +185,8 @@ export function parsePeer(name: string, answer: string | undefined): Peer {
         serverUuid,
         executed: parseGtidSet(said.gtidExecuted),
         purged: parseGtidSet(said.gtidPurged),
+        // Left out by hosts with an agent from before it was told.
+        received: typeof said.gtidReceived === "string" ? parseGtidSet(said.gtidReceived) : NO_GTIDS,
         semiSync: said.semiSync === "on",
         caughtUpWith:
           typeof caughtUpWith === "string" && caughtUpWith !== "-" ? caughtUpWith : undefined,

@@ -1,0 +1,323 @@
+import type { Bootstrap } from "../../../agent/bootstrap";
+import { type GtidSet, isSubset, subtract } from "../../../agent/gtid-set";
+import { Agent, type Identity } from "../../../agent/loop";
+import type { LastSeenPrimary, Marks } from "../../../agent/marks";
+import type { Peers } from "../../../agent/peers";
+import { type Peer, parsePeer } from "../../../agent/state";
+import { FakeHealthPort } from "./health-port";
+import { FakeLock } from "./lock";
+import { Disk, FakeMysql, gtidsOf, type Network, type Pace, type Transaction } from "./mysql";
+import type { Chance } from "./random";
+import { Life, type VirtualTime } from "./time";
+
+/** What a host asks of the world around it. */
+export interface World extends Network {
+  readonly time: VirtualTime;
+  readonly chance: Chance;
+  readonly pace: Pace;
+  readonly durability: "available" | "lossless";
+  /**
+   * Asks a host's health port for its state. The answer is `undefined` where there is none in time.
+   *
+   * @param limit milliseconds for the connection
+   */
+  askState(from: string, to: string, limit: number, answer: (text: string | undefined) => void): void;
+  log(host: string, line: string): void;
+  /** Called before a host founds a cluster, with what it saw last. */
+  founding(host: Host): void;
+  opened(host: Host): void;
+}
+
+export const addressOf = (name: string) => `10.0.0.${name.slice(-1)}`;
+export const nameAt = (address: string) => `database-${address.slice(-1)}`;
+
+/** What `mysqlbinlog` prints of a transaction. */
+function printed({ change }: Transaction): string {
+  return change === "none"
+    ? "FLUSH STATUS\n/*!*/;\n"
+    : "#261126 16:40:32 server id 2  end_log_pos 1300 CRC32 0x9dc05787 \tWrite_rows: table id 116\n";
+}
+
+/** A database host: its power, volume, server, health port, and the real agent with these instead of its own. */
+export class Host {
+  isOn = false;
+  isFrozen = false;
+  readonly mysql: FakeMysql;
+  readonly healthPort: FakeHealthPort;
+  lock = new FakeLock();
+  agent: Agent | undefined;
+  /** What is running where nothing else ends it: systemd. */
+  machine: Life;
+  agentLife: Life | undefined;
+  /** What the agent last saw of the others. */
+  seen: Peer[] = [];
+  hasRoom = true;
+
+  // What lies on the volume, beside the server's data.
+  isHeld = false;
+  isRestoring = false;
+  isOriginal = false;
+  setAside: Transaction[] = [];
+
+  // What a reboot removes.
+  private incarnation: string | undefined;
+  caughtUp: string | undefined;
+  lastSeen: LastSeenPrimary | undefined;
+
+  private runs = 0;
+  private disks = 0;
+  private readonly parsed = new Map<string, { text: string | undefined; peer: Peer }>();
+
+  constructor(
+    readonly identity: Identity,
+    readonly world: World,
+  ) {
+    this.machine = new Life(world.time);
+    this.machine.end();
+    this.healthPort = new FakeHealthPort(world.time);
+    this.mysql = new FakeMysql(
+      this.name,
+      world.time,
+      this.newDisk(),
+      world.durability,
+      world.pace,
+      world,
+      world.chance,
+    );
+    this.mysql.opened = () => world.opened(this);
+    this.mysql.ended = () => this.startServerLater(300);
+  }
+
+  get name(): string {
+    return this.identity.name;
+  }
+
+  get disk(): Disk {
+    return this.mysql.disk;
+  }
+
+  private newDisk(): Disk {
+    const { number } = this.identity;
+    return new Disk(`${number}${number}${number}${number}0000-0000-0000-0000-00000000000${this.disks++}`);
+  }
+
+  // --- What happens to it
+
+  powerOn(): void {
+    if (this.isOn) {
+      return;
+    }
+    this.isOn = true;
+    this.machine = new Life(this.world.time);
+    this.lock = new FakeLock();
+    this.healthPort.forget();
+    this.machine.after(this.world.pace.boot(), () => {
+      this.startServer();
+      this.startAgent();
+    });
+  }
+
+  powerOff(): void {
+    if (!this.isOn) {
+      return;
+    }
+    this.isOn = false;
+    this.isFrozen = false;
+    this.machine.end();
+    this.agentLife?.end();
+    this.agentLife = undefined;
+    this.agent = undefined;
+    this.mysql.end();
+    this.disk.losePower(this.world.time.now, this.world.chance);
+    this.incarnation = undefined;
+    this.caughtUp = undefined;
+    this.lastSeen = undefined;
+    this.healthPort.forget();
+  }
+
+  /** It comes back with an empty volume. */
+  loseVolume(): void {
+    this.mysql.disk = this.newDisk();
+    this.setAside = [];
+    this.isHeld = false;
+    this.isRestoring = false;
+    this.isOriginal = false;
+  }
+
+  freeze(): void {
+    this.isFrozen = true;
+    this.machine.freeze();
+    this.agentLife?.freeze();
+    this.mysql.run?.freeze();
+  }
+
+  thaw(): void {
+    this.isFrozen = false;
+    this.machine.thaw();
+    this.agentLife?.thaw();
+    this.mysql.run?.thaw();
+  }
+
+  private startServer(): void {
+    this.incarnation = `${this.name}.${++this.runs}`;
+    this.mysql.start();
+  }
+
+  private startServerLater(milliseconds: number): void {
+    this.machine.after(milliseconds, () => {
+      if (this.mysql.run === undefined) {
+        this.startServer();
+      }
+    });
+  }
+
+  /** As scripts/database/stop.sh does. */
+  async restartServer(): Promise<void> {
+    const life = this.machine;
+    const letGo = await this.lock.take(life, 15);
+    await this.closeServer(life);
+    this.mysql.terminate();
+    letGo?.();
+  }
+
+  startAgent(): void {
+    const life = new Life(this.world.time);
+    this.agentLife = life;
+    this.agent = new Agent(this.identity, {
+      server: this.mysql.askedBy(life),
+      peers: this.peersFor(life),
+      marks: this.marks(),
+      bootstrap: this.bootstrapFor(life),
+      lock: this.lock.askedBy(life),
+      healthPort: this.healthPort,
+      clock: life.clock(),
+      log: (line) => this.world.log(this.name, line),
+    });
+    this.agent.run().catch((error: Error) => this.world.log(this.name, `ended: ${error.stack}`));
+  }
+
+  /** systemd starts it again after a second. */
+  killAgent(): void {
+    this.agentLife?.end();
+    this.agentLife = undefined;
+    this.agent = undefined;
+    this.machine.after(1_000, () => {
+      if (this.agent === undefined) {
+        this.startAgent();
+      }
+    });
+  }
+
+  // --- What the agent works with
+
+  private marks(): Marks {
+    return {
+      isHeld: async () => this.isHeld,
+      hold: async () => {
+        this.isHeld = true;
+      },
+      release: async () => {
+        this.isHeld = false;
+      },
+      noteOriginal: async () => {
+        this.isOriginal = true;
+      },
+      noteNewLogs: async () => undefined,
+      noteSound: async () => undefined,
+      isRestoring: async () => this.isRestoring,
+      incarnation: async () => this.incarnation,
+      caughtUp: async () => this.caughtUp,
+      noteCaughtUp: async (text) => {
+        this.caughtUp = text;
+      },
+      lastSeenPrimary: async () => this.lastSeen,
+      notePrimary: async (seen) => {
+        this.lastSeen = seen;
+      },
+      hasRoom: async () => this.hasRoom,
+    };
+  }
+
+  private parse(name: string, text: string | undefined): Peer {
+    const known = this.parsed.get(name);
+    if (known !== undefined && known.text === text) {
+      return known.peer;
+    }
+    const peer = parsePeer(name, text);
+    this.parsed.set(name, { text, peer });
+    return peer;
+  }
+
+  private peersFor(life: Life): Peers {
+    return {
+      look: (connectSeconds) =>
+        new Promise((resolve) => {
+          const { peers } = this.identity;
+          const seen: Peer[] = [];
+          let left = peers.length;
+          const end = () => {
+            this.seen = seen;
+            resolve([...seen]);
+          };
+          if (left === 0) {
+            life.after(1, end);
+          }
+          peers.forEach(({ name }, index) => {
+            this.world.askState(this.name, name, connectSeconds * 1000, (text) =>
+              life.enter(() => {
+                seen[index] = this.parse(name, text);
+                if (--left === 0) {
+                  end();
+                }
+              }),
+            );
+          });
+        }),
+    };
+  }
+
+  private async closeServer(life: Life): Promise<void> {
+    await life.sleep(20);
+    if (this.mysql.run !== undefined && !(await this.mysql.close(life))) {
+      this.mysql.end();
+    }
+  }
+
+  private logOf(transactions: GtidSet): Transaction[] | undefined {
+    const { log, executed, purged } = this.disk;
+    return isSubset(transactions, subtract(executed, purged))
+      ? log.filter((one) => isSubset(gtidsOf([one]), transactions))
+      : undefined;
+  }
+
+  private bootstrapFor(life: Life): Bootstrap {
+    const { mysql, world } = this;
+    const { pace } = world;
+    const serverAt = (address: string) => world.server(nameAt(address));
+    return {
+      found: async () => {
+        world.founding(this);
+        await life.sleep(pace.statement());
+        if (!mysql.isUp) {
+          throw new Error("the server does not answer");
+        }
+      },
+      declare: () => mysql.record(life),
+      clone: (address) => mysql.clone(life, serverAt(address)),
+      follow: (address) => mysql.follow(life, nameAt(address)),
+      close: () => this.closeServer(life),
+      setAside: async (transactions) => {
+        await life.sleep(pace.statement());
+        const logged = mysql.isUp ? this.logOf(transactions) : undefined;
+        if (logged === undefined) {
+          throw new Error("the binary log no longer has all of them");
+        }
+        this.setAside.push(...logged);
+      },
+      logged: async (transactions) => {
+        await life.sleep(pace.statement());
+        return this.logOf(transactions)?.map(printed).join("");
+      },
+    };
+  }
+}
