@@ -54,6 +54,7 @@ export function database(number: number, facts: Partial<DatabaseFacts> = {}): Ho
       caughtUpWith: "database-1:1",
       serverUuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562",
       gtidExecuted: "-",
+      gtidReceived: "-",
       gtidPurged: "-",
       held: false,
       hasRoom: true,
