@@ -12,8 +12,8 @@ import {
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import type { DrillResults } from "../ops/drill/measure";
-import { partsPresent } from "../ops/machine";
+import type { DrillResults } from "../drill/measure";
+import { partsPresent } from "../machine/inspect";
 import { UNREACHABLE, ubuntuImageFacts } from "./ubuntu-image";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is

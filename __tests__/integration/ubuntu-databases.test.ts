@@ -1,5 +1,5 @@
-import { ask, ScratchCluster } from "../../ops/scratch/cluster";
-import { run } from "../../ops/scratch/workspace";
+import { ask, ScratchCluster } from "../../drill/scratch/cluster";
+import { run } from "../../drill/scratch/workspace";
 import { UBUNTU } from "../../stacks/distributions";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { durability } from "./local/durability";

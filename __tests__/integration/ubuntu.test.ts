@@ -1,4 +1,4 @@
-import { ScratchCluster } from "../../ops/scratch/cluster";
+import { ScratchCluster } from "../../drill/scratch/cluster";
 import { UBUNTU } from "../../stacks/distributions";
 import { hosts } from "./local/hosts";
 

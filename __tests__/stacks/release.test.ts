@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { extract } from "tar";
-import { run } from "../../ops/scratch/workspace";
+import { run } from "../../drill/scratch/workspace";
 import { packRelease, problemsOfApp } from "../../stacks/release";
 import { parseClusters } from "../../topology/settings";
 import type { ClusterSettingsInput } from "../../topology/settings-schema";

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ScratchCluster } from "../../../ops/scratch/cluster";
-import { PROJECT, run } from "../../../ops/scratch/workspace";
+import { ScratchCluster } from "../../../drill/scratch/cluster";
+import { PROJECT, run } from "../../../drill/scratch/workspace";
 import { localNames } from "../../../stacks/local/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import type { TopologyHost } from "../../../topology/topology";

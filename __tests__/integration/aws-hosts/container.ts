@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../../../ops/scratch/workspace";
+import { run } from "../../../drill/scratch/workspace";
 
 /** Where the tests' own seed lies, from which cloud-init takes what EC2's metadata would give it. */
 const SEED = "/var/lib/cloud/seed/ec2";

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { attempt, PROJECT, run } from "../../../ops/scratch/workspace";
+import { attempt, PROJECT, run } from "../../../drill/scratch/workspace";
 import { UNREACHABLE, ubuntuImageFacts } from "../../ubuntu-image";
 
 /** What runs on this machine, besides what local hosts need anyway. */

@@ -1,4 +1,4 @@
-import { attempt, run } from "../../../ops/scratch/workspace";
+import { attempt, run } from "../../../drill/scratch/workspace";
 
 /** Where AWS is found: an address for documentation, outside of every cluster's network. */
 export const AMAZON = "198.51.100.1";

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, PROJECT, run, Workspace } from "../../../ops/scratch/workspace";
+import { attempt, PROJECT, run, Workspace } from "../../../drill/scratch/workspace";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import { type Call, callsIn } from "./calls";
 import { overrides, type Resources } from "./limits";
@@ -65,7 +65,7 @@ export class EmulatedCluster {
         process.execPath,
         "-r",
         join(PROJECT, "node_modules", "ts-node", "register"),
-        join(PROJECT, "ops", "scratch", "main.ts"),
+        join(PROJECT, "drill", "scratch", "main.ts"),
       ],
       {
         directory: this.workspace.directory,

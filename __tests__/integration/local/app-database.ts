@@ -1,5 +1,5 @@
-import { ask, type ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt, eventually } from "../../../ops/scratch/workspace";
+import { ask, type ScratchCluster } from "../../../drill/scratch/cluster";
+import { attempt, eventually } from "../../../drill/scratch/workspace";
 import { write } from "./writing";
 
 /** The ways of an app to its database, as web servers have them. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import { type ScratchCluster, tally } from "../../../ops/scratch/cluster";
-import { eventually, run } from "../../../ops/scratch/workspace";
+import { type ScratchCluster, tally } from "../../../drill/scratch/cluster";
+import { eventually, run } from "../../../drill/scratch/workspace";
 
 /** Opens a request whose body never comes: it occupies a web server until it is closed. */
 function occupy(port: number): Promise<Socket> {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium } from "playwright-core";
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt } from "../../../ops/scratch/workspace";
+import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import { attempt } from "../../../drill/scratch/workspace";
 
 const CHROMIUM = attempt([
   "sh",

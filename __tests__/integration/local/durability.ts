@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
-import { eventually } from "../../../ops/scratch/workspace";
+import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import { eventually } from "../../../drill/scratch/workspace";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import { write } from "./writing";
 

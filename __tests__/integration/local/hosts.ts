@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
-import { run } from "../../../ops/scratch/workspace";
+import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import { run } from "../../../drill/scratch/workspace";
 import { backupDirectory } from "../../../stacks/local/names";
 import { hostsOf, type Role } from "../../../topology/topology";
 

@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { promisify } from "node:util";
-import { ask, ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt, eventually, run } from "../../../ops/scratch/workspace";
+import { ask, ScratchCluster } from "../../../drill/scratch/cluster";
+import { attempt, eventually, run } from "../../../drill/scratch/workspace";
 import { stoppedOnTheOnlyOne } from "./releases";
 
 const incusNames = (kind: string, column: string): string[] =>

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
+import { ask, type ScratchCluster, tally } from "../../../drill/scratch/cluster";
+import { PROJECT } from "../../../drill/scratch/workspace";
+import { missingToServe, waitUntilServing } from "../../../machine/serving";
 import type { LocalCluster } from "../../../ops/clusters";
 import { localPlatform } from "../../../ops/platform/local";
-import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
-import { PROJECT } from "../../../ops/scratch/workspace";
-import { missingToServe, waitUntilServing } from "../../../ops/serving";
 import { localNames } from "../../../stacks/local/names";
 import { packRelease } from "../../../stacks/release";
 import type { ClusterSettingsInput } from "../../../topology/settings";

@@ -3,7 +3,7 @@ import {
   type ObservedRole,
   type ObservedWebServer,
   parseRoles,
-} from "../../ops/serving";
+} from "../../machine/serving";
 
 function databases(...roles: ObservedRole[]): Map<string, ObservedRole> {
   return new Map(roles.map((role, index) => [`database-${index + 1}`, role]));

@@ -1,9 +1,9 @@
+import { localClusters, OperatorError } from "../ops/clusters";
+import { main } from "../ops/main";
+import { runScript } from "../ops/run";
 import { DISTRIBUTIONS, type Distribution } from "../stacks/distributions";
-import { localClusters, OperatorError } from "./clusters";
-import { partsPresent } from "./machine";
-import { main } from "./main";
+import { partsPresent } from "./inspect";
 import { missingParts } from "./preflight";
-import { runScript } from "./run";
 
 /** Installs what local hosts need and this machine lacks, and says what and why before it does. */
 export async function installMissing(...wanted: Parameters<typeof missingParts>): Promise<void> {

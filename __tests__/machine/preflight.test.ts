@@ -1,4 +1,4 @@
-import { networksOfRoutes } from "../../ops/machine";
+import { networksOfRoutes } from "../../machine/inspect";
 import {
   type Demand,
   FILES,
@@ -6,7 +6,7 @@ import {
   missingParts,
   PROGRAMS,
   problemsOf,
-} from "../../ops/preflight";
+} from "../../machine/preflight";
 
 const FIT: Machine = {
   platform: "linux",

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
-import type { ClusterSettings } from "../../topology/settings";
-import { OperatorError } from "../clusters";
-import { main } from "../main";
-import { ScratchCluster } from "../scratch/cluster";
+import { OperatorError } from "../ops/clusters";
+import { main } from "../ops/main";
+import type { ClusterSettings } from "../topology/settings";
 import { FAULTS, type Fault, unfit } from "./faults";
 import { type DrillResults, judge, type Row, table } from "./measure";
+import { ScratchCluster } from "./scratch/cluster";
 import { Stage } from "./stage";
 
 // npm run drill [-- NAME...]: what can happen to a cluster, one thing after the other, under load.

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { attempt, eventually, PROJECT, run } from "../scratch/workspace";
 import type { Bounds } from "./measure";
+import { attempt, eventually, PROJECT, run } from "./scratch/workspace";
 import type { Stage } from "./stage";
 
 /** Something that happens to a cluster, and what must hold of it. */

@@ -1,12 +1,12 @@
 import { get } from "node:http";
 import { LOAD_BALANCER_HEALTH_PATH, secondsToNotice } from "../hosts/load-balancer";
+import type { LocalCluster } from "../ops/clusters";
+import { checkInWords } from "../ops/operations/checks";
+import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/status";
+import { localPlatform } from "../ops/platform/local";
+import { runScript, wasInterrupted } from "../ops/run";
 import { PORTS } from "../topology/flows";
 import { hostsOf } from "../topology/topology";
-import type { LocalCluster } from "./clusters";
-import { checkInWords } from "./operations/checks";
-import { factsOf, gatherStatus, heldByLoadBalancers } from "./operations/status";
-import { localPlatform } from "./platform/local";
-import { runScript, wasInterrupted } from "./run";
 
 /** What a database host says it is. */
 export type ObservedRole = "primary" | "replica" | "none";

@@ -1,5 +1,5 @@
-import { messageOf, type RequestRecord, wrongIn } from "../../../ops/drill/load";
-import { type Bounds, judge, longestGap, type Observed, table } from "../../../ops/drill/measure";
+import { messageOf, type RequestRecord, wrongIn } from "../../drill/load";
+import { type Bounds, judge, longestGap, type Observed, table } from "../../drill/measure";
 
 const record = (change: Partial<RequestRecord>): RequestRecord => ({
   kind: "read",

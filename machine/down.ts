@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
+import { type LocalCluster, localCluster, localClusters, OperatorError } from "../ops/clusters";
+import { main } from "../ops/main";
+import { runCdktf, runScript } from "../ops/run";
 import { backupDirectory } from "../stacks/local/names";
-import { type LocalCluster, localCluster, localClusters, OperatorError } from "./clusters";
-import { hasInterface } from "./machine";
-import { main } from "./main";
-import { runCdktf, runScript } from "./run";
+import { hasInterface } from "./inspect";
 
 const say = console.log;
 

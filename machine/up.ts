@@ -1,15 +1,15 @@
 import { renderHosts } from "../hosts/render";
+import { type LocalCluster, localCluster, OperatorError } from "../ops/clusters";
+import { main } from "../ops/main";
+import { linesOfApp, release } from "../ops/operations/release";
+import { localPlatform } from "../ops/platform/local";
+import { PROJECT, runCdktf, runScript } from "../ops/run";
 import { memoryOf, packagesOf } from "../stacks/local/hosts";
 import { type ImageFacts, imageFacts } from "../stacks/local/image";
 import { packRelease } from "../stacks/release";
-import { type LocalCluster, localCluster, OperatorError } from "./clusters";
+import { hasInterface, lookAtMachine } from "./inspect";
 import { installMissing } from "./install";
-import { hasInterface, lookAtMachine } from "./machine";
-import { main } from "./main";
-import { linesOfApp, release } from "./operations/release";
-import { localPlatform } from "./platform/local";
 import { type Demand, problemsOf } from "./preflight";
-import { PROJECT, runCdktf, runScript } from "./run";
 import {
   isSteady,
   missingToServe,
