@@ -4,11 +4,10 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { ScratchCluster } from "../drill/scratch/cluster";
 import { eventually, run } from "../drill/scratch/workspace";
+import { imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
 import type { FoundationFacts } from "../stacks/local/foundation";
-import { packagesOf } from "../stacks/local/hosts";
-import { imageFacts } from "../stacks/local/image";
-import { localNames } from "../stacks/local/names";
+import { localNames } from "../topology/names";
 import { median, report } from "./measure";
 
 // Times a warm `cdktf deploy local`, until the cluster serves and its replica is in sync, against

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { type LocalCluster, localCluster, localClusters, OperatorError } from "../ops/clusters";
 import { main } from "../ops/main";
 import { runCdktf, runScript } from "../ops/run";
-import { backupDirectory } from "../stacks/local/names";
+import { backupDirectory } from "../topology/names";
 import { hasInterface } from "./inspect";
 
 const say = console.log;

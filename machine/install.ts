@@ -1,7 +1,7 @@
+import { DISTRIBUTIONS, type Distribution } from "../hosts/distributions";
 import { localClusters, OperatorError } from "../ops/clusters";
 import { main } from "../ops/main";
 import { runScript } from "../ops/run";
-import { DISTRIBUTIONS, type Distribution } from "../stacks/distributions";
 import { partsPresent } from "./inspect";
 import { missingParts } from "./preflight";
 

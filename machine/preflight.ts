@@ -1,4 +1,4 @@
-import { DISTRIBUTIONS, type Distribution } from "../stacks/distributions";
+import { DISTRIBUTIONS, type Distribution } from "../hosts/distributions";
 import { overlap } from "../topology/network";
 import type { ClusterSettings } from "../topology/settings";
 

@@ -1,12 +1,12 @@
+import { packRelease } from "../archives/pack-release";
+import { type ImageFacts, imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
 import { type LocalCluster, localCluster, OperatorError } from "../ops/clusters";
 import { main } from "../ops/main";
 import { linesOfApp, release } from "../ops/operations/release";
 import { localPlatform } from "../ops/platform/local";
 import { PROJECT, runCdktf, runScript } from "../ops/run";
-import { memoryOf, packagesOf } from "../stacks/local/hosts";
-import { type ImageFacts, imageFacts } from "../stacks/local/image";
-import { packRelease } from "../stacks/release";
+import { memoryOf } from "../stacks/local/hosts";
 import { hasInterface, lookAtMachine } from "./inspect";
 import { installMissing } from "./install";
 import { type Demand, problemsOf } from "./preflight";

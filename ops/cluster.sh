@@ -4,7 +4,7 @@ set -euo pipefail
 cd -- "$(dirname -- "$0")/.."
 
 bundle=.cache/cluster.cjs
-if [[ ! -s $bundle || -n $(find cluster.config.ts package-lock.json ops stacks hosts topology -newer "$bundle" -print -quit) ]]; then
+if [[ ! -s $bundle || -n $(find cluster.config.ts package-lock.json ops archives hosts topology -newer "$bundle" -print -quit) ]]; then
   # Under another name, so that one which is interrupted, or runs beside this, does no harm.
   trap 'rm --force "$bundle.$$"' EXIT
   node_modules/.bin/esbuild ops/cluster.ts --bundle --platform=node --target=node20 --external:esbuild \

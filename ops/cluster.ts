@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { stackNames } from "../stacks/names";
+import { localNames, stackNames } from "../topology/names";
 import { parseClusters } from "../topology/settings";
 import { clusterOf, clusterSettings, OperatorError } from "./clusters";
 import { main } from "./main";
@@ -35,7 +35,7 @@ function reach(stack: string) {
   const platform: Platform =
     cluster.platform === "aws"
       ? awsPlatform(clusterName, cluster.settings.region)
-      : localPlatform(`dwi-${clusterName}`);
+      : localPlatform(localNames(clusterName).project);
   return { ...cluster, platform };
 }
 
@@ -102,7 +102,7 @@ function commands(stack: string): Command {
     .action(async () => {
       const { settings, topology, platform } = reach(stack);
       // Bundling takes a while to load, and only this verb needs it.
-      const { packRelease } = await import("../stacks/release");
+      const { packRelease } = await import("../archives/pack-release");
       const archive = packRelease(PROJECT, settings.app);
       say(
         `Every web server gets release ${archive.sha256.slice(0, 12)}, one after the other; a release that does not become healthy is taken back.`,

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type LocalNames, localNames } from "../stacks/local/names";
-import { stackNames } from "../stacks/names";
+import { type LocalNames, localNames, stackNames } from "../topology/names";
 import {
   type ClusterSettings,
   type ClusterSettingsInput,

@@ -1,6 +1,6 @@
 import { ask, ScratchCluster } from "../../drill/scratch/cluster";
 import { run } from "../../drill/scratch/workspace";
-import { UBUNTU } from "../../stacks/distributions";
+import { UBUNTU } from "../../hosts/distributions";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { durability } from "./local/durability";
 import { write } from "./local/writing";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { imageFacts } from "../../stacks/local/image";
+import { imageFacts } from "../../hosts/image";
 
 const SCRIPTS = join(__dirname, "..", "..", "scripts", "local");
 

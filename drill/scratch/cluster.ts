@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { join } from "node:path";
+import { localNames } from "../../topology/names";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
 import { attempt, eventually, run, Workspace } from "./workspace";
@@ -128,7 +129,7 @@ export class ScratchCluster {
   }
 
   get incusProject(): string {
-    return `dwi-${this.topology.clusterName}`;
+    return localNames(this.topology.clusterName).project;
   }
 
   address(host: string): string {

@@ -1,12 +1,5 @@
-import type { Host } from "../../hosts/host";
 import type { ClusterSettings } from "../../topology/settings";
 import type { Role } from "../../topology/topology";
-
-/** Every package a host of the cluster needs: all hosts start from one image that has them. */
-export function packagesOf(hosts: readonly Host[]): string {
-  const packages = hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" "));
-  return [...new Set(packages)].filter(Boolean).sort().join(" ");
-}
 
 /** Memory limit of a role's hosts, MiB. */
 export function memoryOf(settings: ClusterSettings, role: Role): number {

@@ -3,7 +3,7 @@ import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScratchCluster } from "../../../drill/scratch/cluster";
 import { PROJECT, run } from "../../../drill/scratch/workspace";
-import { localNames } from "../../../stacks/local/names";
+import { localNames } from "../../../topology/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import type { TopologyHost } from "../../../topology/topology";
 import { EmulatedCluster } from "../emulator/cluster";

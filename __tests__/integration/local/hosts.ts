@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ScratchCluster } from "../../../drill/scratch/cluster";
 import { run } from "../../../drill/scratch/workspace";
-import { backupDirectory } from "../../../stacks/local/names";
+import { backupDirectory } from "../../../topology/names";
 import { hostsOf, type Role } from "../../../topology/topology";
 
 function everyFile(directory: string): string[] {

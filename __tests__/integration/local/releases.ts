@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
+import { packRelease } from "../../../archives/pack-release";
 import { ask, type ScratchCluster, tally } from "../../../drill/scratch/cluster";
 import { PROJECT } from "../../../drill/scratch/workspace";
 import { missingToServe, waitUntilServing } from "../../../machine/serving";
 import type { LocalCluster } from "../../../ops/clusters";
 import { localPlatform } from "../../../ops/platform/local";
-import { localNames } from "../../../stacks/local/names";
-import { packRelease } from "../../../stacks/release";
+import { localNames } from "../../../topology/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 
 type App = NonNullable<ClusterSettingsInput["app"]>;

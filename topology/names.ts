@@ -1,6 +1,15 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { ClusterSettings } from "../../topology/settings";
+import type { ClusterSettings } from "./settings";
+
+/** The names of a cluster's stacks: plain for the first cluster, with its name for the others. */
+export function stackNames(
+  cluster: ClusterSettings,
+  index: number,
+): { local: string; aws: string } {
+  const suffix = index === 0 ? "" : `-${cluster.name}`;
+  return { local: `local${suffix}`, aws: `aws${suffix}` };
+}
 
 /** The names a cluster's parts have in Incus. */
 export interface LocalNames {

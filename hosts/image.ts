@@ -1,10 +1,17 @@
-import type { ClusterSettings } from "../../topology/settings";
-import { DISTRIBUTIONS } from "../distributions";
+import type { ClusterSettings } from "../topology/settings";
+import { DISTRIBUTIONS } from "./distributions";
+import type { Host } from "./host";
 
 /** What names a host image and makes it; the head of scripts/local/image.sh says what each is. */
 export type ImageFacts = Readonly<
   Record<"DWI_PACKAGES" | "DWI_DISTRIBUTION" | "DWI_SUITES" | "DWI_KEYRINGS" | "DWI_MIRROR", string>
 >;
+
+/** Every package a host of the cluster needs: all hosts start from one image that has them. */
+export function packagesOf(hosts: readonly Host[]): string {
+  const packages = hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" "));
+  return [...new Set(packages)].filter(Boolean).sort().join(" ");
+}
 
 function pairs(key: "suite" | "keyring"): string {
   return Object.entries(DISTRIBUTIONS)

@@ -16,8 +16,8 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { extract } from "tar";
+import { packRelease, problemsOfApp } from "../../archives/pack-release";
 import { run } from "../../drill/scratch/workspace";
-import { packRelease, problemsOfApp } from "../../stacks/release";
 import { parseClusters } from "../../topology/settings";
 import type { ClusterSettingsInput } from "../../topology/settings-schema";
 
