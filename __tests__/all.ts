@@ -196,7 +196,7 @@ function scripts(): string[] {
   const found = folders.flatMap((folder) =>
     readdirSync(join(PROJECT, "scripts", folder)).map((name) => `scripts/${folder}/${name}`),
   );
-  return [...found.filter((path) => path.endsWith(".sh")), "ops/cluster.sh", ".ci/run"];
+  return [...found.filter((path) => path.endsWith(".sh")), "ops/cluster-command.sh", ".ci/run"];
 }
 
 const STATIC: readonly Step[] = [

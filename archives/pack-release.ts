@@ -1,7 +1,7 @@
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
-import { CURRENT_RELEASE, releaseFiles } from "../hosts/release";
+import { CURRENT_RELEASE, releaseFiles } from "../hosts/release-files";
 import { type ClusterSettings, SettingsError } from "../topology/settings";
 import { contains, copyFolder, kindOf, unfitIn } from "./app-folder";
 import { type Archive, pack } from "./archive";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { ScratchCluster } from "../drill/scratch/cluster";
+import { ScratchCluster } from "../drill/scratch/scratch-cluster";
 import { eventually, run } from "../drill/scratch/workspace";
 import { imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
-import { OperatorError } from "../ops/clusters";
-import { main } from "../ops/main";
+import { OperatorError } from "../ops/operator-error";
+import { runAsCommand } from "../ops/run-as-command";
 import type { ClusterSettings } from "../topology/settings";
 import { FAULTS, type Fault, unfit } from "./faults";
 import { type DrillResults, judge, type Row, table } from "./measure";
-import { ScratchCluster } from "./scratch/cluster";
+import { ScratchCluster } from "./scratch/scratch-cluster";
 import { Stage } from "./stage";
 
 // npm run drill [-- NAME...]: what can happen to a cluster, one thing after the other, under load.
@@ -113,7 +113,7 @@ async function drill(
   return broken === 0 ? 0 : 1;
 }
 
-void main("drill", async () => {
+void runAsCommand("drill", async () => {
   let exitCode = 0;
   await new Command("npm run drill --")
     .description(

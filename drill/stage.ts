@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { type LoadSettings, messageOf, type RequestRecord } from "./load";
 import type { Observed } from "./measure";
-import { type Answer, ask, type ScratchCluster } from "./scratch/cluster";
+import { type Answer, ask, type ScratchCluster } from "./scratch/scratch-cluster";
 import { eventually } from "./scratch/workspace";
 
 /** What a fault is done with, and to: a cluster under load. */

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { type LocalCluster, localCluster, localClusters, OperatorError } from "../ops/clusters";
-import { main } from "../ops/main";
+import { type LocalCluster, localCluster, localClusters } from "../ops/clusters";
+import { OperatorError } from "../ops/operator-error";
 import { runCdktf, runScript } from "../ops/run";
+import { runAsCommand } from "../ops/run-as-command";
 import { backupDirectory } from "../topology/names";
 import { hasInterface } from "./inspect";
 
@@ -37,7 +38,7 @@ async function purge(): Promise<void> {
 }
 
 const [argument, ...rest] = process.argv.slice(2);
-void main("down", () => {
+void runAsCommand("down", () => {
   if (rest.length > 0 || (argument?.startsWith("-") && argument !== "--purge")) {
     throw new OperatorError("Usage: npm run down [-- STACK | --purge]");
   }

@@ -1,7 +1,8 @@
 import { DISTRIBUTIONS, type Distribution } from "../hosts/distributions";
-import { localClusters, OperatorError } from "../ops/clusters";
-import { main } from "../ops/main";
+import { localClusters } from "../ops/clusters";
+import { OperatorError } from "../ops/operator-error";
 import { runScript } from "../ops/run";
+import { runAsCommand } from "../ops/run-as-command";
 import { partsPresent } from "./inspect";
 import { missingParts } from "./preflight";
 
@@ -34,5 +35,5 @@ async function setup(names: readonly string[]): Promise<void> {
 }
 
 if (require.main === module) {
-  void main("setup", () => setup(process.argv.slice(2)));
+  void runAsCommand("setup", () => setup(process.argv.slice(2)));
 }

@@ -1,11 +1,12 @@
 import { packRelease } from "../archives/pack-release";
 import { type ImageFacts, imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
-import { type LocalCluster, localCluster, OperatorError } from "../ops/clusters";
-import { main } from "../ops/main";
+import { type LocalCluster, localCluster } from "../ops/clusters";
 import { linesOfApp, release } from "../ops/operations/release";
+import { OperatorError } from "../ops/operator-error";
 import { localPlatform } from "../ops/platform/local";
 import { PROJECT, runCdktf, runScript } from "../ops/run";
+import { runAsCommand } from "../ops/run-as-command";
 import { memoryOf } from "../stacks/local/hosts";
 import { hasInterface, lookAtMachine } from "./inspect";
 import { installMissing } from "./install";
@@ -123,4 +124,4 @@ async function up(stack = "local"): Promise<void> {
   say(`\n${Math.round((Date.now() - started) / 1000)} s`);
 }
 
-void main("up", () => up(process.argv[2]));
+void runAsCommand("up", () => up(process.argv[2]));

@@ -1,4 +1,4 @@
-import { ask, tally } from "../../drill/scratch/cluster";
+import { ask, tally } from "../../drill/scratch/scratch-cluster";
 import { eventually } from "../../drill/scratch/workspace";
 import { BootedCluster } from "./aws-hosts/booted-cluster";
 import { REPLACED } from "./aws-hosts/container";

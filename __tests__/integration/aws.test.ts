@@ -9,7 +9,7 @@ import { awsPlatform } from "../../ops/platform/aws";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
 import { actionsFor, allowedBy, matches, UNSEEN } from "./emulator/calls";
-import { EmulatedCluster } from "./emulator/cluster";
+import { EmulatedCluster } from "./emulator/emulated-cluster";
 import { LIMITS, type Resources } from "./emulator/limits";
 import { MetadataService } from "./emulator/metadata";
 import { Emulator, IMAGES, REGION, valuesOf } from "./emulator/server";

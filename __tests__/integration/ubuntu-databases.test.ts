@@ -1,4 +1,4 @@
-import { ask, ScratchCluster } from "../../drill/scratch/cluster";
+import { ask, ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { run } from "../../drill/scratch/workspace";
 import { UBUNTU } from "../../hosts/distributions";
 import type { ClusterSettingsInput } from "../../topology/settings";

@@ -1,4 +1,4 @@
-import { ScratchCluster } from "../../drill/scratch/cluster";
+import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { UBUNTU } from "../../hosts/distributions";
 import { hosts } from "./local/hosts";
 

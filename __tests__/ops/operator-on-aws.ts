@@ -135,7 +135,7 @@ export class OperatorOnAws {
 
   constructor() {
     // As `npm run cluster` does it.
-    execFileSync("bash", ["ops/cluster.sh", "--help"], { cwd: PROJECT, stdio: "ignore" });
+    execFileSync("bash", ["ops/cluster-command.sh", "--help"], { cwd: PROJECT, stdio: "ignore" });
     writeFileSync(this.settings, JSON.stringify([{ name: "demo" }]));
     mkdirSync(join(this.directory, "bin"));
     const aws = join(this.directory, "bin", "aws");

@@ -61,7 +61,7 @@ export class Workspace {
       join(this.directory, "cdktf.json"),
       JSON.stringify({
         language: "typescript",
-        app: `node -r ${TS_NODE} ${join(__dirname, "main.ts")}`,
+        app: `node -r ${TS_NODE} ${join(__dirname, "synthesize.ts")}`,
         projectId: "00000000-0000-0000-0000-000000000000",
         sendCrashReports: "false",
       }),

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import { run } from "../run";
 import { AwsError, awsError, type Meaning, progressOf } from "./aws-errors";
 import { type Platform, type Power, parseReleases, type Ran } from "./platform";

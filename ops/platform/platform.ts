@@ -1,4 +1,4 @@
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 
 /** How a command on a host ended. */
 export interface Ran {

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ScratchCluster } from "../../../drill/scratch/cluster";
+import { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { PROJECT, run } from "../../../drill/scratch/workspace";
 import { localNames } from "../../../topology/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import type { TopologyHost } from "../../../topology/topology";
-import { EmulatedCluster } from "../emulator/cluster";
+import { EmulatedCluster } from "../emulator/emulated-cluster";
 import { Emulator, REGION, valuesOf } from "../emulator/server";
 import type { Amazon } from "./amazon";
 import { makeContainer } from "./container";

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import { type ScratchCluster, tally } from "../../../drill/scratch/cluster";
+import { type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
 import { eventually, run } from "../../../drill/scratch/workspace";
 
 /** Opens a request whose body never comes: it occupies a web server until it is closed. */

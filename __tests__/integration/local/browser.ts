@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium } from "playwright-core";
-import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { attempt } from "../../../drill/scratch/workspace";
 
 const CHROMIUM = attempt([

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import { write } from "./writing";

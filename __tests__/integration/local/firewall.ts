@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import type { Role } from "../../../topology/topology";
 
 /** Ports on which something listens, so that a refusal is the firewall's doing. */

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { ScratchCluster } from "../../../drill/scratch/cluster";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { run } from "../../../drill/scratch/workspace";
 import { backupDirectory } from "../../../topology/names";
 import { hostsOf, type Role } from "../../../topology/topology";

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { promisify } from "node:util";
-import { ask, ScratchCluster } from "../../../drill/scratch/cluster";
+import { ask, ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { attempt, eventually, run } from "../../../drill/scratch/workspace";
 import { stoppedOnTheOnlyOne } from "./releases";
 

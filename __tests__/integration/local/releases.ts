@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { packRelease } from "../../../archives/pack-release";
-import { ask, type ScratchCluster, tally } from "../../../drill/scratch/cluster";
+import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
 import { PROJECT } from "../../../drill/scratch/workspace";
 import { missingToServe, waitUntilServing } from "../../../machine/serving";
 import type { LocalCluster } from "../../../ops/clusters";

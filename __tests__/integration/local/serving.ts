@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { ask, type ScratchCluster, tally } from "../../../drill/scratch/cluster";
+import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
 
 interface Whoami {

@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../drill/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
 
 /** Signs the guestbook, through the load balancer; the message is the request's key as well. */

@@ -1,4 +1,4 @@
-import { isForOperator } from "./clusters";
+import { isForOperator } from "./operator-error";
 import { CommandFailed, surviveInterrupts, wasInterrupted } from "./run";
 
 /** Exit code of a program that was interrupted. */
@@ -8,7 +8,7 @@ const INTERRUPTED = 130;
  * Runs a command of ours: errors come out as lines, not as stacks, and as an exit code. Otherwise the
  * exit code is the number that the command returns, or 0.
  */
-export async function main(name: string, command: () => Promise<unknown>): Promise<void> {
+export async function runAsCommand(name: string, command: () => Promise<unknown>): Promise<void> {
   surviveInterrupts();
   // Until it is known to have gone well.
   process.exitCode = 1;

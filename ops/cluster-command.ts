@@ -1,8 +1,7 @@
 import { Command } from "commander";
 import { localNames, stackNames } from "../topology/names";
 import { parseClusters } from "../topology/settings";
-import { clusterOf, clusterSettings, OperatorError } from "./clusters";
-import { main } from "./main";
+import { clusterOf, clusterSettings } from "./clusters";
 import {
   backup,
   backupTable,
@@ -16,10 +15,12 @@ import { drain, undrain } from "./operations/drain";
 import { release, rollback } from "./operations/release";
 import { gatherStatus, problemsOf, statusTable } from "./operations/status";
 import { upgrade } from "./operations/upgrade";
+import { OperatorError } from "./operator-error";
 import { awsPlatform } from "./platform/aws";
 import { localPlatform } from "./platform/local";
 import type { Platform } from "./platform/platform";
 import { PROJECT } from "./run";
+import { runAsCommand } from "./run-as-command";
 
 // npm run cluster -- STACK VERB: what an operator does to a cluster that is up.
 
@@ -218,7 +219,7 @@ function overview(): string {
   ].join("\n");
 }
 
-void main("cluster", async () => {
+void runAsCommand("cluster", async () => {
   const [stack, ...rest] = process.argv.slice(2);
   if (stack === undefined || stack.startsWith("-")) {
     if (stack === "--help" || stack === "-h") {

@@ -1,4 +1,4 @@
-import { releaseFiles } from "../../hosts/release";
+import { releaseFiles } from "../../hosts/release-files";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { topologyOf } from "./rendered";
 

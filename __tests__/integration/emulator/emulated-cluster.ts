@@ -65,7 +65,7 @@ export class EmulatedCluster {
         process.execPath,
         "-r",
         join(PROJECT, "node_modules", "ts-node", "register"),
-        join(PROJECT, "drill", "scratch", "main.ts"),
+        join(PROJECT, "drill", "scratch", "synthesize.ts"),
       ],
       {
         directory: this.workspace.directory,
