@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   closeSync,
   existsSync,
@@ -13,14 +13,14 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { DrillResults } from "../drill/measure";
+import { PROJECT } from "../hosts/project";
 import { partsPresent } from "../machine/inspect";
+import { run } from "../ops/run";
 import { UNREACHABLE, ubuntuImageFacts } from "./ubuntu-image";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
 // named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure. The one exception
 // is what hangs on somebody else's server, Ubuntu's archive: without it, it is skipped everywhere.
-
-const PROJECT = join(__dirname, "..");
 
 interface Counts {
   passed: number;
@@ -51,21 +51,13 @@ const has = (program: string) =>
 const nothing = () => undefined;
 
 /** Runs a program of the project; its exit status. */
-function run(
+async function statusOf(
   command: readonly string[],
   output: Output,
   { quiet = false, env = {} }: { quiet?: boolean; env?: NodeJS.ProcessEnv } = {},
-): Promise<number | null> {
-  const [program = "", ...args] = command;
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      cwd: PROJECT,
-      env: { ...process.env, ...env },
-      stdio: ["ignore", quiet ? "ignore" : output, output],
-    });
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
+): Promise<number> {
+  const stdout = quiet ? "ignore" : output;
+  return (await run(command, { attempt: true, stdout, stderr: output, env })).exitCode;
 }
 
 function command(name: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
@@ -73,7 +65,7 @@ function command(name: string, args: readonly string[], missing: Step["missing"]
     name,
     missing,
     run: async (output) => {
-      const passed = (await run(args, output)) === 0;
+      const passed = (await statusOf(args, output)) === 0;
       return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0, failures: [] };
     },
   };
@@ -137,7 +129,7 @@ function jest(
       ...only,
     ];
     // The numbers go to the file; what a person reads comes on standard error.
-    return run(all, output, { quiet: true });
+    return statusOf(all, output, { quiet: true });
   };
   const read = (results: JestResults): Outcome => ({
     passed: results.numPassedTests,
@@ -155,7 +147,7 @@ function jest(
 /** The drill's short faults, each of them counted. */
 function drill(missing: Step["missing"]): Step {
   const report = (file: string, output: Output) =>
-    run(["npm", "run", "--silent", "drill", "--", "--short", "--json", file], output);
+    statusOf(["npm", "run", "--silent", "drill", "--", "--short", "--json", file], output);
   const read = ({ rows, stopped }: DrillResults): Outcome => {
     const broken = rows.filter((row) => row.broken.length > 0);
     const failures = [
@@ -242,11 +234,11 @@ async function ubuntuMissing(output: Output): Promise<string | undefined> {
   if (partsPresent().distribution.id === "ubuntu") {
     return "the machine is Ubuntu itself: the tests on local hosts were on Ubuntu";
   }
-  if ((await run(["npm", "run", "--silent", "setup", "--", "ubuntu"], output)) !== 0) {
+  if ((await statusOf(["npm", "run", "--silent", "setup", "--", "ubuntu"], output)) !== 0) {
     return "the package with Ubuntu's keys cannot be had from this machine's apt sources";
   }
   const env = { ...ubuntuImageFacts(), DWI_PROJECT: "dwi-test-ubuntu" };
-  const status = await run(["bash", join("scripts", "local", "image.sh")], output, { env });
+  const status = await statusOf(["bash", join("scripts", "local", "image.sh")], output, { env });
   // Whatever else kept the image from being built is for the tests to say.
   return status === UNREACHABLE ? "the packages of Ubuntu cannot be had here" : undefined;
 }

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PROJECT } from "../hosts/project";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
@@ -52,10 +53,9 @@ export function generatedFiles(readme: string): GeneratedFile[] {
 
 /** Writes what is derived. */
 function main(): void {
-  const project = join(__dirname, "..");
-  const readme = readFileSync(join(project, "README.md"), "utf8");
+  const readme = readFileSync(join(PROJECT, "README.md"), "utf8");
   for (const { path, content } of generatedFiles(readme)) {
-    writeFileSync(join(project, path), content);
+    writeFileSync(join(PROJECT, path), content);
     console.log(path);
   }
 }

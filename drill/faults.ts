@@ -1,7 +1,9 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { PROJECT } from "../hosts/project";
+import { attemptSync, runSync } from "../ops/run";
 import type { Bounds } from "./measure";
-import { attempt, eventually, PROJECT, run } from "./scratch/workspace";
+import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
 
 /** Something that happens to a cluster, and what must hold of it. */
@@ -26,11 +28,15 @@ const kill = (stage: Stage, host: string, unit: string) =>
 /** Cuts a host off from the network, at its end in the machine. Returns what joins it again. */
 function cutOff(stage: Stage, host: string): () => void {
   const state = JSON.parse(
-    run(["incus", "query", `/1.0/instances/${host}/state?project=${stage.cluster.incusProject}`]),
+    runSync([
+      "incus",
+      "query",
+      `/1.0/instances/${host}/state?project=${stage.cluster.incusProject}`,
+    ]),
   );
   const device: string = state.network.eth0.host_name;
-  run(["ip", "link", "set", device, "down"]);
-  return () => run(["ip", "link", "set", device, "up"]);
+  runSync(["ip", "link", "set", device, "down"]);
+  return () => runSync(["ip", "link", "set", device, "up"]);
 }
 
 /** Has Terraform make a host anew. */
@@ -473,6 +479,6 @@ export const FAULTS: readonly Fault[] = [
 
 /** Whether a machine can do what a fault needs of it. */
 export const unfit = (): string | undefined =>
-  attempt(["sh", "-c", "command -v incus && command -v ip"]).status === 0
+  attemptSync(["sh", "-c", "command -v incus && command -v ip"]).status === 0
     ? undefined
     : "the drill needs local hosts; npm run setup installs what they need";

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { BOOT_PATH, type HostFile } from "./host";
+import { PROJECT } from "./project";
 
 /** Absolute path of the folder with every script. */
-export const SCRIPTS = join(__dirname, "..", "scripts");
+export const SCRIPTS = join(PROJECT, "scripts");
 
 /**
  * The folders of scripts/ that make up the archive of scripts: what runs on a host once it has

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { type LocalCluster, localCluster, localClusters } from "../ops/clusters";
 import { OperatorError } from "../ops/operator-error";
-import { runCdktf, runScript } from "../ops/run";
+import { runScript } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { backupDirectory } from "../topology/names";
+import { runCdktf } from "./cdktf";
 import { hasInterface } from "./inspect";
 
 const say = console.log;

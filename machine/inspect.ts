@@ -1,8 +1,8 @@
-import { execFileSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
 import { createServer } from "node:net";
 import { networkInterfaces, totalmem } from "node:os";
 import { join } from "node:path";
+import { attemptSync } from "../ops/run";
 import { firstAddress } from "../topology/network";
 import { FILES, type Machine, PROGRAMS } from "./preflight";
 
@@ -16,12 +16,9 @@ const FURTHER_FOLDERS = [
   "/opt/incus/bin",
 ];
 
-function outputOf(command: string, args: string[]): string | undefined {
-  try {
-    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-  } catch {
-    return undefined;
-  }
+function outputOf(...command: string[]): string | undefined {
+  const { status, stdout } = attemptSync(command);
+  return status === 0 ? stdout : undefined;
 }
 
 function isExecutable(path: string): boolean {
@@ -101,13 +98,13 @@ function freeDiskGiB(): number {
 
 /** Looks at this machine; changes nothing. */
 export async function lookAtMachine(localPort: number): Promise<Machine> {
-  const terraform = outputOf("terraform", ["version", "-json"]);
+  const terraform = outputOf("terraform", "version", "-json");
   return {
     platform: process.platform,
     architecture: process.arch,
     nodeVersion: process.versions.node,
     terraformVersion: /"terraform_version":\s*"([^"]+)"/.exec(terraform ?? "")?.[1],
-    canBecomeRoot: process.getuid?.() === 0 || outputOf("sudo", ["-n", "true"]) !== undefined,
+    canBecomeRoot: process.getuid?.() === 0 || outputOf("sudo", "-n", "true") !== undefined,
     freeDiskGiB: freeDiskGiB(),
     memoryMiB: Math.floor(totalmem() / 2 ** 20),
     networks: networks(),

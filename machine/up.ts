@@ -1,13 +1,15 @@
 import { packRelease } from "../archives/pack-release";
 import { type ImageFacts, imageFacts, packagesOf } from "../hosts/image";
+import { PROJECT } from "../hosts/project";
 import { renderHosts } from "../hosts/render";
 import { type LocalCluster, localCluster } from "../ops/clusters";
 import { linesOfApp, release } from "../ops/operations/release";
 import { OperatorError } from "../ops/operator-error";
 import { localPlatform } from "../ops/platform/local";
-import { PROJECT, runCdktf, runScript } from "../ops/run";
+import { runScript } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { memoryOf } from "../stacks/local/hosts";
+import { runCdktf } from "./cdktf";
 import { hasInterface, lookAtMachine } from "./inspect";
 import { installMissing } from "./install";
 import { type Demand, problemsOf } from "./preflight";

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { PROJECT } from "../hosts/project";
 import { localNames, stackNames } from "../topology/names";
 import { parseClusters } from "../topology/settings";
 import { clusterOf, clusterSettings } from "./clusters";
@@ -19,7 +20,6 @@ import { OperatorError } from "./operator-error";
 import { awsPlatform } from "./platform/aws";
 import { localPlatform } from "./platform/local";
 import type { Platform } from "./platform/platform";
-import { PROJECT } from "./run";
 import { runAsCommand } from "./run-as-command";
 
 // npm run cluster -- STACK VERB: what an operator does to a cluster that is up.

@@ -10,6 +10,7 @@ import type { Construct } from "constructs";
 import type { Archive } from "../archives/archive";
 import { imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
+import { SCRIPTS } from "../hosts/scripts";
 import { PORTS } from "../topology/flows";
 import { backupDirectory, localNames } from "../topology/names";
 import { hostsOf, ROLES, type Topology } from "../topology/topology";
@@ -26,8 +27,6 @@ export interface LocalStackProps {
   /** The cluster's first release. Later ones are the operator's matter. */
   readonly release: Archive;
 }
-
-const SCRIPTS = join(__dirname, "..", "scripts");
 
 /** What the image's recipe runs, besides the scripts of this machine. */
 const EMPTY_SERVER = "database/initialise.sh";

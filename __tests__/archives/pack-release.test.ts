@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { extract } from "tar";
 import { packRelease, problemsOfApp } from "../../archives/pack-release";
-import { run } from "../../drill/scratch/workspace";
+import { runSync } from "../../ops/run";
 import { parseClusters } from "../../topology/settings";
 import type { ClusterSettingsInput } from "../../topology/settings-schema";
 
@@ -164,7 +164,7 @@ describe("links of an app's folder", () => {
 
 test("named pipes, sockets and devices are refused by their names", () => {
   const folder = project({ "web/main.js": "" });
-  run(["mkfifo", join(folder, "web", "pipe")]);
+  runSync(["mkfifo", join(folder, "web", "pipe")]);
   const socket = `require("node:net").createServer().listen(${JSON.stringify(join(folder, "web", "socket"))}, () => process.kill(process.pid, "SIGKILL"))`;
   spawnSync(process.execPath, ["-e", socket]);
   expect(lstatSync(join(folder, "web", "socket")).isSocket()).toBe(true);

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { PROJECT } from "../../hosts/project";
 import { parseClusters } from "../../topology/settings";
 import { buildTopology, ROLES, type Role } from "../../topology/topology";
 
-const DOCS = join(__dirname, "..", "..", "docs");
+const DOCS = join(PROJECT, "docs");
 const page = readFileSync(join(DOCS, "aws.md"), "utf8");
 const [settings] = parseClusters([{ name: "demo" }]);
 const topology = buildTopology(settings as never);

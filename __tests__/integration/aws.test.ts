@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { PROJECT } from "../../drill/scratch/workspace";
+import { PROJECT } from "../../hosts/project";
 import { renderHosts } from "../../hosts/render";
 import { awsPlatform } from "../../ops/platform/aws";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { PROJECT } from "../../ops/run";
+import { PROJECT } from "../../hosts/project";
 import { database, loadBalancer, primary, web } from "./statuses";
 
 /** An error that AWS's command line answers with, instead of doing what it is asked for. */

@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { imageFacts } from "../../hosts/image";
+import { PROJECT } from "../../hosts/project";
 
-const SCRIPTS = join(__dirname, "..", "..", "scripts", "local");
+const SCRIPTS = join(PROJECT, "scripts", "local");
 
 type Local = Parameters<typeof imageFacts>[1];
 

@@ -1,9 +1,10 @@
 import { request } from "node:http";
 import { join } from "node:path";
+import { attemptSync, runSync } from "../../ops/run";
 import { localNames } from "../../topology/names";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
-import { attempt, eventually, run, Workspace } from "./workspace";
+import { eventually, Workspace } from "./workspace";
 
 /** What one HTTP request was answered. */
 export interface Answer {
@@ -145,7 +146,7 @@ export class ScratchCluster {
   }
 
   incus(args: readonly string[], seconds = 60): string {
-    return run(["incus", "--project", this.incusProject, ...args], { seconds });
+    return runSync(["incus", "--project", this.incusProject, ...args], { seconds });
   }
 
   /** Runs a command line on a host, as root. */
@@ -155,16 +156,19 @@ export class ScratchCluster {
 
   attemptOn(host: string, commandLine: string, seconds = 60) {
     const project = ["--project", this.incusProject];
-    return attempt(["incus", ...project, "exec", host, "--", "bash", "-c", commandLine], {
+    return attemptSync(["incus", ...project, "exec", host, "--", "bash", "-c", commandLine], {
       seconds,
     });
   }
 
   /** Rows of a query on a database host, as its root. */
   query(host: string, sql: string): string[] {
-    return run(["incus", "--project", this.incusProject, "exec", host, "--", "mysql", "-N", "-B"], {
-      input: sql,
-    })
+    return runSync(
+      ["incus", "--project", this.incusProject, "exec", host, "--", "mysql", "-N", "-B"],
+      {
+        input: sql,
+      },
+    )
       .trim()
       .split("\n");
   }

@@ -1,54 +1,13 @@
-import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { type SpawnSyncReturns, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PROJECT } from "../../hosts/project";
+import { attemptSync, run, runSync } from "../../ops/run";
 import type { ClusterSettingsInput } from "../../topology/settings";
-
-/** The project's folder. */
-export const PROJECT = join(__dirname, "..", "..");
 
 const TS_NODE = join(PROJECT, "node_modules", "ts-node", "register");
 const CDKTF = join(PROJECT, "node_modules", ".bin", "cdktf");
-
-/** The last lines a program printed, for the message of a failed expectation. */
-function lastLines({ stdout, stderr }: SpawnSyncReturns<string>): string {
-  return `${stdout}\n${stderr}`.trim().split("\n").slice(-40).join("\n");
-}
-
-/**
- * Runs a program to its end.
- *
- * @returns what it printed on standard output
- * @throws Error with its last lines when it does not exit with 0
- */
-export function run(
-  command: readonly string[],
-  options: { directory?: string; seconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
-): string {
-  const result = attempt(command, options);
-  if (result.status !== 0) {
-    throw new Error(
-      `${command.join(" ")} exited with ${result.status ?? result.signal}:\n${lastLines(result)}`,
-    );
-  }
-  return result.stdout;
-}
-
-/** Runs a program to its end, whatever it exits with. */
-export function attempt(
-  command: readonly string[],
-  options: { directory?: string; seconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
-): SpawnSyncReturns<string> {
-  const [program = "", ...args] = command;
-  return spawnSync(program, args, {
-    cwd: options.directory,
-    encoding: "utf8",
-    env: { ...process.env, ...options.env },
-    input: options.input,
-    maxBuffer: 2 ** 26,
-    timeout: (options.seconds ?? 60) * 1000,
-  });
-}
 
 /** A project of its own outside the repository: cdktf runs in it, the state stays in it. */
 export class Workspace {
@@ -85,29 +44,24 @@ export class Workspace {
 
   /** `cdktf ARGUMENTS...`, as a user would type it. */
   cdktf(args: readonly string[], seconds = 300): string {
-    return run([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
+    return runSync([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
   }
 
   attemptCdktf(args: readonly string[], seconds = 300): SpawnSyncReturns<string> {
-    return attempt([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
+    return attemptSync([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
   }
 
   /** The same without waiting for it; what it printed comes with the promise. */
   async cdktfInBackground(args: readonly string[]): Promise<string> {
-    const child = spawn(CDKTF, args, {
-      cwd: this.directory,
-      env: { ...process.env, ...this.env },
-      stdio: ["ignore", "pipe", "pipe"],
+    const { exitCode, stdout, stderr } = await run([CDKTF, ...args], {
+      directory: this.directory,
+      env: this.env,
+      capture: true,
+      attempt: true,
     });
-    let printed = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on("data", (data: Buffer) => {
-        printed += data.toString();
-      });
-    }
-    const status = await new Promise((resolve) => child.on("close", resolve));
-    if (status !== 0) {
-      throw new Error(`cdktf ${args.join(" ")} exited with ${status}:\n${printed.slice(-4000)}`);
+    const printed = `${stdout}${stderr}`;
+    if (exitCode !== 0) {
+      throw new Error(`cdktf ${args.join(" ")} exited with ${exitCode}:\n${printed.slice(-4000)}`);
     }
     return printed;
   }
@@ -148,12 +102,12 @@ export class Workspace {
   /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
   operate(args: readonly string[], seconds = 180): SpawnSyncReturns<string> {
     const command = ["npm", "run", "--silent", "cluster", "--", ...args];
-    return attempt(command, { directory: PROJECT, env: this.env, seconds });
+    return attemptSync(command, { directory: PROJECT, env: this.env, seconds });
   }
 
   /** Plain terraform, in the folder of one stack as cdktf wrote it. */
   terraform(stack: string, args: readonly string[], seconds = 300): string {
-    return run(["terraform", `-chdir=cdktf.out/stacks/${stack}`, ...args], {
+    return runSync(["terraform", `-chdir=cdktf.out/stacks/${stack}`, ...args], {
       directory: this.directory,
       env: this.env,
       seconds,

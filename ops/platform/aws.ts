@@ -106,8 +106,8 @@ export function awsPlatform(clusterName: string, region: string): Platform {
     }: { subject?: string; input?: string; signal?: AbortSignal; attempts?: number } = {},
   ): Promise<string> {
     const action = args.slice(0, 2).join(" ");
-    const finished = await run("aws", ["--region", region, "--output", "json", ...args], {
-      environment: {
+    const finished = await run(["aws", "--region", region, "--output", "json", ...args], {
+      env: {
         AWS_PAGER: "",
         AWS_CLI_AUTO_PROMPT: "off",
         AWS_RETRY_MODE: "standard",

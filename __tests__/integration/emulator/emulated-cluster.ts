@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, PROJECT, run, Workspace } from "../../../drill/scratch/workspace";
+import { Workspace } from "../../../drill/scratch/workspace";
+import { PROJECT } from "../../../hosts/project";
+import { attemptSync, runSync } from "../../../ops/run";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import { type Call, callsIn } from "./calls";
 import { overrides, type Resources } from "./limits";
@@ -60,7 +62,7 @@ export class EmulatedCluster {
     options: { whole?: boolean; override?: { resource?: Resources; data?: Resources } } = {},
   ): void {
     this.workspace.set([{ ...this.settings, ...changes }]);
-    run(
+    runSync(
       [
         process.execPath,
         "-r",
@@ -112,12 +114,12 @@ export class EmulatedCluster {
   }
 
   terraform(args: readonly string[], seconds = 120): string {
-    return run(this.arguments(args), { env: this.environment, seconds });
+    return runSync(this.arguments(args), { env: this.environment, seconds });
   }
 
   /** Runs terraform, whatever it exits with. */
   attemptTerraform(args: readonly string[], seconds = 120) {
-    const result = attempt(this.arguments(args), { env: this.environment, seconds });
+    const result = attemptSync(this.arguments(args), { env: this.environment, seconds });
     return { status: result.status, printed: `${result.stdout}${result.stderr}` };
   }
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium } from "playwright-core";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
-import { attempt } from "../../../drill/scratch/workspace";
+import { attemptSync } from "../../../ops/run";
 
-const CHROMIUM = attempt([
+const CHROMIUM = attemptSync([
   "sh",
   "-c",
   "command -v chromium || command -v chromium-browser",

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
-import { run } from "../../../drill/scratch/workspace";
+import { runSync } from "../../../ops/run";
 import { backupDirectory } from "../../../topology/names";
 import { hostsOf, type Role } from "../../../topology/topology";
 
@@ -56,10 +56,13 @@ export function hosts(cluster: ScratchCluster): void {
 
   /** Where a text is found on a host; it goes in on standard input, so as not to find itself. */
   const found = (host: string, value: string) =>
-    run(["incus", "--project", cluster.incusProject, "exec", host, "--", "bash", "-c", SEARCH], {
-      input: value,
-      seconds: 120,
-    });
+    runSync(
+      ["incus", "--project", cluster.incusProject, "exec", host, "--", "bash", "-c", SEARCH],
+      {
+        input: value,
+        seconds: 120,
+      },
+    );
 
   test("no secret is in the state, in what was synthesized, in a process list, a log or a file on disk", () => {
     const { secrets } = cluster.topology;

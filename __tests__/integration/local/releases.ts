@@ -3,7 +3,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "
 import { join, relative } from "node:path";
 import { packRelease } from "../../../archives/pack-release";
 import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
-import { PROJECT } from "../../../drill/scratch/workspace";
+import { PROJECT } from "../../../hosts/project";
 import { missingToServe, waitUntilServing } from "../../../machine/serving";
 import type { LocalCluster } from "../../../ops/clusters";
 import { localPlatform } from "../../../ops/platform/local";
