@@ -8,7 +8,7 @@ import { OperatorError } from "../ops/operator-error";
 import { localPlatform } from "../ops/platform/local";
 import { runScript } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
-import { memoryOf } from "../stacks/local/hosts";
+import { machineOf } from "../topology/roles";
 import { runCdktf } from "./cdktf";
 import { hasInterface, lookAtMachine } from "./inspect";
 import { installMissing } from "./install";
@@ -31,7 +31,7 @@ function demandOf({ names, settings, topology }: LocalCluster): Demand {
     cidr: topology.network.cidr,
     bridge: names.bridge,
     localPort: settings.localPort,
-    memoryMiB: topology.hosts.reduce((sum, { role }) => sum + memoryOf(settings, role), 0),
+    memoryMiB: topology.hosts.reduce((sum, { role }) => sum + machineOf(settings, role).memory, 0),
     isDeployed: hasInterface(names.bridge),
   };
 }

@@ -13,10 +13,10 @@ import { renderHosts } from "../hosts/render";
 import { SCRIPTS } from "../hosts/scripts";
 import { PORTS } from "../topology/flows";
 import { backupDirectory, localNames } from "../topology/names";
-import { hostsOf, ROLES, type Topology } from "../topology/topology";
+import { machineOf, ROLES } from "../topology/roles";
+import { hostsOf, type Topology } from "../topology/topology";
 import { type FileSource, StackFiles } from "./local/files";
 import type { FoundationFacts } from "./local/foundation";
-import { memoryOf } from "./local/hosts";
 import { keepStateInFile } from "./state";
 import { requireTerraform } from "./terraform-version";
 
@@ -212,7 +212,7 @@ export class LocalStack extends TerraformStack {
             {
               role,
               address: `${address}/${network.prefixLength}`,
-              memory: String(memoryOf(settings, role)),
+              memory: String(machineOf(settings, role).memory),
               user_data: sha256(userData),
               volume: role === "database" ? name : "",
               local_port: name === entrance?.name ? String(settings.localPort) : "",

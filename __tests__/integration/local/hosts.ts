@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { runSync } from "../../../ops/run";
 import { backupDirectory } from "../../../topology/names";
-import { hostsOf, type Role } from "../../../topology/topology";
+import type { Role } from "../../../topology/roles";
+import { hostsOf } from "../../../topology/topology";
 
 function everyFile(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
