@@ -6,6 +6,7 @@ import { type LocalCluster, localCluster } from "../ops/clusters";
 import { linesOfApp, release } from "../ops/operations/release";
 import { OperatorError } from "../ops/operator-error";
 import { localPlatform } from "../ops/platform/local";
+import { localReleases } from "../ops/platform/local-releases";
 import { runScript } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { machineOf } from "../topology/roles";
@@ -69,12 +70,13 @@ function report({ stack, names, settings, topology }: LocalCluster, seen: Observ
 
 /** Terraform gives a cluster its first release; an app that has changed since is released here. */
 async function releaseIfChanged({ names, settings, topology }: LocalCluster): Promise<void> {
-  const platform = localPlatform(names.project);
+  const releases = localReleases(names.project);
   const archive = packRelease(PROJECT, settings.app);
-  const [current] = await platform.releases();
+  const [current] = await releases.list();
   if (current !== archive.sha256) {
     say(`the app has changed: releasing ${archive.sha256.slice(0, 12)}, one web server at a time`);
-    await release(topology, platform, archive, (line) => say(`  ${line}`));
+    const target = { topology, platform: localPlatform(names.project), releases };
+    await release(target, archive, (line) => say(`  ${line}`));
   }
 }
 

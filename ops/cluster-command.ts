@@ -18,8 +18,9 @@ import { gatherStatus, problemsOf, statusTable } from "./operations/status";
 import { upgrade } from "./operations/upgrade";
 import { OperatorError } from "./operator-error";
 import { awsPlatform } from "./platform/aws";
+import { awsReleases } from "./platform/aws-releases";
 import { localPlatform } from "./platform/local";
-import type { Platform } from "./platform/platform";
+import { localReleases } from "./platform/local-releases";
 import { runAsCommand } from "./run-as-command";
 
 // npm run cluster -- STACK VERB: what an operator does to a cluster that is up.
@@ -29,15 +30,19 @@ const say = console.log;
 /** What the command ends with when it did what it was asked for. */
 let exitCode = 0;
 
-/** The cluster of the stack that was named, and the way to its hosts. */
+/** The cluster of the stack that was named, and the ways to its hosts and to its releases. */
 function reach(stack: string) {
   const cluster = clusterOf(stack);
   const { clusterName } = cluster.topology;
-  const platform: Platform =
-    cluster.platform === "aws"
-      ? awsPlatform(clusterName, cluster.settings.region)
-      : localPlatform(localNames(clusterName).project);
-  return { ...cluster, platform };
+  const { region } = cluster.settings;
+  const { project } = localNames(clusterName);
+  return cluster.platform === "aws"
+    ? {
+        ...cluster,
+        platform: awsPlatform(clusterName, region),
+        releases: awsReleases(clusterName, region),
+      }
+    : { ...cluster, platform: localPlatform(project), releases: localReleases(project) };
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -101,23 +106,23 @@ function commands(stack: string): Command {
     .command("release")
     .description("bring the app, as it is in its folder now, to every web server, one at a time")
     .action(async () => {
-      const { settings, topology, platform } = reach(stack);
+      const { settings, ...target } = reach(stack);
       // Bundling takes a while to load, and only this verb needs it.
       const { packRelease } = await import("../archives/pack-release");
       const archive = packRelease(PROJECT, settings.app);
       say(
         `Every web server gets release ${archive.sha256.slice(0, 12)}, one after the other; a release that does not become healthy is taken back.`,
       );
-      await release(topology, platform, archive, say);
+      await release(target, archive, say);
     });
 
   program
     .command("rollback")
     .description("bring every web server back to the release before, one at a time")
     .action(async () => {
-      const { topology, platform } = reach(stack);
+      const target = reach(stack);
       say("Every web server goes back to the release before, one after the other.");
-      await rollback(topology, platform, say);
+      await rollback(target, say);
     });
 
   program
