@@ -12,11 +12,11 @@ import {
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import { UNREACHABLE, ubuntuImageFacts } from "../__tests__/ubuntu-image";
 import type { DrillResults } from "../drill/measure";
 import { PROJECT } from "../hosts/project";
 import { partsPresent } from "../machine/inspect";
 import { run } from "../ops/run";
-import { UNREACHABLE, ubuntuImageFacts } from "./ubuntu-image";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
 // named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure. The one exception
