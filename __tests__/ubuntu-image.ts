@@ -1,6 +1,5 @@
+import { type ImageFacts, imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
-import { packagesOf } from "../stacks/local/hosts";
-import { type ImageFacts, imageFacts } from "../stacks/local/image";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 

@@ -395,7 +395,13 @@ export class Agent {
         await bootstrap.found();
         return this.becomePrimary(view);
       case "clone":
-        return this.clone(view, leader);
+        if (
+          view.own.state === "member" &&
+          this.with_.clock.monotonic() < this.clonedAt + CLONE_EVERY
+        ) {
+          return;
+        }
+        return this.clone(leader);
       case "apply":
         return server.apply();
       case "skip": {
@@ -415,7 +421,7 @@ export class Agent {
         // The answer that spoke of some was older than what the host holds by now.
         if (extra.size > 0) {
           await bootstrap.setAside(extra, leader?.name ?? "");
-          await this.clone(view, leader);
+          await this.clone(leader);
         }
         return;
       }
@@ -445,11 +451,8 @@ export class Agent {
     }
   }
 
-  private async clone(view: View, leader: Peer | undefined): Promise<void> {
+  private async clone(leader: Peer | undefined): Promise<void> {
     const { clock, marks, server, bootstrap } = this.with_;
-    if (view.own.state === "member" && clock.monotonic() < this.clonedAt + CLONE_EVERY) {
-      return;
-    }
     this.clonedAt = clock.monotonic();
     this.judged = NOTHING_JUDGED;
     await marks.noteNewLogs();

@@ -1,5 +1,5 @@
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { attemptSync } from "../ops/run";
 
 /** How one whole process went. */
 export interface Run {
@@ -16,16 +16,15 @@ const TIME = "/usr/bin/time";
  *
  * @throws Error with the command's last lines when it fails
  */
-export function run(command: readonly string[], directory: string): Run {
+export function timed(command: readonly string[], directory: string): Run {
   if (!existsSync(TIME)) {
     throw new Error(`${TIME} is missing; remedy: install Debian's or Ubuntu's package "time"`);
   }
   const started = process.hrtime.bigint();
-  const { status, stdout, stderr } = spawnSync(TIME, ["--format", "peak-kib=%M", ...command], {
-    cwd: directory,
-    encoding: "utf8",
-    env: { ...process.env, CI: "1", CHECKPOINT_DISABLE: "1" },
-    maxBuffer: 2 ** 26,
+  const { status, stdout, stderr } = attemptSync([TIME, "--format", "peak-kib=%M", ...command], {
+    directory,
+    env: { CI: "1", CHECKPOINT_DISABLE: "1" },
+    seconds: 600,
   });
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   if (status !== 0) {

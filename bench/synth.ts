@@ -9,12 +9,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { median, type Run, report, run } from "./measure";
+import { PROJECT } from "../hosts/project";
+import { median, type Run, report, timed } from "./measure";
 
 // Times `npx cdktf synth` of this project against the same of the stock TypeScript template with
 // one instance, in turn, so that both see the same machine.
 
-const PROJECT = join(__dirname, "..");
 const ROUNDS = 5;
 
 /** What `cdktf init --template=typescript` writes, with the one instance of its own tutorial. */
@@ -123,7 +123,7 @@ function main(): void {
   for (let round = 0; round <= ROUNDS; round++) {
     for (const name of Object.keys(projects) as Array<keyof typeof projects>) {
       const output = join(workspace, `out-${name}`);
-      const result = run(["npx", "cdktf", "synth", "--output", output], projects[name]);
+      const result = timed(["npx", "cdktf", "synth", "--output", output], projects[name]);
       // The first round warms caches and does not count.
       if (round > 0) {
         runs[name].push(result);

@@ -2,13 +2,14 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { ScratchCluster } from "../drill/scratch/scratch-cluster";
+import { eventually } from "../drill/scratch/workspace";
+import { imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
-import { ScratchCluster } from "../ops/scratch/cluster";
-import { eventually, run } from "../ops/scratch/workspace";
+import { SCRIPTS } from "../hosts/scripts";
+import { runSync } from "../ops/run";
 import type { FoundationFacts } from "../stacks/local/foundation";
-import { packagesOf } from "../stacks/local/hosts";
-import { imageFacts } from "../stacks/local/image";
-import { localNames } from "../stacks/local/names";
+import { localNames } from "../topology/names";
 import { median, report } from "./measure";
 
 // Times a warm `cdktf deploy local`, until the cluster serves and its replica is in sync, against
@@ -18,7 +19,7 @@ import { median, report } from "./measure";
 const ROUNDS = 3;
 /** Seconds before each measurement: what was removed before it is still being cleaned up. */
 const SETTLE = 5;
-const SCRIPTS = join(__dirname, "..", "scripts", "local");
+const LOCAL_SCRIPTS = join(SCRIPTS, "local");
 
 const cluster = new ScratchCluster({
   name: "bench",
@@ -37,7 +38,7 @@ const floor = {
 
 /** A script of scripts/local, with its facts, run beside the archives they name. */
 function script(name: string, args: string[], facts: Record<string, string>): void {
-  run(["bash", join(SCRIPTS, `${name}.sh`), ...args], {
+  runSync(["bash", join(LOCAL_SCRIPTS, `${name}.sh`), ...args], {
     directory: cluster.workspace.directory,
     env: { DWI_PROJECT: floor.project, ...facts },
   });
@@ -45,7 +46,7 @@ function script(name: string, args: string[], facts: Record<string, string>): vo
 
 function imageAlias(): string {
   const hosts = renderHosts(cluster.topology, { platform: "local", scripts: "" });
-  return run(["bash", "-c", `source ${SCRIPTS}/lib.sh; image_alias`], {
+  return runSync(["bash", "-c", `source ${LOCAL_SCRIPTS}/lib.sh; image_alias`], {
     env: imageFacts(packagesOf(hosts), cluster.topology.settings.local),
   }).trim();
 }
@@ -83,7 +84,7 @@ async function timeEmptyHosts(image: string): Promise<number> {
       .map((word) => `'${word}'`)
       .join(" ");
   });
-  run(["bash", "-c", `${launches.map((launch) => `${launch} &`).join("\n")}\nwait`]);
+  runSync(["bash", "-c", `${launches.map((launch) => `${launch} &`).join("\n")}\nwait`]);
   await eventually("cloud-init is done in every empty host", () => {
     const done = floor.hosts.every(
       ({ name }) =>

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PROJECT } from "../hosts/project";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
@@ -57,10 +58,9 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
 
 /** Writes what is derived. */
 function main(): void {
-  const project = join(__dirname, "..");
-  const read = (path: string) => readFileSync(join(project, path), "utf8");
+  const read = (path: string) => readFileSync(join(PROJECT, path), "utf8");
   for (const { path, content } of generatedFiles(read)) {
-    writeFileSync(join(project, path), content);
+    writeFileSync(join(PROJECT, path), content);
     console.log(path);
   }
 }

@@ -1,5 +1,6 @@
 import type { Flow } from "../topology/flows";
-import { hostsOf, type Role, type Topology, type TopologyHost } from "../topology/topology";
+import type { Role } from "../topology/roles";
+import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
 
 function addressesOf(topology: Topology, role: Role, except: TopologyHost): string[] {

@@ -1,7 +1,7 @@
 import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology } from "../topology/topology";
 import { type RoleContent, textFile } from "./host";
-import { HEALTH_PATH } from "./release";
+import { HEALTH_PATH } from "./release-files";
 
 /** The load balancer's own health, on the port of the site: 200 while a web server can serve. */
 export const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";

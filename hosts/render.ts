@@ -1,3 +1,4 @@
+import type { Role } from "../topology/roles";
 import type { Topology, TopologyHost } from "../topology/topology";
 import { baseContent } from "./base";
 import { databaseContent } from "./database";
@@ -18,16 +19,12 @@ export interface Placement {
   readonly scripts: string;
 }
 
-function roleContent(topology: Topology, host: TopologyHost): RoleContent {
-  switch (host.role) {
-    case "load-balancer":
-      return loadBalancerContent(topology);
-    case "web":
-      return webContent(topology, host);
-    case "database":
-      return databaseContent(topology, host);
-  }
-}
+/** What a host of each role carries beyond what every host does. */
+const CONTENT: Readonly<Record<Role, (topology: Topology, host: TopologyHost) => RoleContent>> = {
+  "load-balancer": loadBalancerContent,
+  web: webContent,
+  database: databaseContent,
+};
 
 function platformFacts(topology: Topology, platform: Platform): Facts {
   return platform === "aws" ? { PLATFORM_REGION: topology.settings.region } : {};
@@ -35,7 +32,7 @@ function platformFacts(topology: Topology, platform: Platform): Facts {
 
 function renderHost(topology: Topology, host: TopologyHost, placement: Placement): Host {
   const base = baseContent(topology, host);
-  const role = roleContent(topology, host);
+  const role = CONTENT[host.role](topology, host);
   const packages = [...new Set([...base.packages, ...role.packages])].sort();
   const facts = {
     ...base.facts,

@@ -1,15 +1,17 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { ROLES } from "../topology/roles";
 import { BOOT_PATH, type HostFile } from "./host";
+import { PROJECT } from "./project";
 
 /** Absolute path of the folder with every script. */
-export const SCRIPTS = join(__dirname, "..", "scripts");
+export const SCRIPTS = join(PROJECT, "scripts");
 
 /**
  * The folders of scripts/ that make up the archive of scripts: what runs on a host once it has
  * booted. One archive serves every role and both platforms.
  */
-export const ARCHIVED_SCRIPTS = ["host", "load-balancer", "web", "database"] as const;
+export const ARCHIVED_SCRIPTS = ["host", ...ROLES] as const;
 
 function script(source: string, path: string): HostFile {
   return {

@@ -2,7 +2,7 @@ import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { envFile } from "./env-file";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
-import { CURRENT_RELEASE, HEALTH_PATH } from "./release";
+import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
 
 /** Local ports of a web server behind which HAProxy follows the database's roles. */
 const WRITE_PORT = 3306;

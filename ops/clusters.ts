@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
-import { type LocalNames, localNames } from "../stacks/local/names";
-import { stackNames } from "../stacks/names";
+import { type LocalNames, localNames, stackNames } from "../topology/names";
 import {
   type ClusterSettings,
   type ClusterSettingsInput,
   parseClusters,
-  SettingsError,
 } from "../topology/settings";
 import { buildTopology, type Topology } from "../topology/topology";
+import { OperatorError } from "./operator-error";
 
 /** A cluster as one of its stacks places it. */
 export interface Cluster {
@@ -20,19 +19,6 @@ export interface Cluster {
 /** A cluster that is to run, or runs, as stack `local` or `local-<name>`. */
 export interface LocalCluster extends Cluster {
   readonly names: LocalNames;
-}
-
-/** Something that only the operator can put right; its message is all he needs. */
-export class OperatorError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "OperatorError";
-  }
-}
-
-/** Whether an error's message alone tells the operator what to do. */
-export function isForOperator(error: unknown): error is Error {
-  return error instanceof OperatorError || error instanceof SettingsError;
 }
 
 /**

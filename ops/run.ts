@@ -1,8 +1,6 @@
-import { spawn } from "node:child_process";
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
-
-/** The project's folder. */
-export const PROJECT = join(__dirname, "..");
+import { PROJECT } from "../hosts/project";
 
 /** What a script needs to know; all names start with `DWI_`. */
 export type ScriptFacts = Readonly<Record<`DWI_${string}`, string>>;
@@ -18,16 +16,25 @@ export class CommandFailed extends Error {
   }
 }
 
-interface RunOptions {
-  readonly environment?: Readonly<Record<string, string>>;
+interface Surroundings {
+  /** Where it runs; default the project. */
+  readonly directory?: string;
+  /** Variables besides those of this process. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** What it reads on its standard input; default nothing. */
+  readonly input?: string | undefined;
+}
+
+interface RunOptions extends Surroundings {
   /** Whether the output is wanted as the result instead of on the terminal. */
   readonly capture?: boolean;
-  /** What it reads on its standard input; default nothing. */
-  readonly input?: string;
   /** Whether an exit code other than 0 is a result as well, and no error. */
   readonly attempt?: boolean;
   /** Ends it, by SIGTERM. */
   readonly signal?: AbortSignal | undefined;
+  /** Where it prints what is not wanted as the result: the terminal, or a file. */
+  readonly stdout?: "inherit" | "ignore" | number;
+  readonly stderr?: "inherit" | number;
 }
 
 interface Finished {
@@ -55,22 +62,34 @@ export function wasInterrupted(): boolean {
 }
 
 /**
- * Runs a command in the project's folder.
+ * Runs a program while this one goes on.
  *
  * @throws CommandFailed when it ends with another code than 0, unless that was asked for; AbortError when it
  *   was ended by the signal
  */
 export function run(
-  command: string,
-  args: readonly string[],
-  { environment = {}, capture = false, input, attempt = false, signal }: RunOptions = {},
+  command: readonly string[],
+  {
+    directory = PROJECT,
+    env = {},
+    input,
+    capture = false,
+    attempt = false,
+    signal,
+    stdout: printed = "inherit",
+    stderr: complained = "inherit",
+  }: RunOptions = {},
 ): Promise<Finished> {
+  const [program = "", ...args] = command;
   return new Promise((resolve, reject) => {
-    const errors = capture && attempt ? "pipe" : "inherit";
-    const child = spawn(command, args, {
-      cwd: PROJECT,
-      env: { ...process.env, ...environment },
-      stdio: [input === undefined ? "ignore" : "pipe", capture ? "pipe" : "inherit", errors],
+    const child = spawn(program, args, {
+      cwd: directory,
+      env: { ...process.env, ...env },
+      stdio: [
+        input === undefined ? "ignore" : "pipe",
+        capture ? "pipe" : printed,
+        capture && attempt ? "pipe" : complained,
+      ],
       signal,
     });
     // A character may come in two pieces.
@@ -91,7 +110,7 @@ export function run(
       if (exitCode === 0 || attempt) {
         resolve({ exitCode, stdout, stderr });
       } else {
-        reject(new CommandFailed([command, ...args].join(" "), exitCode));
+        reject(new CommandFailed(command.join(" "), exitCode));
       }
     });
   });
@@ -105,15 +124,47 @@ export function runScript(
   options: Pick<RunOptions, "capture" | "attempt"> = {},
 ): Promise<Finished> {
   const script = join("scripts", "local", `${name}.sh`);
-  return run("bash", [script, ...args], { ...options, environment: facts });
+  return run(["bash", script, ...args], { ...options, env: facts });
+}
+
+interface SyncOptions extends Surroundings {
+  /** After which it is ended; default 60. */
+  readonly seconds?: number;
+}
+
+/** Runs a program to its end while this one waits, whatever it exits with. */
+export function attemptSync(
+  command: readonly string[],
+  { directory = PROJECT, env = {}, input, seconds = 60 }: SyncOptions = {},
+): SpawnSyncReturns<string> {
+  const [program = "", ...args] = command;
+  return spawnSync(program, args, {
+    cwd: directory,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    input,
+    maxBuffer: 2 ** 26,
+    timeout: seconds * 1000,
+  });
+}
+
+/** The last lines a program printed, for the message of a failed expectation. */
+function lastLines({ stdout, stderr }: SpawnSyncReturns<string>): string {
+  return `${stdout}\n${stderr}`.trim().split("\n").slice(-40).join("\n");
 }
 
 /**
- * Runs the cdktf command line of the project, with plain lines instead of a moving display and
- * without asking its maker's server for news.
+ * Runs a program to its end while this one waits.
+ *
+ * @returns what it printed on standard output
+ * @throws Error with its last lines when it does not exit with 0
  */
-export async function runCdktf(...args: string[]): Promise<void> {
-  await run(join("node_modules", ".bin", "cdktf"), args, {
-    environment: { CI: "1", CHECKPOINT_DISABLE: "1" },
-  });
+export function runSync(command: readonly string[], options: SyncOptions = {}): string {
+  const result = attemptSync(command, options);
+  if (result.status !== 0) {
+    throw new Error(
+      `${command.join(" ")} exited with ${result.status ?? result.signal}:\n${lastLines(result)}`,
+    );
+  }
+  return result.stdout;
 }

@@ -1,8 +1,8 @@
 import { TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
+import type { Archive } from "../archives/archive";
 import { renderHosts } from "../hosts/render";
 import type { Topology } from "../topology/topology";
-import type { Archive } from "./archive";
 import { declareAccess } from "./aws/access";
 import { declareBackups } from "./aws/backups";
 import { declareHosts } from "./aws/hosts";

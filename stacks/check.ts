@@ -1,3 +1,4 @@
+import { problemsOfApp } from "../archives/pack-release";
 import { oversizedUserData, renderHosts } from "../hosts/render";
 import { USER_DATA_LIMIT } from "../hosts/user-data";
 import {
@@ -8,7 +9,6 @@ import {
   SettingsError,
 } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
-import { problemsOfApp } from "./release";
 
 /** An archive's name is as long as any other, so this one measures user-data as well as any. */
 const ANY_ARCHIVE = "0".repeat(64);

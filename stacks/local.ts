@@ -7,15 +7,16 @@ import { TerraformOutput } from "cdktf/lib/terraform-output";
 import type { LocalExecProvisioner } from "cdktf/lib/terraform-provisioner";
 import { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Construct } from "constructs";
+import type { Archive } from "../archives/archive";
+import { imageFacts, packagesOf } from "../hosts/image";
 import { renderHosts } from "../hosts/render";
+import { SCRIPTS } from "../hosts/scripts";
 import { PORTS } from "../topology/flows";
-import { hostsOf, ROLES, type Topology } from "../topology/topology";
-import type { Archive } from "./archive";
+import { backupDirectory, localNames } from "../topology/names";
+import { machineOf, ROLES } from "../topology/roles";
+import { hostsOf, type Topology } from "../topology/topology";
 import { type FileSource, StackFiles } from "./local/files";
 import type { FoundationFacts } from "./local/foundation";
-import { memoryOf, packagesOf } from "./local/hosts";
-import { imageFacts } from "./local/image";
-import { backupDirectory, localNames } from "./local/names";
 import { keepStateInFile } from "./state";
 import { requireTerraform } from "./terraform-version";
 
@@ -26,8 +27,6 @@ export interface LocalStackProps {
   /** The cluster's first release. Later ones are the operator's matter. */
   readonly release: Archive;
 }
-
-const SCRIPTS = join(__dirname, "..", "scripts");
 
 /** What the image's recipe runs, besides the scripts of this machine. */
 const EMPTY_SERVER = "database/initialise.sh";
@@ -213,7 +212,7 @@ export class LocalStack extends TerraformStack {
             {
               role,
               address: `${address}/${network.prefixLength}`,
-              memory: String(memoryOf(settings, role)),
+              memory: String(machineOf(settings, role).memory),
               user_data: sha256(userData),
               volume: role === "database" ? name : "",
               local_port: name === entrance?.name ? String(settings.localPort) : "",

@@ -1,12 +1,12 @@
 import { App } from "cdktf/lib/app";
+import { packRelease } from "../archives/pack-release";
+import { packScripts } from "../archives/pack-scripts";
+import { stackNames } from "../topology/names";
 import { type ClusterSettingsInput, SettingsError } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { AwsStack } from "./aws";
 import { checkClusters } from "./check";
 import { LocalStack } from "./local";
-import { stackNames } from "./names";
-import { packRelease } from "./release";
-import { packScripts } from "./scripts";
 
 /**
  * Declares and synthesizes both stacks of every cluster.

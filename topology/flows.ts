@@ -1,4 +1,4 @@
-import type { Role } from "./topology";
+import { ROLES, type Role } from "./roles";
 
 /** Where a flow may come from or go to, besides the cluster's own roles. */
 export type Outside = "internet";
@@ -78,7 +78,7 @@ export function flowsOf(): Flow[] {
       purpose: "Database hosts look for their peers before they decide anything",
     },
   ];
-  for (const role of ["load-balancer", "web", "database"] as const) {
+  for (const role of ROLES) {
     flows.push(
       {
         name: `${role}-packages`,

@@ -1,5 +1,4 @@
 import ipaddr from "ipaddr.js";
-import type { Role, TopologyHost } from "./topology";
 
 /** A part of the network in one availability zone. */
 export interface Subnet {
@@ -25,16 +24,13 @@ export interface Network {
  * AWS keeps the first four and the last address of each subnet for itself.
  * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
  */
-const FIRST_HOST_OFFSET = 4;
+export const KEPT_AT_BEGINNING = 4;
 
 /**
  * A NAT gateway has the last address of its subnet that AWS leaves free, counted from the subnet's end:
  * hosts are placed from the other end, so the gateway never moved one that was there before it.
  */
 const NAT_OFFSET_FROM_END = 2;
-
-/** Database hosts take the first addresses of a private subnet; web servers follow this far up. */
-const WEB_OFFSET = 12;
 
 function toNumber(address: string): number {
   return ipaddr.IPv4.parse(address)
@@ -93,50 +89,12 @@ export function planNetwork(cidr: string, availabilityZones: readonly string[]):
   };
 }
 
-/** Offset of a role's first address in its subnet. */
-function roleOffset(role: Role): number {
-  return role === "web" ? WEB_OFFSET : FIRST_HOST_OFFSET;
-}
-
-/**
- * Addresses a subnet must have for the fullest zone, AWS's own five and the one of a NAT gateway
- * included. There may be none today: going over to one for each zone must not ask for another network.
- *
- * @param counts hosts of each role in the whole cluster
- */
-export function addressesNeeded(counts: Record<Role, number>, zones: number): number {
-  const perZone = (role: Role) => roleOffset(role) + Math.ceil(counts[role] / zones);
-  return Math.max(perZone("load-balancer") + 1, perZone("web"), perZone("database")) + 1;
-}
-
 /** Addresses each subnet of a network has when it is cut for so many zones. */
 export function addressesPerSubnet(cidr: string, zones: number): number {
   return 2 ** (32 - subnetPrefixLength(cidr, zones));
 }
 
-/**
- * Gives every host a subnet and an address.
- *
- * Hosts of a role alternate over the zones. An address depends on the role and the number alone,
- * so adding a host never moves another.
- */
-export function placeHosts(network: Network, counts: Record<Role, number>): TopologyHost[] {
-  const place = (role: Role): TopologyHost[] => {
-    const subnets = network.subnets.filter(
-      (subnet) => subnet.isPublic === (role === "load-balancer"),
-    );
-    return Array.from({ length: counts[role] }, (_, index) => {
-      const subnet = subnets[index % subnets.length] as Subnet;
-      const offset = roleOffset(role) + Math.floor(index / subnets.length);
-      return {
-        name: `${role}-${index + 1}`,
-        role,
-        number: index + 1,
-        address: toAddress(parse(subnet.cidr).first + offset),
-        subnet: subnet.name,
-        availabilityZone: subnet.availabilityZone,
-      };
-    });
-  };
-  return [...place("load-balancer"), ...place("web"), ...place("database")];
+/** The address so many after a network's first. */
+export function addressAt(cidr: string, offset: number): string {
+  return toAddress(parse(cidr).first + offset);
 }

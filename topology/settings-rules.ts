@@ -1,4 +1,6 @@
-import { addressesNeeded, addressesPerSubnet, firstAddress, overlap } from "./network";
+import { addressesPerSubnet, firstAddress, overlap } from "./network";
+import { addressesNeeded } from "./placement";
+import { COUNTING_SETTINGS, hostCounts } from "./roles";
 import { type ClusterSettings, clusterSchema } from "./settings-schema";
 
 /** Something wrong: where in the settings, and what would be right. */
@@ -43,13 +45,10 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    needs: ["network", "availabilityZones", "webServers", "database"],
-    findings: ({ network: { cidr }, availabilityZones, webServers, database }) => {
+    needs: ["network", "availabilityZones", ...COUNTING_SETTINGS],
+    findings: ({ network: { cidr }, availabilityZones, ...counting }) => {
       const zones = availabilityZones.length;
-      const needed = addressesNeeded(
-        { "load-balancer": 1, web: webServers.count, database: 1 + database.replicas },
-        zones,
-      );
+      const needed = addressesNeeded(hostCounts(counting), zones);
       const available = addressesPerSubnet(cidr, zones);
       if (needed <= available) {
         return [];

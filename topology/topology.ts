@@ -1,25 +1,10 @@
 import { type Flow, flowsOf } from "./flows";
-import { type Network, placeHosts, planNetwork } from "./network";
+import { type Network, planNetwork } from "./network";
+import { placeHosts, type TopologyHost } from "./placement";
+import { hostCounts, type Role } from "./roles";
 import type { ClusterSettings } from "./settings";
 
-/** What a host is for. A host is a role plus facts. */
-export type Role = "load-balancer" | "web" | "database";
-
-export const ROLES: readonly Role[] = ["load-balancer", "web", "database"];
-
-/** One host of the cluster, placed: its address is fixed for its whole life. */
-export interface TopologyHost {
-  /** `<role>-<number>`, unique in the cluster, for example `web-2`. Also its host name. */
-  readonly name: string;
-  readonly role: Role;
-  /** Counts from 1 within the role. */
-  readonly number: number;
-  /** Private IPv4 address, inside the host's subnet. */
-  readonly address: string;
-  /** Name of the subnet it stands in. */
-  readonly subnet: string;
-  readonly availabilityZone: string;
-}
+export type { TopologyHost } from "./placement";
 
 /** A generated secret, by name only; its value never passes through this program. */
 export interface Secret {
@@ -62,11 +47,7 @@ export function buildTopology(settings: ClusterSettings): Topology {
     clusterName: settings.name,
     settings,
     network,
-    hosts: placeHosts(network, {
-      "load-balancer": 1,
-      web: settings.webServers.count,
-      database: 1 + settings.database.replicas,
-    }),
+    hosts: placeHosts(network, hostCounts(settings)),
     flows: flowsOf(),
     secrets: SECRETS,
   };

@@ -23,7 +23,11 @@ async function standing({ durability, hosts, pace = {} }: Kind = {}): Promise<Cl
 }
 
 /** How a write ended, if it did within the time. */
-async function write(cluster: Cluster, host: Host, milliseconds = 2_000): Promise<Written | undefined> {
+async function write(
+  cluster: Cluster,
+  host: Host,
+  milliseconds = 2_000,
+): Promise<Written | undefined> {
   let how: Written | undefined;
   host.mysql.write((written) => {
     how = written;
@@ -33,7 +37,11 @@ async function write(cluster: Cluster, host: Host, milliseconds = 2_000): Promis
 }
 
 /** What a command comes to; time passes meanwhile. */
-async function told(cluster: Cluster, command: Promise<unknown> | undefined, milliseconds = 60_000) {
+async function told(
+  cluster: Cluster,
+  command: Promise<unknown> | undefined,
+  milliseconds = 60_000,
+) {
   let said: unknown;
   command?.then(
     (answer) => {
@@ -137,9 +145,9 @@ describe("what a replica has received and not applied", () => {
   test("is applied before it follows another primary, and set aside", async () => {
     const { cluster, primary, candidate, holder } = await inRelayLogAlone(4_000);
     cluster.setLink(candidate.name, holder.name, "cut");
-    expect(
-      await told(cluster, candidate.agent?.promote([primary.name, holder.name], true)),
-    ).toBe("database-2 is the primary");
+    expect(await told(cluster, candidate.agent?.promote([primary.name, holder.name], true))).toBe(
+      "database-2 is the primary",
+    );
     cluster.healLinks();
     await cluster.time.pass(30_000);
     expect(rows(holder.setAside)).toBe(1);
@@ -187,9 +195,9 @@ describe("a promotion that lets acknowledged writes go", () => {
     await told(cluster, first.agent?.close());
     cluster.setLink(second.name, first.name, "cut");
     cluster.setLink(second.name, third.name, "cut");
-    expect(
-      await told(cluster, second.agent?.promote([first.name, third.name], true)),
-    ).toBe("database-2 is the primary");
+    expect(await told(cluster, second.agent?.promote([first.name, third.name], true))).toBe(
+      "database-2 is the primary",
+    );
     powerOff(cluster, second);
     cluster.healLinks();
     expect(await told(cluster, third.agent?.promote([second.name], false))).toBe(

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { PROJECT } from "../../hosts/project";
+import { machineOf, ROLES } from "../../topology/roles";
 import { parseClusters } from "../../topology/settings";
-import { buildTopology, ROLES, type Role } from "../../topology/topology";
+import { buildTopology } from "../../topology/topology";
 
-const DOCS = join(__dirname, "..", "..", "docs");
+const DOCS = join(PROJECT, "docs");
 const page = readFileSync(join(DOCS, "aws.md"), "utf8");
 const [settings] = parseClusters([{ name: "demo" }]);
 const topology = buildTopology(settings as never);
@@ -12,13 +14,8 @@ const topology = buildTopology(settings as never);
 const VCPUS: Readonly<Record<string, number>> = { "t3.micro": 2, "t3.small": 2 };
 
 test("the page names the vCPUs that the default cluster needs", () => {
-  const typeOf: Record<Role, string> = {
-    "load-balancer": topology.settings.loadBalancer.instanceType,
-    web: topology.settings.webServers.instanceType,
-    database: topology.settings.database.instanceType,
-  };
   const needed = topology.hosts.reduce(
-    (sum, { role }) => sum + (VCPUS[typeOf[role]] ?? Number.NaN),
+    (sum, { role }) => sum + (VCPUS[machineOf(topology.settings, role).instanceType] ?? Number.NaN),
     0,
   );
   expect(page.replace(/\s+/g, " ")).toContain(`default cluster's five hosts have ${needed}:`);

@@ -5,11 +5,11 @@ import { monthlyCost, sumOf } from "../../docs/generate/cost";
 import { FRANKFURT } from "../../docs/generate/prices";
 import { settingsPage } from "../../docs/generate/settings-page";
 import { topologyPicture } from "../../docs/generate/topology-picture";
+import { PROJECT } from "../../hosts/project";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { clusterSchema } from "../../topology/settings-schema";
 import { buildTopology, type Topology } from "../../topology/topology";
 
-const PROJECT = join(__dirname, "..", "..");
 const read = (path: string) => readFileSync(join(PROJECT, path), "utf8");
 
 function topologyOf(settings: Partial<ClusterSettingsInput> = {}): Topology {

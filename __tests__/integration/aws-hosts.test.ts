@@ -1,5 +1,5 @@
-import { ask, tally } from "../../ops/scratch/cluster";
-import { eventually } from "../../ops/scratch/workspace";
+import { ask, tally } from "../../drill/scratch/scratch-cluster";
+import { eventually } from "../../drill/scratch/workspace";
 import { BootedCluster } from "./aws-hosts/booted-cluster";
 import { REPLACED } from "./aws-hosts/container";
 import { ubuntuImage } from "./aws-hosts/missing";

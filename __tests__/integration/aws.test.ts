@@ -3,13 +3,14 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { PROJECT } from "../../hosts/project";
 import { renderHosts } from "../../hosts/render";
 import { awsPlatform } from "../../ops/platform/aws";
-import { PROJECT } from "../../ops/scratch/workspace";
+import { awsReleases } from "../../ops/platform/aws-releases";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
 import { actionsFor, allowedBy, matches, UNSEEN } from "./emulator/calls";
-import { EmulatedCluster } from "./emulator/cluster";
+import { EmulatedCluster } from "./emulator/emulated-cluster";
 import { LIMITS, type Resources } from "./emulator/limits";
 import { MetadataService } from "./emulator/metadata";
 import { Emulator, IMAGES, REGION, valuesOf } from "./emulator/server";
@@ -350,6 +351,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
   describe("an operator, through AWS's own command line", () => {
     const before = { ...process.env };
     const platform = () => awsPlatform(SETTINGS.name, REGION);
+    const releases = () => awsReleases(SETTINGS.name, REGION);
 
     beforeAll(() => {
       for (const [name, value] of Object.entries(emulator.env)) {
@@ -368,10 +370,10 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       const later = "f".repeat(64);
       const archive = join(cluster.workspace.directory, "later.tar.gz");
       writeFileSync(archive, "a later release");
-      expect(await platform().releases()).toEqual([cluster.release]);
-      await platform().store(`releases/${later}.tar.gz`, archive);
-      await platform().setReleases([later, cluster.release]);
-      expect(await platform().releases()).toEqual([later, cluster.release]);
+      expect(await releases().list()).toEqual([cluster.release]);
+      await releases().put(`releases/${later}.tar.gz`, archive);
+      await releases().set([later, cluster.release]);
+      expect(await releases().list()).toEqual([later, cluster.release]);
 
       const bucket = await emulator.parameter(`/${SETTINGS.name}/bucket`);
       const object = `s3://${bucket}/releases/${later}.tar.gz`;

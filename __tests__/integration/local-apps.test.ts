@@ -1,4 +1,4 @@
-import { ScratchCluster } from "../../ops/scratch/cluster";
+import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { releases } from "./local/releases";
 import { requests } from "./local/requests";
 

@@ -1,4 +1,4 @@
-import { ScratchCluster } from "../../ops/scratch/cluster";
+import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { appDatabase } from "./local/app-database";
 import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";

@@ -1,6 +1,6 @@
-import { ask, ScratchCluster } from "../../ops/scratch/cluster";
-import { run } from "../../ops/scratch/workspace";
-import { UBUNTU } from "../../stacks/distributions";
+import { ask, ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { UBUNTU } from "../../hosts/distributions";
+import { runSync } from "../../ops/run";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { durability } from "./local/durability";
 import { write } from "./local/writing";
@@ -72,7 +72,7 @@ describe("a change of the distribution", () => {
   function made(): Record<string, string> {
     const list = ["incus", "--project", cluster.incusProject, "list", "--format", "json"];
     const instances: Array<{ name: string; created_at: string; config: Record<string, string> }> =
-      JSON.parse(run(list));
+      JSON.parse(runSync(list));
     return Object.fromEntries(
       instances.map(({ name, created_at, config }) => [
         name,

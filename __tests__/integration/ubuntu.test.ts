@@ -1,5 +1,5 @@
-import { ScratchCluster } from "../../ops/scratch/cluster";
-import { UBUNTU } from "../../stacks/distributions";
+import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { UBUNTU } from "../../hosts/distributions";
 import { hosts } from "./local/hosts";
 
 // What EC2 boots, booted here: a small cluster of Ubuntu, on a machine that is not.

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { PROJECT } from "../../ops/run";
+import { PROJECT } from "../../hosts/project";
 import { database, loadBalancer, primary, web } from "./statuses";
 
 /** An error that AWS's command line answers with, instead of doing what it is asked for. */
@@ -135,7 +135,7 @@ export class OperatorOnAws {
 
   constructor() {
     // As `npm run cluster` does it.
-    execFileSync("bash", ["ops/cluster.sh", "--help"], { cwd: PROJECT, stdio: "ignore" });
+    execFileSync("bash", ["ops/cluster-command.sh", "--help"], { cwd: PROJECT, stdio: "ignore" });
     writeFileSync(this.settings, JSON.stringify([{ name: "demo" }]));
     mkdirSync(join(this.directory, "bin"));
     const aws = join(this.directory, "bin", "aws");

@@ -1,5 +1,6 @@
 import { release, rememberedReleases, rollback, rolledBack } from "../../ops/operations/release";
 import type { Platform, Ran } from "../../ops/platform/platform";
+import type { ReleaseStore } from "../../ops/platform/release-store";
 import { topologyOf } from "../hosts/rendered";
 import { checked, loadBalancer, web } from "./statuses";
 
@@ -105,14 +106,16 @@ function cluster({
     },
     power: async (hosts) => new Map(hosts.map((host) => [host, "stopped"])),
     stop: async () => undefined,
-    store: async (name) => void told.push(`store ${name.slice(0, 10)}`),
-    releases: async () => releases,
-    setReleases: async (wanted) => {
+  };
+  const store: ReleaseStore = {
+    put: async (name) => void told.push(`store ${name.slice(0, 10)}`),
+    list: async () => releases,
+    set: async (wanted) => {
       releases = [...wanted];
     },
   };
   return {
-    platform,
+    target: { topology, platform, releases: store },
     told,
     serves,
     servers,
@@ -129,8 +132,8 @@ const topology = topologyOf();
 const quiet = () => undefined;
 
 test("a release is stored, and goes from one web server to the next, each drained meanwhile", async () => {
-  const { platform, told, serves, releases } = cluster();
-  await release(topology, platform, archive(B), quiet);
+  const { target, told, serves, releases } = cluster();
+  await release(target, archive(B), quiet);
   expect(told).toEqual([
     "store releases/b",
     ...["web-1", "web-2"].flatMap((host) => [
@@ -146,10 +149,10 @@ test("a release is stored, and goes from one web server to the next, each draine
 });
 
 test("a release that fails on the first web server never reaches the second", async () => {
-  const { platform, told, serves, releases } = cluster({
+  const { target, told, serves, releases } = cluster({
     broken: { [B]: ["web-1"] },
   });
-  await expect(release(topology, platform, archive(B), quiet)).rejects.toThrow("stopped at web-1");
+  await expect(release(target, archive(B), quiet)).rejects.toThrow("stopped at web-1");
   expect(told.filter((line) => line.includes("web-2"))).toEqual([]);
   expect(told).toContain("load-balancer-1: drain.sh --undo web-1");
   expect([...serves.values()]).toEqual([A, A]);
@@ -157,31 +160,33 @@ test("a release that fails on the first web server never reaches the second", as
 });
 
 test("a release that fails on a later web server is taken back from those before", async () => {
-  const { platform, serves, releases } = cluster({ broken: { [B]: ["web-2"] } });
-  await expect(release(topology, platform, archive(B), quiet)).rejects.toThrow("stopped at web-2");
+  const { target, serves, releases } = cluster({ broken: { [B]: ["web-2"] } });
+  await expect(release(target, archive(B), quiet)).rejects.toThrow("stopped at web-2");
   expect([...serves.values()]).toEqual([A, A]);
   expect(releases()).toEqual([A]);
 });
 
 test("interrupted after the first web server, it goes on with the second", async () => {
-  const { platform, told, serves } = cluster();
+  const { target, told, serves } = cluster();
   serves.set("web-1", B);
-  await release(topology, platform, archive(B), quiet);
+  await release(target, archive(B), quiet);
   expect(told.filter((line) => line.includes("web-1"))).toEqual([]);
   expect([...serves.values()]).toEqual([B, B]);
 });
 
 test("with a web server out of reach nothing is begun", async () => {
-  const { platform, told } = cluster({ silent: ["web-2"] });
-  await expect(release(topology, platform, archive(B), quiet)).rejects.toThrow(
-    "web-2 cannot be reached",
-  );
+  const { target, told } = cluster({ silent: ["web-2"] });
+  await expect(release(target, archive(B), quiet)).rejects.toThrow("web-2 cannot be reached");
   expect(told.filter((line) => !line.startsWith("store"))).toEqual([]);
 });
 
 test("a web server alone is not drained", async () => {
-  const { platform, told } = cluster();
-  await release(topologyOf({ webServers: { count: 1 } }), platform, archive(B), quiet);
+  const { target, told } = cluster();
+  await release(
+    { ...target, topology: topologyOf({ webServers: { count: 1 } }) },
+    archive(B),
+    quiet,
+  );
   expect(told).toEqual([
     "store releases/b",
     "web-1: activate-release.sh bbbbbb 4",
@@ -193,7 +198,11 @@ test("a web server alone is not drained", async () => {
 describe("a release is healthy when the load balancer says so", () => {
   const attempt = async (faults: Faults, settings = {}) => {
     const made = cluster(faults);
-    const reason = await release(topologyOf(settings), made.platform, archive(B), quiet).then(
+    const reason = await release(
+      { ...made.target, topology: topologyOf(settings) },
+      archive(B),
+      quiet,
+    ).then(
       () => "",
       (error: Error) => error.message,
     );
@@ -254,15 +263,13 @@ describe("a release is healthy when the load balancer says so", () => {
 
   test("one that serves already, and that the load balancer refuses, does not count", async () => {
     const made = cluster({ refused: { [A]: ["web-1", "web-2"] } });
-    await expect(release(topology, made.platform, archive(A), quiet)).rejects.toThrow(
-      "answered 400",
-    );
+    await expect(release(made.target, archive(A), quiet)).rejects.toThrow("answered 400");
   });
 
   test("those that had it from an interrupted release go back with the others", async () => {
     const made = cluster({ broken: { [B]: ["web-2"] } });
     made.serves.set("web-1", B);
-    await expect(release(topology, made.platform, archive(B), quiet)).rejects.toThrow("taken back");
+    await expect(release(made.target, archive(B), quiet)).rejects.toThrow("taken back");
     expect([...made.serves.values()]).toEqual([A, A]);
   });
 
@@ -270,9 +277,7 @@ describe("a release is healthy when the load balancer says so", () => {
     const made = cluster({ broken: { [B]: ["web-2"] } });
     made.serves.set("web-1", B);
     made.setReleases([B, A]);
-    await expect(release(topology, made.platform, archive(B), quiet)).rejects.toThrow(
-      "stopped at web-2",
-    );
+    await expect(release(made.target, archive(B), quiet)).rejects.toThrow("stopped at web-2");
     expect(made.serves.get("web-1")).toBe(B);
   });
 
@@ -285,12 +290,12 @@ describe("a release is healthy when the load balancer says so", () => {
 });
 
 test("a rollback goes to the release before, and stays there", async () => {
-  const { platform, serves, releases } = cluster();
-  await release(topology, platform, archive(B), quiet);
-  await rollback(topology, platform, quiet);
+  const { target, serves, releases } = cluster();
+  await release(target, archive(B), quiet);
+  await rollback(target, quiet);
   expect([...serves.values()]).toEqual([A, A]);
   expect(releases()).toEqual([A]);
-  await expect(rollback(topology, platform, quiet)).rejects.toThrow("no release before");
+  await expect(rollback(target, quiet)).rejects.toThrow("no release before");
 });
 
 test("five releases are remembered, none of them twice", () => {

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App } from "cdktf";
+import { PROJECT } from "../../hosts/project";
 import { AwsStack } from "../../stacks/aws";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
@@ -509,10 +510,10 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
 });
 
 test.each(["deployer", "operator"])("the policy of a %s fits into a managed policy", (whose) => {
-  const policy = readFileSync(
-    join(__dirname, "..", "..", "docs", `aws-${whose}-policy.json`),
-    "utf8",
-  ).replaceAll("demo", LONGEST_NAME);
+  const policy = readFileSync(join(PROJECT, "docs", `aws-${whose}-policy.json`), "utf8").replaceAll(
+    "demo",
+    LONGEST_NAME,
+  );
   // White space does not count: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
   expect(policy.replace(/\s/g, "").length).toBeLessThanOrEqual(6144);
   for (const { Sid } of JSON.parse(policy).Statement) {

@@ -6,8 +6,8 @@ import { App } from "cdktf";
 import { renderHosts } from "../../hosts/render";
 import { AwsStack } from "../../stacks/aws";
 import { literal } from "../../stacks/aws/literal";
+import { ROLES, type Role } from "../../topology/roles";
 import type { ClusterSettingsInput } from "../../topology/settings";
-import { ROLES, type Role } from "../../topology/topology";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
 
 const workspace = mkdtempSync(join(tmpdir(), "aws-"));

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { PROJECT } from "../../hosts/project";
 import { checkClusters } from "../../stacks/check";
 import type { SettingsError } from "../../topology/settings";
 
@@ -9,10 +9,9 @@ jest.mock("../../hosts/user-data", () => ({
 }));
 
 test("user-data that EC2 would refuse is a problem, with the host and the size", () => {
-  const project = join(__dirname, "..", "..");
   let problems: unknown;
   try {
-    checkClusters([{ name: "one", webServers: { count: 1 }, database: { replicas: 0 } }], project);
+    checkClusters([{ name: "one", webServers: { count: 1 }, database: { replicas: 0 } }], PROJECT);
   } catch (error) {
     problems = (error as SettingsError).problems;
   }

@@ -2,9 +2,10 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { imageFacts } from "../../stacks/local/image";
+import { imageFacts } from "../../hosts/image";
+import { PROJECT } from "../../hosts/project";
 
-const SCRIPTS = join(__dirname, "..", "..", "scripts", "local");
+const SCRIPTS = join(PROJECT, "scripts", "local");
 
 type Local = Parameters<typeof imageFacts>[1];
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App } from "cdktf/lib/app";
 import { LocalStack } from "../../stacks/local";
-import { localNames } from "../../stacks/local/names";
+import { localNames } from "../../topology/names";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
 

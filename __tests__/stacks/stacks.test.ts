@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PROJECT } from "../../hosts/project";
 import { synthesize } from "../../stacks/stacks";
 import { type ClusterSettingsInput, SettingsError } from "../../topology/settings";
 
-const PROJECT = join(__dirname, "..", "..");
 const OTHER_APP = { directory: "__tests__/fixtures/other-app" };
 
 const outdir = mkdtempSync(join(tmpdir(), "stacks-"));

@@ -1,7 +1,9 @@
 import ipaddr from "ipaddr.js";
-import { addressesNeeded, addressesPerSubnet, overlap } from "../../topology/network";
+import { addressesPerSubnet, overlap } from "../../topology/network";
+import { addressesNeeded } from "../../topology/placement";
+import { ROLES } from "../../topology/roles";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
-import { buildTopology, hostsOf, ROLES } from "../../topology/topology";
+import { buildTopology, hostsOf } from "../../topology/topology";
 
 function topologyOf(settings: Partial<ClusterSettingsInput> = {}) {
   return parseClusters([{ name: "demo", ...settings }]).map(buildTopology)[0] as ReturnType<

@@ -1,5 +1,5 @@
-import type { ClusterSettings } from "../../topology/settings";
-import { hostsOf, ROLES, type Role, type Topology } from "../../topology/topology";
+import { machineOf, ROLES } from "../../topology/roles";
+import { hostsOf, type Topology } from "../../topology/topology";
 import { GENERATED, table } from "./markdown";
 import { HOURS_PER_MONTH, type Price, type PriceList } from "./prices";
 
@@ -11,14 +11,6 @@ interface CostLine {
   readonly price: Price;
   /** US cents a month, rounded. */
   readonly cents: number;
-}
-
-function machineOf(settings: ClusterSettings, role: Role) {
-  return {
-    "load-balancer": settings.loadBalancer,
-    web: settings.webServers,
-    database: settings.database,
-  }[role];
 }
 
 function line(item: string, amount: string, units: number, price: Price): CostLine {

@@ -1,6 +1,7 @@
 import type { Flow } from "../../topology/flows";
 import type { Subnet } from "../../topology/network";
-import { ROLES, type Role, type Topology, type TopologyHost } from "../../topology/topology";
+import { ROLES, type Role } from "../../topology/roles";
+import type { Topology, TopologyHost } from "../../topology/topology";
 
 interface Box {
   readonly x: number;

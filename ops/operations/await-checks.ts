@@ -1,5 +1,5 @@
 import { hostsOf, type Topology } from "../../topology/topology";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
 import { type CheckedServer, checkInWords } from "./checks";
 import { complaintOf } from "./on-host";

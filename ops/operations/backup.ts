@@ -1,5 +1,5 @@
 import { hostsOf, type Topology } from "../../topology/topology";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
 import { complaintOf, onHost } from "./on-host";
 import {

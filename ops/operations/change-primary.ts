@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Topology } from "../../topology/topology";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
 import { act, decide, explain, gather, isPassing, type Request } from "./promotion";
 

@@ -1,4 +1,4 @@
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform, Ran } from "../platform/platform";
 
 /** What a shell, and the container engine, end with when there is no such program. */

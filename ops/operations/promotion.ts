@@ -1,6 +1,6 @@
 import type { Objection } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform, Power } from "../platform/platform";
 import { onHost } from "./on-host";
 import { type DatabaseState, parseFacts } from "./status";

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { secondsToNotice } from "../../hosts/load-balancer";
 import { hostsOf, type Topology } from "../../topology/topology";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
+import type { ReleaseStore } from "../platform/release-store";
 import { awaitChecks } from "./await-checks";
 import { outOfService } from "./drain";
 import { onHost } from "./on-host";
@@ -308,12 +309,19 @@ async function roll(
   }
 }
 
-async function remember(platform: Platform, releases: readonly string[]): Promise<void> {
-  await platform.setReleases(releases).catch((error) => {
+async function remember(store: ReleaseStore, releases: readonly string[]): Promise<void> {
+  await store.set(releases).catch((error) => {
     throw new OperatorError(
       `Every web server serves ${short(releases[0] as string)}, but that it is to run could not be written down: one that boots serves the release before. Run the same again.\n  ${reasonOf(error)}`,
     );
   });
+}
+
+/** A cluster whose app is released, with the way to its hosts and to its releases. */
+interface Target {
+  readonly topology: Topology;
+  readonly platform: Platform;
+  readonly releases: ReleaseStore;
 }
 
 /**
@@ -322,26 +330,24 @@ async function remember(platform: Platform, releases: readonly string[]): Promis
  * @param archive the packed release
  */
 export async function release(
-  topology: Topology,
-  platform: Platform,
+  { topology, platform, releases }: Target,
   archive: { readonly sha256: string; readonly name: string; readonly file: string },
   say: (line: string) => void,
 ): Promise<void> {
-  const before = await platform.releases();
-  await platform.store(archive.name, archive.file);
+  const before = await releases.list();
+  await releases.put(archive.name, archive.file);
   await roll(topology, platform, archive.sha256, before[0], say);
   // Said last: a web server that boots meanwhile serves what it is known to be able to.
-  await remember(platform, rememberedReleases(archive.sha256, before));
+  await remember(releases, rememberedReleases(archive.sha256, before));
 }
 
 /** Brings every web server back to the release before the one that runs. */
 export async function rollback(
-  topology: Topology,
-  platform: Platform,
+  { topology, platform, releases }: Target,
   say: (line: string) => void,
 ): Promise<void> {
-  const before = await platform.releases();
-  const releases = rolledBack(before);
-  await roll(topology, platform, releases[0] as string, before[0], say);
-  await remember(platform, releases);
+  const before = await releases.list();
+  const wanted = rolledBack(before);
+  await roll(topology, platform, wanted[0] as string, before[0], say);
+  await remember(releases, wanted);
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { secondsToNotice } from "../../hosts/load-balancer";
 import { hostsOf, type Topology, type TopologyHost } from "../../topology/topology";
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
 import { awaitChecks } from "./await-checks";
 import { changePrimary } from "./change-primary";

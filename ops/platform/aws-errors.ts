@@ -1,4 +1,4 @@
-import { OperatorError } from "../clusters";
+import { OperatorError } from "../operator-error";
 
 /**
  * What an error of AWS's command line is for an operation.

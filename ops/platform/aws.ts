@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { OperatorError } from "../clusters";
-import { run } from "../run";
-import { AwsError, awsError, type Meaning, progressOf } from "./aws-errors";
-import { type Platform, type Power, parseReleases, type Ran } from "./platform";
+import { OperatorError } from "../operator-error";
+import { awsCommandLine } from "./aws-command-line";
+import { AwsError, type Meaning, progressOf } from "./aws-errors";
+import type { Platform, Power, Ran } from "./platform";
 import { errorsOf, parseAnswer, partCommand, shellCommands, unpacked } from "./ssm-answer";
 
-/** After which a command that no agent has taken up is given up, and for how long a busy AWS is asked, in seconds. */
+/** After which a command that no agent has taken up is given up, in seconds. */
 const DELIVERY_SECONDS = 15;
 
 /**
@@ -86,6 +86,7 @@ export function ranOf(host: string, invocation: Invocation): Ran | "waiting" | "
  * or passes, is the silence of that host; what the operator has to put right stops all that is under way.
  */
 export function awsPlatform(clusterName: string, region: string): Platform {
+  const { once, patiently } = awsCommandLine(region);
   /** Ends what is under way when it turns out that nothing works. */
   let underWay = new AbortController();
 
@@ -93,69 +94,6 @@ export function awsPlatform(clusterName: string, region: string): Platform {
     const stopped = underWay;
     underWay = new AbortController();
     stopped.abort(error);
-  }
-
-  /** @throws AwsError when it fails */
-  async function once(
-    args: readonly string[],
-    {
-      subject,
-      input,
-      signal,
-      attempts,
-    }: { subject?: string; input?: string; signal?: AbortSignal; attempts?: number } = {},
-  ): Promise<string> {
-    const action = args.slice(0, 2).join(" ");
-    const finished = await run("aws", ["--region", region, "--output", "json", ...args], {
-      environment: {
-        AWS_PAGER: "",
-        AWS_CLI_AUTO_PROMPT: "off",
-        AWS_RETRY_MODE: "standard",
-        ...(attempts === undefined ? {} : { AWS_MAX_ATTEMPTS: String(attempts) }),
-      },
-      capture: true,
-      attempt: true,
-      input,
-      signal,
-    }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") {
-        throw new AwsError(
-          "The AWS command line (aws) is not installed, or not on the PATH.",
-          "operator",
-          "ENOENT",
-        );
-      }
-      throw signal?.aborted ? signal.reason : error;
-    });
-    if (finished.exitCode !== 0) {
-      throw awsError(action, finished.stderr, subject);
-    }
-    return finished.stdout;
-  }
-
-  /** The same, asked again while AWS is busy. */
-  async function patiently(
-    args: readonly string[],
-    options: Parameters<typeof once>[1] & { seconds?: number } = {},
-  ): Promise<string> {
-    const { seconds = DELIVERY_SECONDS, ...others } = options;
-    const started = Date.now();
-    for (let wait = 500; ; wait *= 2) {
-      try {
-        return await once(args, others);
-      } catch (error) {
-        const isBusy = error instanceof AwsError && error.meaning === "busy";
-        if (!isBusy || Date.now() + wait - started > seconds * 1000) {
-          throw error;
-        }
-        // Not all hosts' commands at the same moment again.
-        await pause(wait * (0.75 + Math.random() / 2), undefined, { signal: others.signal }).catch(
-          () => {
-            throw others.signal?.reason;
-          },
-        );
-      }
-    }
   }
 
   async function instances(signal?: AbortSignal): Promise<Map<string, Instance[]>> {
@@ -342,15 +280,6 @@ export function awsPlatform(clusterName: string, region: string): Platform {
       : whole(host, instance.id, ran, signal);
   }
 
-  let bucket: string | undefined;
-  async function object(name: string): Promise<string> {
-    const parameter = `/${clusterName}/bucket`;
-    bucket ??= JSON.parse(
-      await patiently(["ssm", "get-parameter", "--name", parameter], { subject: parameter }),
-    ).Parameter.Value;
-    return `s3://${bucket}/${name}`;
-  }
-
   return {
     async run(host, command, seconds = 60): Promise<Ran> {
       const { signal } = underWay;
@@ -407,27 +336,6 @@ export function awsPlatform(clusterName: string, region: string): Platform {
         }
         await pause(looks === 0 ? 500 : 2000);
       }
-    },
-
-    async store(name, file) {
-      const target = await object(name);
-      await patiently(["s3", "cp", "--only-show-errors", file, target], { subject: target });
-    },
-
-    async releases() {
-      const source = await object("release");
-      return parseReleases(
-        await patiently(["s3", "cp", "--only-show-errors", source, "-"], { subject: source }),
-        source,
-      );
-    },
-
-    async setReleases(releases) {
-      const target = await object("release");
-      await patiently(["s3", "cp", "--only-show-errors", "-", target], {
-        input: `${releases.join(" ")}\n`,
-        subject: target,
-      });
     },
   };
 }

@@ -1,5 +1,5 @@
 import { runScript } from "../run";
-import { type Platform, type Power, parseReleases, type Ran } from "./platform";
+import type { Platform, Power, Ran } from "./platform";
 
 /** What scripts/local/on-host.sh ends with when the host does not run (EX_UNAVAILABLE). */
 const UNREACHABLE = 69;
@@ -7,8 +7,6 @@ const UNREACHABLE = 69;
 /** The hosts of a cluster that runs as containers of this machine. */
 export function localPlatform(project: string): Platform {
   const facts = { DWI_PROJECT: project } as const;
-  const output = async (script: string, ...args: string[]) =>
-    (await runScript(script, args, facts, { capture: true })).stdout;
   return {
     async run(host, command, seconds = 60): Promise<Ran> {
       const { exitCode, stdout, stderr } = await runScript(
@@ -26,25 +24,14 @@ export function localPlatform(project: string): Platform {
     },
 
     async power(hosts) {
-      const lines = (await output("power", "list")).trim().split("\n");
+      const { stdout } = await runScript("power", ["list"], facts, { capture: true });
+      const lines = stdout.trim().split("\n");
       const known = new Map(lines.map((line) => line.split(" ") as [string, Power]));
       return new Map(hosts.map((host) => [host, known.get(host) ?? "absent"]));
     },
 
     async stop(host) {
       await runScript("power", ["stop", host], facts);
-    },
-
-    async store(name, file) {
-      await runScript("store", ["put", name, file], facts);
-    },
-
-    async releases() {
-      return parseReleases(await output("store", "releases"), `the file release of ${project}`);
-    },
-
-    async setReleases(releases) {
-      await runScript("store", ["set-releases", ...releases], facts);
     },
   };
 }

@@ -1,5 +1,3 @@
-import { OperatorError } from "../clusters";
-
 /** How a command on a host ended. */
 export interface Ran {
   /** `undefined` when the host could not be reached, or did not answer in time. The command may have run. */
@@ -32,33 +30,4 @@ export interface Platform {
    * Stops a host at once, whatever it is doing. Returns when it has stopped, and nothing else of its name runs.
    */
   stop(host: string): Promise<void>;
-  /** Puts a file where every host can fetch it, under `name`. */
-  store(name: string, file: string): Promise<void>;
-  /**
-   * The releases of the app, the one that is to run first.
-   *
-   * @throws OperatorError when the list is missing or cannot be read: it is then not known, and not empty
-   */
-  releases(): Promise<string[]>;
-  /** Says which release is to run, and which ran before. */
-  setReleases(releases: readonly string[]): Promise<void>;
-}
-
-/**
- * Reads the list of releases.
- *
- * @param where it comes from, for the message
- * @throws OperatorError when it is none
- */
-export function parseReleases(text: string, where: string): string[] {
-  const releases = text.split(/\s+/).filter(Boolean);
-  const wrong = releases.filter((release) => !/^[0-9a-f]{64}$/.test(release));
-  if (releases.length === 0 || wrong.length > 0) {
-    const got =
-      releases.length === 0 ? "it is empty" : `it holds ${JSON.stringify(wrong[0]?.slice(0, 80))}`;
-    throw new OperatorError(
-      `The list of releases (${where}) cannot be read: ${got}; wanted are the SHA-256 of one or more releases, the one to run first. Nothing was changed.`,
-    );
-  }
-  return releases;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { PROJECT } from "../run";
+import { PROJECT } from "../../hosts/project";
 
 // How commands and what they print get through SSM, which limits both. The host's part is ssm-answer.sh.
 

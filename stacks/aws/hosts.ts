@@ -6,11 +6,12 @@ import { NetworkInterface } from "@cdktf/provider-aws/lib/network-interface";
 import { S3Object } from "@cdktf/provider-aws/lib/s3-object";
 import { VolumeAttachment } from "@cdktf/provider-aws/lib/volume-attachment";
 import type { TerraformStack } from "cdktf";
+import { UBUNTU } from "../../hosts/distributions";
 import type { Host } from "../../hosts/host";
 import { compressUserData } from "../../hosts/user-data";
 import { type Partition, partitionOf } from "../../topology/regions";
-import type { Role, Topology } from "../../topology/topology";
-import { UBUNTU } from "../distributions";
+import { machineOf, type Role } from "../../topology/roles";
+import type { Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
 import { literal } from "./literal";
 import type { AwsNetwork } from "./network";
@@ -45,18 +46,6 @@ interface Surroundings {
   readonly securityGroups: SecurityGroups;
   readonly store: Store;
   readonly access: ReadonlyMap<Role, RoleAccess>;
-}
-
-/** The settings of a role's machines. */
-function machineOf({ settings }: Topology, role: Role) {
-  switch (role) {
-    case "load-balancer":
-      return settings.loadBalancer;
-    case "web":
-      return settings.webServers;
-    case "database":
-      return settings.database;
-  }
 }
 
 /**
@@ -104,7 +93,7 @@ function placeHost(
   host: Host,
 ): PlacedHost & { networkInterface: NetworkInterface } {
   const { clusterName, settings } = topology;
-  const machine = machineOf(topology, host.role);
+  const machine = machineOf(settings, host.role);
   const roleAccess = access.get(host.role) as RoleAccess;
   const name = { Name: `${clusterName}-${host.name}` };
   const isDatabase = host.role === "database";

@@ -3,7 +3,8 @@ import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
 import { VpcSecurityGroupEgressRule } from "@cdktf/provider-aws/lib/vpc-security-group-egress-rule";
 import { VpcSecurityGroupIngressRule } from "@cdktf/provider-aws/lib/vpc-security-group-ingress-rule";
 import type { TerraformStack } from "cdktf";
-import { ROLES, type Role, type Topology } from "../../topology/topology";
+import { ROLES, type Role } from "../../topology/roles";
+import type { Topology } from "../../topology/topology";
 import { ANYWHERE, type AwsNetwork } from "./network";
 
 /** The security group of each role. */

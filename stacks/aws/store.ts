@@ -7,8 +7,8 @@ import {
   type TerraformResourceLifecycle,
   type TerraformStack,
 } from "cdktf";
+import type { Archive } from "../../archives/archive";
 import type { Topology } from "../../topology/topology";
-import type { Archive } from "../archive";
 import { declarePrivateBucket } from "./private-bucket";
 
 /** The cluster's bucket, and what hosts read from it. */

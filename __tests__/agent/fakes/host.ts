@@ -21,7 +21,12 @@ export interface World extends Network {
    *
    * @param limit milliseconds for the connection
    */
-  askState(from: string, to: string, limit: number, answer: (text: string | undefined) => void): void;
+  askState(
+    from: string,
+    to: string,
+    limit: number,
+    answer: (text: string | undefined) => void,
+  ): void;
   log(host: string, line: string): void;
   /** Called before a host founds a cluster, with what it saw last. */
   founding(host: Host): void;
@@ -98,7 +103,9 @@ export class Host {
 
   private newDisk(): Disk {
     const { number } = this.identity;
-    return new Disk(`${number}${number}${number}${number}0000-0000-0000-0000-00000000000${this.disks++}`);
+    return new Disk(
+      `${number}${number}${number}${number}0000-0000-0000-0000-00000000000${this.disks++}`,
+    );
   }
 
   // --- What happens to it

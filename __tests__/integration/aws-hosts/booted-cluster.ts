@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ScratchCluster } from "../../../ops/scratch/cluster";
-import { PROJECT, run } from "../../../ops/scratch/workspace";
-import { localNames } from "../../../stacks/local/names";
+import { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { PROJECT } from "../../../hosts/project";
+import { runSync } from "../../../ops/run";
+import { localNames } from "../../../topology/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import type { TopologyHost } from "../../../topology/topology";
-import { EmulatedCluster } from "../emulator/cluster";
+import { EmulatedCluster } from "../emulator/emulated-cluster";
 import { Emulator, REGION, valuesOf } from "../emulator/server";
 import type { Amazon } from "./amazon";
 import { makeContainer } from "./container";
@@ -93,7 +94,7 @@ export class BootedCluster extends ScratchCluster {
 
   private aws(args: readonly string[], endpoint = this.emulator.endpoint): string {
     const command = ["aws", "--region", REGION, "--output", "json", ...args];
-    return run(command, { env: { ...this.emulator.env, AWS_ENDPOINT_URL: endpoint } });
+    return runSync(command, { env: { ...this.emulator.env, AWS_ENDPOINT_URL: endpoint } });
   }
 
   /** Does something as the account's owner, whose keys the emulator does not know. */
@@ -156,7 +157,7 @@ export class BootedCluster extends ScratchCluster {
   private makeProject(): void {
     const features = ["images=false", "profiles=true", "storage.volumes=true"];
     const flags = features.flatMap((feature) => ["-c", `features.${feature}`]);
-    run(["incus", "project", "create", this.incusProject, "--quiet", ...flags]);
+    runSync(["incus", "project", "create", this.incusProject, "--quiet", ...flags]);
   }
 
   /** The names that hosts have for AWS. */
@@ -177,7 +178,7 @@ export class BootedCluster extends ScratchCluster {
   }
 
   private async startAmazon(): Promise<void> {
-    run(["bash", join(__dirname, "agent-package.sh"), AGENT, this.file("agent.deb")]);
+    runSync(["bash", join(__dirname, "agent-package.sh"), AGENT, this.file("agent.deb")]);
     const incus = ["incus", "--project", this.incusProject];
     const amazon: Amazon = {
       address: AMAZON,
@@ -291,17 +292,17 @@ export class BootedCluster extends ScratchCluster {
     const file = this.file(`${this.incusProject}-${host}.disk`);
     writeFileSync(file, "");
     truncateSync(file, this.topology.settings.database.dataVolumeSize * 2 ** 30);
-    return run(["losetup", "--find", "--show", file]).trim();
+    return runSync(["losetup", "--find", "--show", file]).trim();
   }
 
   private removeHosts(): void {
     const facts = { DWI_PROJECT: this.incusProject, DWI_NAME: this.bridge };
     for (const part of ["project", "network"]) {
-      run(["bash", join(PROJECT, "scripts", "local", "remove.sh"), part], { env: facts });
+      runSync(["bash", join(PROJECT, "scripts", "local", "remove.sh"), part], { env: facts });
     }
-    const loops = run(["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
+    const loops = runSync(["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
     for (const line of loops.split("\n").filter((one) => one.includes(`/${this.incusProject}-`))) {
-      run(["losetup", "--detach", line.split(/\s+/)[0] as string]);
+      runSync(["losetup", "--detach", line.split(/\s+/)[0] as string]);
     }
     removeRules(this.bridge);
   }

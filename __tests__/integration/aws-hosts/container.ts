@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../../../ops/scratch/workspace";
+import { runSync } from "../../../ops/run";
 
 /** Where the tests' own seed lies, from which cloud-init takes what EC2's metadata would give it. */
 const SEED = "/var/lib/cloud/seed/ec2";
@@ -56,7 +56,7 @@ export interface ContainerProps {
 export function makeContainer(props: ContainerProps): void {
   const { project, host, disk, names } = props;
   const incus = (args: readonly string[], input?: string) =>
-    run(["incus", "--project", project, ...args], input === undefined ? {} : { input });
+    runSync(["incus", "--project", project, ...args], input === undefined ? {} : { input });
 
   const config = {
     "limits.memory": `${props.memory}MiB`,

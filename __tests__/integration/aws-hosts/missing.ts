@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { attempt, PROJECT, run } from "../../../ops/scratch/workspace";
+import { PROJECT } from "../../../hosts/project";
+import { attemptSync, runSync } from "../../../ops/run";
 import { UNREACHABLE, ubuntuImageFacts } from "../../ubuntu-image";
 
 /** What runs on this machine, besides what local hosts need anyway. */
@@ -19,17 +20,19 @@ export function ubuntuImage(): { readonly image: string } | { readonly reason: s
     return { reason: `not installed: ${missing.join(", ")}` };
   }
   const setup = ["npm", "run", "--silent", "setup", "--", "ubuntu"];
-  if (attempt(setup, { directory: PROJECT, seconds: 600 }).status !== 0) {
+  if (attemptSync(setup, { directory: PROJECT, seconds: 600 }).status !== 0) {
     return { reason: "what hosts of Ubuntu need cannot be installed from this machine's sources" };
   }
   const env = { ...ubuntuImageFacts(), DWI_PROJECT: "dwi-aws-hosts" };
   const scripts = join(PROJECT, "scripts", "local");
-  const made = attempt(["bash", join(scripts, "image.sh")], { env, seconds: 600 });
+  const made = attemptSync(["bash", join(scripts, "image.sh")], { env, seconds: 600 });
   if (made.status === UNREACHABLE) {
     return { reason: "the packages of Ubuntu cannot be had here" };
   }
   if (made.status !== 0) {
     throw new Error(`the image of Ubuntu's hosts could not be made:\n${made.stdout}${made.stderr}`);
   }
-  return { image: run(["bash", "-c", `source ${join(scripts, "lib.sh")}; image_alias`], { env }) };
+  return {
+    image: runSync(["bash", "-c", `source ${join(scripts, "lib.sh")}; image_alias`], { env }),
+  };
 }

@@ -1,4 +1,4 @@
-import { attempt, run } from "../../../ops/scratch/workspace";
+import { attemptSync, runSync } from "../../../ops/run";
 
 /** Where AWS is found: an address for documentation, outside of every cluster's network. */
 export const AMAZON = "198.51.100.1";
@@ -31,14 +31,14 @@ function metadataRules(bridge: string): string {
 export function makeNetwork(bridge: string, address: string): void {
   const options = ["ipv4.nat=true", "ipv4.dhcp=false", "ipv6.address=none", "dns.mode=none"];
   const create = ["incus", "network", "create", bridge, "--quiet"];
-  run([...create, `ipv4.address=${address}`, ...options]);
-  run(["ip", "address", "add", `${AMAZON}/32`, "dev", bridge]);
-  run(["nft", "--file", "-"], { input: metadataRules(bridge) });
+  runSync([...create, `ipv4.address=${address}`, ...options]);
+  runSync(["ip", "address", "add", `${AMAZON}/32`, "dev", bridge]);
+  runSync(["nft", "--file", "-"], { input: metadataRules(bridge) });
 }
 
 /** Removes what the engine does not know of a bridge. */
 export function removeRules(bridge: string): void {
-  attempt(["nft", "delete", "table", "ip", bridge]);
+  attemptSync(["nft", "delete", "table", "ip", bridge]);
 }
 
 /** Makes the certificate that AWS shows in a region. */
@@ -47,5 +47,5 @@ export function makeCertificate(region: string, files: { key: string; certificat
   const alternatives = names.map((name) => `DNS:${name}.amazonaws.com`).join(",");
   const what = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=amazon"];
   const where = ["-keyout", files.key, "-out", files.certificate];
-  run(["openssl", "req", ...what, ...where, "-addext", `subjectAltName=${alternatives}`]);
+  runSync(["openssl", "req", ...what, ...where, "-addext", `subjectAltName=${alternatives}`]);
 }

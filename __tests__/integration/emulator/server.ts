@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { eventually } from "../../../ops/scratch/workspace";
+import { eventually } from "../../../drill/scratch/workspace";
 
 export const REGION = "eu-central-1";
 

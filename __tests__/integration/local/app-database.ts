@@ -1,5 +1,6 @@
-import { ask, type ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt, eventually } from "../../../ops/scratch/workspace";
+import { ask, type ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
+import { attemptSync } from "../../../ops/run";
 import { write } from "./writing";
 
 /** The ways of an app to its database, as web servers have them. */
@@ -17,10 +18,13 @@ function execute(cluster: ScratchCluster, way: keyof typeof WAYS, statements: st
   const login = `printf '[client]\\nuser=%s\\npassword=%s\\n' ${user} "$(cat /run/cluster/secrets/${secret})"`;
   const client = `exec mysql --defaults-extra-file=<(${login}) --host=127.0.0.1 --port=${port} --ssl-mode=REQUIRED --force -NB app 2>&1`;
   const project = ["--project", cluster.incusProject];
-  const { stdout } = attempt(["incus", ...project, "exec", "web-1", "--", "bash", "-c", client], {
-    input: statements,
-    seconds: 60,
-  });
+  const { stdout } = attemptSync(
+    ["incus", ...project, "exec", "web-1", "--", "bash", "-c", client],
+    {
+      input: statements,
+      seconds: 60,
+    },
+  );
   return stdout;
 }
 

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import { type ScratchCluster, tally } from "../../../ops/scratch/cluster";
-import { eventually, run } from "../../../ops/scratch/workspace";
+import { type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
+import { runSync } from "../../../ops/run";
 
 /** Opens a request whose body never comes: it occupies a web server until it is closed. */
 function occupy(port: number): Promise<Socket> {
@@ -67,14 +68,16 @@ export function balancing(cluster: ScratchCluster): void {
       const answered = Object.keys(await tally(`${cluster.url}/api/whoami`, 10));
       return answered.length === 1 && answered[0]?.startsWith("web-") ? true : undefined;
     });
-    const bridge = run(["ip", "-o", "route", "get", address()]).match(/dev (\S+)/)?.[1] as string;
+    const bridge = runSync(["ip", "-o", "route", "get", address()]).match(
+      /dev (\S+)/,
+    )?.[1] as string;
     const clients = Array.from({ length: 16 }, (_, index) =>
       cluster.topology.network.gateway.replace(/\d+$/, String(200 + index)),
     );
     const used = new Set<string>();
     try {
       for (const client of clients) {
-        run(["ip", "address", "add", `${client}/32`, "dev", bridge]);
+        runSync(["ip", "address", "add", `${client}/32`, "dev", bridge]);
         const counts = await tally(`http://${address()}/api/whoami`, 5, client);
         expect([client, Object.values(counts)]).toEqual([client, [5]]);
         used.add(Object.keys(counts)[0] as string);

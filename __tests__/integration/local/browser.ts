@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium } from "playwright-core";
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt } from "../../../ops/scratch/workspace";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { attemptSync } from "../../../ops/run";
 
-const CHROMIUM = attempt([
+const CHROMIUM = attemptSync([
   "sh",
   "-c",
   "command -v chromium || command -v chromium-browser",

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
-import type { Role } from "../../../topology/topology";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import type { Role } from "../../../topology/roles";
 
 /** Ports on which something listens, so that a refusal is the firewall's doing. */
 const LISTENING: Record<Role, readonly number[]> = {

@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
-import { run } from "../../../ops/scratch/workspace";
-import { backupDirectory } from "../../../stacks/local/names";
-import { hostsOf, type Role } from "../../../topology/topology";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { runSync } from "../../../ops/run";
+import { backupDirectory } from "../../../topology/names";
+import type { Role } from "../../../topology/roles";
+import { hostsOf } from "../../../topology/topology";
 
 function everyFile(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
@@ -56,10 +57,13 @@ export function hosts(cluster: ScratchCluster): void {
 
   /** Where a text is found on a host; it goes in on standard input, so as not to find itself. */
   const found = (host: string, value: string) =>
-    run(["incus", "--project", cluster.incusProject, "exec", host, "--", "bash", "-c", SEARCH], {
-      input: value,
-      seconds: 120,
-    });
+    runSync(
+      ["incus", "--project", cluster.incusProject, "exec", host, "--", "bash", "-c", SEARCH],
+      {
+        input: value,
+        seconds: 120,
+      },
+    );
 
   test("no secret is in the state, in what was synthesized, in a process list, a log or a file on disk", () => {
     const { secrets } = cluster.topology;

@@ -1,12 +1,13 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { promisify } from "node:util";
-import { ask, ScratchCluster } from "../../../ops/scratch/cluster";
-import { attempt, eventually, run } from "../../../ops/scratch/workspace";
+import { ask, ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
+import { attemptSync, runSync } from "../../../ops/run";
 import { stoppedOnTheOnlyOne } from "./releases";
 
 const incusNames = (kind: string, column: string): string[] =>
-  run(["incus", kind, "list", "--format", "csv", "--columns", column])
+  runSync(["incus", kind, "list", "--format", "csv", "--columns", column])
     .trim()
     .split("\n")
     .map((name) => name.replace(/ \(current\)$/, ""));
@@ -14,7 +15,7 @@ const incusNames = (kind: string, column: string): string[] =>
 /** What the engine holds of a cluster that is gone. */
 function left(cluster: ScratchCluster): string[] {
   const projects = incusNames("project", "n").filter((name) => name === cluster.incusProject);
-  const networks = attempt(["ip", "-o", "-4", "address"]).stdout.includes(
+  const networks = attemptSync(["ip", "-o", "-4", "address"]).stdout.includes(
     ` ${cluster.topology.network.gateway}/`,
   );
   return [...projects, ...(networks ? ["the network"] : [])];

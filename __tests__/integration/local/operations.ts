@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
+import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
 import { write } from "./writing";
 
 /** What an operator does, by `npm run cluster`. The drill has what is done to a cluster under load. */

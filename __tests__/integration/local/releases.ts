@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
+import { packRelease } from "../../../archives/pack-release";
+import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
+import { PROJECT } from "../../../hosts/project";
+import { missingToServe, waitUntilServing } from "../../../machine/serving";
 import type { LocalCluster } from "../../../ops/clusters";
-import { localPlatform } from "../../../ops/platform/local";
-import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
-import { PROJECT } from "../../../ops/scratch/workspace";
-import { missingToServe, waitUntilServing } from "../../../ops/serving";
-import { localNames } from "../../../stacks/local/names";
-import { packRelease } from "../../../stacks/release";
+import { localReleases } from "../../../ops/platform/local-releases";
+import { localNames } from "../../../topology/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 
 type App = NonNullable<ClusterSettingsInput["app"]>;
@@ -204,12 +204,9 @@ export function releases(cluster: ScratchCluster): void {
       ).toBe("42");
 
       // However many releases are put there and taken back since, those that are remembered stay.
-      const platform = localPlatform(cluster.incusProject);
+      const store = localReleases(cluster.incusProject);
       for (let index = 0; index < 10; index++) {
-        await platform.store(
-          `releases/${String(index).repeat(64)}.tar.gz`,
-          join(PROJECT, "LICENSE"),
-        );
+        await store.put(`releases/${String(index).repeat(64)}.tar.gz`, join(PROJECT, "LICENSE"));
       }
       // The release before cannot start there any more.
       const there = `/srv/app/releases/${before[0]}`;
@@ -232,20 +229,20 @@ export function releases(cluster: ScratchCluster): void {
     const before = served();
     const { settings } = cluster.topology;
     const names = localNames(settings.name);
-    const platform = localPlatform(cluster.incusProject);
+    const store = localReleases(cluster.incusProject);
     const local: LocalCluster = {
       stack: cluster.stack,
       settings,
       topology: cluster.topology,
       names,
     };
-    const known = await platform.releases();
+    const known = await store.list();
     /** What a web server does with the release that Terraform gave the cluster: it starts it. */
     const deployed = async (app: App) => {
       cluster.set({ app });
       const archive = packRelease(PROJECT, cluster.topology.settings.app);
-      await platform.store(archive.name, archive.file);
-      await platform.setReleases([archive.sha256, ...known]);
+      await store.put(archive.name, archive.file);
+      await store.set([archive.sha256, ...known]);
       for (const host of ["web-1", "web-2"]) {
         cluster.on(host, "systemctl start cluster-app-setup.service");
       }
@@ -269,7 +266,7 @@ export function releases(cluster: ScratchCluster): void {
         expect.stringContaining("last answer: 400"),
       ]);
     } finally {
-      await platform.setReleases(known);
+      await store.set(known);
       cluster.set();
       for (const host of ["web-1", "web-2"]) {
         cluster.on(host, "systemctl start cluster-app-setup.service");

@@ -1,5 +1,5 @@
-import { ask, type ScratchCluster } from "../../../ops/scratch/cluster";
-import { eventually } from "../../../ops/scratch/workspace";
+import { ask, type ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
 import { write } from "./writing";
 
 const rows = (cluster: ScratchCluster, host: string) =>

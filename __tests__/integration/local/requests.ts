@@ -1,4 +1,4 @@
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { answers } from "./requests/answers";
 import { claims } from "./requests/claims";
 import { app } from "./requests/echo-app";

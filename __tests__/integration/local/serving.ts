@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
-import { ask, type ScratchCluster, tally } from "../../../ops/scratch/cluster";
-import { eventually } from "../../../ops/scratch/workspace";
+import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
 
 interface Whoami {
   webServer: string;

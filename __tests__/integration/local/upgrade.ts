@@ -1,4 +1,4 @@
-import type { ScratchCluster } from "../../../ops/scratch/cluster";
+import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 
 /** A package in an archive on the host itself: this version is to be installed there. */
 function offer(cluster: ScratchCluster, host: string, version: string, then = ""): void {

@@ -1,5 +1,5 @@
-import { ask, type ScratchCluster } from "../../../ops/scratch/cluster";
-import { eventually } from "../../../ops/scratch/workspace";
+import { ask, type ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
 
 /** Signs the guestbook, through the load balancer; the message is the request's key as well. */
 export async function write(cluster: ScratchCluster, message: string): Promise<void> {

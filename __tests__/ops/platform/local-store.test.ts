@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseReleases } from "../../../ops/platform/platform";
+import { parseReleases } from "../../../ops/platform/release-store";
 
 // What local hosts fetch, by the script that keeps it, in a folder of the test's own.
 

@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../../ops/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 
 /** What the app answers. */
 export function answers(cluster: ScratchCluster): void {

@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../../ops/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import type { Echo } from "./echo-app";
 import { close, exchange } from "./wire";
 

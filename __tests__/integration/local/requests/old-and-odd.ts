@@ -1,4 +1,4 @@
-import type { ScratchCluster } from "../../../../ops/scratch/cluster";
+import type { ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { close, exchange, Wire } from "./wire";
 
 /** Requests as few clients send them. */

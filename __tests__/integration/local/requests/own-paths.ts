@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../../ops/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { close, exchange } from "./wire";
 
 /** The paths the cluster keeps for itself. */

@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../../ops/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { close, exchange, pause } from "./wire";
 
 /** How often a request reached an app, on each web server, whether or not the app lived on. */

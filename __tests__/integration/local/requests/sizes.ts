@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../../ops/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { app } from "./echo-app";
 import { close, curl, exchange, MIB } from "./wire";
 

@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster } from "../../../../ops/scratch/cluster";
+import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { echoes, exchange, upgrade } from "./wire";
 
 /** Requests that become something else than HTTP. */

@@ -1,4 +1,4 @@
-import type { ScratchCluster } from "../../../../ops/scratch/cluster";
+import type { ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { app } from "./echo-app";
 import { close, echoes, exchange, MIB, pause, upgrade, Wire } from "./wire";
 

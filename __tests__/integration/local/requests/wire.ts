@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import type { ScratchCluster } from "../../../../ops/scratch/cluster";
+import type { ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import type { Echo } from "./echo-app";
 
 export const MIB = 2 ** 20;

@@ -1,0 +1,130 @@
+import { messageOf, type RequestRecord, wrongIn } from "../../drill/load";
+import { type Bounds, judge, longestGap, type Observed, table } from "../../drill/measure";
+
+const record = (change: Partial<RequestRecord>): RequestRecord => ({
+  kind: "read",
+  startedAt: 1_000,
+  endedAt: 1_010,
+  outcome: "ok",
+  server: "web-1",
+  key: undefined,
+  ...change,
+});
+
+/** Reads and writes that were answered well, one of each every hundred milliseconds from 0 to 10 s. */
+function steady(): RequestRecord[] {
+  return Array.from({ length: 100 }, (_, index) => {
+    const times = { startedAt: index * 100, endedAt: index * 100 + 10 };
+    return [record(times), record({ ...times, kind: "write", key: `key-${index}` })];
+  }).flat();
+}
+
+function observed(change: Partial<Observed> = {}): Observed {
+  const records = change.records ?? steady();
+  return {
+    from: 2_000,
+    to: 8_000,
+    underWay: 0,
+    stored: new Set(records.flatMap(({ key }) => key ?? [])),
+    inSync: true,
+    inSyncAfter: 3,
+    ...change,
+    records,
+  };
+}
+
+const brokenOf = (change: Partial<Observed>, bounds: Bounds) =>
+  judge("x", observed(change), bounds).broken;
+
+test("a steady load breaks nothing", () => {
+  const row = judge("x", observed(), { failed: 0, readGap: 1, writeGap: 1 });
+  expect(row).toMatchObject({ failed: 0, missing: 0, acknowledged: 100, broken: [] });
+  expect(row.readGap).toBeCloseTo(0.1);
+});
+
+test("a gap is the longest time without a good answer, to the very end", () => {
+  const records = steady().filter(({ endedAt }) => endedAt < 3_000 || endedAt > 5_000);
+  expect(longestGap(records, 2_000, 8_000)).toBeCloseTo(2.1);
+  expect(longestGap(records, 2_000, 14_000)).toBeCloseTo(4.09);
+  expect(longestGap([], 2_000, 8_000)).toBe(6);
+  expect(brokenOf({ records }, { readGap: 2 })).toEqual(["gap in reads: 2.1 s, at most 2.0 s"]);
+});
+
+test("what fails while the fault is there counts, by what went wrong", () => {
+  const failures = [
+    record({ startedAt: 1_900, endedAt: 2_100, outcome: "ECONNRESET" }),
+    record({ startedAt: 7_900, endedAt: 9_000, outcome: "ECONNRESET", kind: "write", key: "w" }),
+    record({ startedAt: 100, endedAt: 200, outcome: "status 503" }),
+  ];
+  const row = judge("x", observed({ records: [...steady(), ...failures] }), { failed: 0 });
+  expect(row.failed).toBe(2);
+  expect(row.failures).toEqual({ "read: ECONNRESET": 1, "write: ECONNRESET": 1 });
+  expect(row.broken).toEqual(["failed requests: 2, at most 0"]);
+});
+
+test("where it is the bound, as many may fail as were under way", () => {
+  const records = [...steady(), record({ startedAt: 1_900, endedAt: 2_100, outcome: "no answer" })];
+  expect(brokenOf({ records, underWay: 1 }, { failed: "under-way" })).toEqual([]);
+  expect(brokenOf({ records, underWay: 0 }, { failed: "under-way" })).toHaveLength(1);
+});
+
+test("an acknowledged write that is not stored is missing, whenever it was written", () => {
+  const stored = new Set(steady().flatMap(({ key }) => key ?? []));
+  stored.delete("key-3");
+  expect(brokenOf({ stored }, {})).toEqual(["acknowledged writes missing: 1, at most 0"]);
+});
+
+test("a write that was refused is not missing", () => {
+  const refused = record({ kind: "write", key: "never", outcome: "status 503" });
+  expect(brokenOf({ records: [...steady(), refused], stored: observed().stored }, {})).toEqual([]);
+});
+
+test("the time from the command to the first write is counted from the command", () => {
+  const records = steady().filter(({ kind, endedAt }) => kind === "read" || endedAt > 6_000);
+  const row = judge("x", observed({ records, commandAt: 4_000 }), { commandToWrite: 2 });
+  expect(row.commandToWrite).toBeCloseTo(2.01);
+  expect(row.broken).toEqual(["from command to write: 2.0 s, at most 2.0 s"]);
+  const never = steady().filter(({ kind, endedAt }) => kind === "read" || endedAt < 4_000);
+  expect(
+    judge("x", observed({ records: never, commandAt: 4_000 }), { commandToWrite: 2 }),
+  ).toMatchObject({
+    commandToWrite: Number.POSITIVE_INFINITY,
+  });
+});
+
+test("replicas with other rows, and a load that reached nobody, are said", () => {
+  expect(brokenOf({ inSync: false }, {})).toEqual(["the replicas do not hold the primary's rows"]);
+  expect(brokenOf({ records: [] }, {})).toEqual(["the load did not reach the cluster"]);
+});
+
+test("the table has a line for each fault", () => {
+  const lines = table([
+    judge("one", observed(), {}),
+    judge("two", observed({ inSync: false }), {}),
+  ]);
+  expect(lines).toHaveLength(3);
+  expect(lines[1]).toMatch(/^one .* after 3 s +holds$/);
+  expect(lines[2]).toMatch(/^two .* no +BROKEN$/);
+});
+
+describe("a page of entries", () => {
+  const entry = (id: number, message: string) => ({ id, message });
+  const page = (...entries: object[]) => JSON.stringify({ entries });
+
+  test("is right when every entry is as it was written, the newest first", () => {
+    const entries = [
+      entry(3, messageOf("drill-b")),
+      entry(2, "a visitor's"),
+      entry(1, messageOf("drill-a")),
+    ];
+    expect(wrongIn(page(...entries))).toBeUndefined();
+  });
+
+  test.each([
+    ["changed", page(entry(1, `${messageOf("drill-a")}x`)), /entry 1 is not as it was written/],
+    ["out of order", page(entry(1, "a"), entry(2, "b")), /entry 2 is out of order/],
+    ["cut off", '{"entries": [', /not JSON/],
+  ])("is wrong when it is %s", (_, body, wrong) => {
+    expect(wrongIn(body)).toMatch(wrong);
+  });
+});

@@ -1,0 +1,142 @@
+import { writeFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import { OperatorError } from "../ops/operator-error";
+import { runAsCommand } from "../ops/run-as-command";
+import type { ClusterSettings } from "../topology/settings";
+import { FAULTS, type Fault, unfit } from "./faults";
+import { type DrillResults, judge, type Row, table } from "./measure";
+import { ScratchCluster } from "./scratch/scratch-cluster";
+import { Stage } from "./stage";
+
+// npm run drill [-- NAME...]: what can happen to a cluster, one thing after the other, under load.
+
+const LOAD = { readsPerSecond: 12, writesPerSecond: 4 };
+
+/** Seconds of load before anything happens. */
+const STEADY_SECONDS = 3;
+
+const say = console.log;
+
+interface Options {
+  readonly short: boolean;
+  readonly keep: boolean;
+  readonly list: boolean;
+  readonly on: string | undefined;
+  readonly json: string | undefined;
+  readonly distribution: ClusterSettings["local"]["distribution"];
+}
+
+function wanted(names: readonly string[], { short }: Options): Fault[] {
+  const unknown = names.filter((name) => !FAULTS.some((fault) => fault.name === name));
+  if (unknown.length > 0) {
+    throw new OperatorError(
+      `Not known: ${unknown.join(", ")}. There are: ${FAULTS.map(({ name }) => name).join(", ")}.`,
+    );
+  }
+  return FAULTS.filter((fault) =>
+    names.length > 0 ? names.includes(fault.name) : !short || fault.short === true,
+  );
+}
+
+async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
+  await cluster.inSync(180);
+  await cluster.serving();
+  const stage = new Stage(cluster, fault.load ?? LOAD, say);
+  try {
+    await stage.wait(STEADY_SECONDS);
+    await fault.happen(stage);
+    return judge(fault.name, await stage.end(), fault.bounds);
+  } finally {
+    await stage.abandon();
+  }
+}
+
+async function drill(
+  faults: readonly Fault[],
+  { distribution, json, keep, on }: Options,
+): Promise<number> {
+  const reason = unfit();
+  if (reason !== undefined) {
+    throw new OperatorError(reason);
+  }
+  const settings = {
+    name: "drill",
+    network: { cidr: "10.93.0.0/22" },
+    localPort: 18093,
+    local: { distribution },
+  };
+  const cluster = new ScratchCluster(settings, [], on);
+  const rows: Row[] = [];
+  const stopped: Array<DrillResults["stopped"][number]> = [];
+  try {
+    say("bringing up the cluster drill");
+    cluster.deploy();
+    await cluster.inSync(180);
+    await cluster.serving();
+    if (on !== undefined) {
+      // It may serve an older app.
+      cluster.operate("release");
+    }
+    for (const fault of faults) {
+      say(`\n${fault.name}`);
+      try {
+        const row = await happen(cluster, fault);
+        rows.push(row);
+        table([row]).map((line) => say(`    ${line}`));
+        for (const [failure, count] of Object.entries(row.failures)) {
+          say(`    ${count} x ${failure}`);
+        }
+        row.broken.map((sentence) => say(`    BROKEN: ${sentence}`));
+      } catch (error) {
+        const reason = (error as Error).message;
+        stopped.push({ fault: fault.name, reason });
+        say(`    STOPPED: ${reason}`);
+      }
+    }
+  } finally {
+    if (keep || on !== undefined) {
+      say(`\nthe cluster is left up: npm run drill -- --on ${cluster.workspace.directory}`);
+    } else {
+      cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
+      cluster.workspace.remove();
+    }
+  }
+  say("");
+  table(rows).map((line) => say(line));
+  stopped.map(({ fault }) => say(`${fault}: stopped`));
+  if (json !== undefined) {
+    const results: DrillResults = { rows, stopped };
+    writeFileSync(json, JSON.stringify(results, null, 2));
+  }
+  const broken = rows.filter((row) => row.broken.length > 0).length + stopped.length;
+  say(`\n${rows.length - broken + stopped.length} hold, ${broken} broken`);
+  return broken === 0 ? 0 : 1;
+}
+
+void runAsCommand("drill", async () => {
+  let exitCode = 0;
+  await new Command("npm run drill --")
+    .description(
+      "Brings up a cluster of its own, lets things happen to it under a constant load of reads and writes, and prints a table. Ends with 1 when a bound is broken. Without a name all of it, which takes about half an hour.",
+    )
+    .argument("[name...]", "what is to happen")
+    .option("--list", "the names, and nothing else", false)
+    .option("--short", "those that take little time", false)
+    .option("--keep", "leave the cluster up afterwards", false)
+    .option("--on <folder>", "use the cluster that was left up, and leave it up again")
+    .addOption(
+      new Option("--distribution <name>", "what the hosts are, as the setting local.distribution")
+        .choices(["machine", "debian", "ubuntu"])
+        .default("machine"),
+    )
+    .option("--json <file>", "write the rows to a file as well")
+    .action(async (names: string[], options: Options) => {
+      if (options.list) {
+        FAULTS.map(({ name, short }) => say(`${name}${short === true ? " (short)" : ""}`));
+      } else {
+        exitCode = await drill(wanted(names, options), options);
+      }
+    })
+    .parseAsync();
+  return exitCode;
+});

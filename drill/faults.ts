@@ -1,0 +1,484 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { PROJECT } from "../hosts/project";
+import { attemptSync, runSync } from "../ops/run";
+import type { Bounds } from "./measure";
+import { eventually } from "./scratch/workspace";
+import type { Stage } from "./stage";
+
+/** Something that happens to a cluster, and what must hold of it. */
+export interface Fault {
+  /** As it is named on the command line. */
+  readonly name: string;
+  /** Short enough for every run of the tests. */
+  readonly short?: true;
+  readonly bounds: Bounds;
+  /** The load meanwhile, requests a second. Default 12 reads and 4 writes. */
+  readonly load?: { readonly readsPerSecond: number; readonly writesPerSecond: number };
+  /** Makes it happen, with `stage.begin()` where it begins, and has what was hurt recover. */
+  readonly happen: (stage: Stage) => Promise<void>;
+}
+
+/** Seconds for which something is away, if nothing else is said. */
+const AWAY = 15;
+
+const kill = (stage: Stage, host: string, unit: string) =>
+  stage.cluster.on(host, `systemctl kill --signal=KILL ${unit}`);
+
+/** Cuts a host off from the network, at its end in the machine. Returns what joins it again. */
+function cutOff(stage: Stage, host: string): () => void {
+  const state = JSON.parse(
+    runSync([
+      "incus",
+      "query",
+      `/1.0/instances/${host}/state?project=${stage.cluster.incusProject}`,
+    ]),
+  );
+  const device: string = state.network.eth0.host_name;
+  runSync(["ip", "link", "set", device, "down"]);
+  return () => runSync(["ip", "link", "set", device, "up"]);
+}
+
+/** Has Terraform make a host anew. */
+function replace(stage: Stage, host: string): void {
+  stage.cluster.workspace.terraform(stage.cluster.stack, [
+    "apply",
+    "-auto-approve",
+    "-no-color",
+    `-replace=terraform_data.host["${host}"]`,
+  ]);
+}
+
+/** Waits until a web server answers requests again. */
+async function answersAgain(stage: Stage, host: string): Promise<void> {
+  await eventually(
+    `${host} answers again`,
+    async () => (await stage.answeredBy(host, 2)) > 0 || undefined,
+    90,
+  );
+}
+
+/** A project's folder with the app and one line of it changed; inside of the project, as apps are. */
+function changedApp(line: (source: string) => string): { directory: string; remove: () => void } {
+  const folder = mkdtempSync(join(PROJECT, ".cache", "drill-app-"));
+  cpSync(join(PROJECT, "app"), folder, { recursive: true });
+  const server = join(folder, "server.ts");
+  writeFileSync(server, line(readFileSync(server, "utf8")));
+  return {
+    directory: relative(PROJECT, folder),
+    remove: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+const withApp = (directory: string) => ({
+  app: { directory, bundle: "server.ts", staticDirectory: "public" },
+});
+
+/** What a primary that comes back must not have done, and must have done. */
+async function comesBackAsReplica(stage: Stage, old: string, unacknowledged: string | undefined) {
+  const { replica } = await stage.databases();
+  if (replica !== old) {
+    throw new Error(`${old} came back as the primary`);
+  }
+  if (unacknowledged !== undefined) {
+    const found = stage.cluster.on(
+      old,
+      `grep --recursive --count --no-filename '${unacknowledged}' /srv/data/set-aside || true`,
+    );
+    if (!/[1-9]/.test(found)) {
+      throw new Error(`${old} has not set aside what never reached the new primary`);
+    }
+  }
+}
+
+/** More writes than most sites ever see. */
+const BUSY = { readsPerSecond: 12, writesPerSecond: 50 };
+
+/** Hands the primary's part on, so many times, without a pause. None may be refused. */
+async function switchOver(stage: Stage, times: number): Promise<void> {
+  await stage.databases();
+  await stage.begin();
+  for (let count = 0; count < times; count++) {
+    stage.command("switchover");
+  }
+  await stage.wait(2);
+}
+
+/** Everything the drill can do, in the order in which it does it. */
+export const FAULTS: readonly Fault[] = [
+  {
+    name: "app-killed",
+    short: true,
+    bounds: { failed: 0, readGap: 1, writeGap: 1 },
+    async happen(stage) {
+      await stage.begin();
+      kill(stage, "web-1", "app.service");
+      await stage.wait(5);
+    },
+  },
+  {
+    name: "nginx-killed",
+    short: true,
+    bounds: { failed: 0, readGap: 3, writeGap: 3 },
+    async happen(stage) {
+      await stage.begin();
+      kill(stage, "web-1", "nginx.service");
+      await stage.wait(5);
+    },
+  },
+  {
+    name: "web-host-stopped",
+    bounds: { failed: 0, readGap: 3, writeGap: 3 },
+    async happen(stage) {
+      await stage.begin();
+      stage.cluster.incus(["stop", "--force", "web-1"]);
+      await stage.wait(AWAY);
+      stage.note("started again");
+      stage.cluster.incus(["start", "web-1"]);
+      await answersAgain(stage, "web-1");
+    },
+  },
+  {
+    name: "web-host-frozen",
+    bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
+    async happen(stage) {
+      await stage.begin();
+      stage.cluster.incus(["pause", "web-1"]);
+      await stage.wait(AWAY);
+      stage.note("resumed");
+      stage.cluster.incus(["resume", "web-1"]);
+      await answersAgain(stage, "web-1");
+    },
+  },
+  {
+    name: "web-host-cut-off",
+    bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
+    async happen(stage) {
+      await stage.begin();
+      const join = cutOff(stage, "web-1");
+      await stage.wait(AWAY);
+      stage.note("joined again");
+      join();
+      await answersAgain(stage, "web-1");
+    },
+  },
+  {
+    name: "web-host-back",
+    bounds: { failed: 0 },
+    async happen(stage) {
+      stage.cluster.incus(["stop", "--force", "web-1"]);
+      await stage.wait(5);
+      await stage.begin();
+      stage.cluster.incus(["start", "web-1"]);
+      await answersAgain(stage, "web-1");
+      const early = await stage.answeredBy("web-1", 3);
+      await stage.wait(12);
+      const late = await stage.answeredBy("web-1", 3);
+      stage.note(`share of web-1: ${early} % at first, ${late} % ten seconds later`);
+      if (early > 40 || late < 40) {
+        throw new Error(
+          `web-1 took ${early} % at once and ${late} % later; it was to begin with less`,
+        );
+      }
+    },
+  },
+  {
+    name: "release-rolling",
+    short: true,
+    bounds: { failed: 0 },
+    async happen(stage) {
+      const changed = changedApp((source) => `${source}\n// ${Date.now()}\nvoid "drill";\n`);
+      try {
+        stage.cluster.set(withApp(changed.directory));
+        await stage.begin();
+        stage.command("release");
+        await stage.wait(2);
+      } finally {
+        changed.remove();
+        stage.cluster.set();
+      }
+    },
+  },
+  {
+    name: "release-broken",
+    bounds: { failed: 0 },
+    async happen(stage) {
+      const changed = changedApp((source) => `throw new Error("broken");\n${source}`);
+      try {
+        stage.cluster.set(withApp(changed.directory));
+        await stage.begin();
+        const { status, stderr } = stage.cluster.attemptToOperate("release");
+        if (status === 0 || !/stopped at web-1 and taken back/.test(stderr)) {
+          throw new Error(`a release that does not start was not stopped at web-1: ${stderr}`);
+        }
+      } finally {
+        changed.remove();
+        stage.cluster.set();
+      }
+    },
+  },
+  {
+    name: "load-balancer-changed",
+    bounds: { failed: 0 },
+    async happen(stage) {
+      await stage.begin();
+      stage.note("leastconn");
+      stage.cluster.deploy({ loadBalancer: { algorithm: "leastconn" } });
+      stage.note("roundrobin");
+      stage.cluster.deploy();
+    },
+  },
+  {
+    name: "web-server-added-and-removed",
+    bounds: { failed: 0 },
+    async happen(stage) {
+      await stage.begin();
+      stage.note("three web servers");
+      stage.cluster.deploy({ webServers: { count: 3 } });
+      await answersAgain(stage, "web-3");
+      stage.note("two web servers");
+      stage.cluster.deploy();
+    },
+  },
+  {
+    name: "replica-killed",
+    short: true,
+    bounds: { failed: 0, readGap: 1 },
+    async happen(stage) {
+      const { replica } = await stage.databases();
+      await stage.begin();
+      kill(stage, replica, "mysql.service");
+      await stage.wait(5);
+    },
+  },
+  {
+    name: "replica-replaced",
+    bounds: { failed: 0, readGap: 1 },
+    async happen(stage) {
+      const { replica } = await stage.databases();
+      await stage.begin();
+      replace(stage, replica);
+    },
+  },
+  {
+    name: "replica-cut-off",
+    bounds: { failed: 0, readGap: 1 },
+    async happen(stage) {
+      const { replica } = await stage.databases();
+      await stage.begin();
+      const join = cutOff(stage, replica);
+      await stage.wait(60);
+      join();
+    },
+  },
+  {
+    name: "replica-damaged",
+    bounds: { failed: 0, readGap: 1 },
+    async happen(stage) {
+      const { replica } = await stage.databases();
+      const before = stage.cluster.query(replica, "SELECT @@server_uuid")[0];
+      await stage.begin();
+      stage.cluster.on(
+        replica,
+        `systemctl stop mysql.service
+         file=/srv/data/mysql/app/guestbook_entries.ibd
+         dd if=/dev/urandom of=$file bs=16k seek=3 conv=notrunc \\
+           count=$(($(stat --format=%s $file) / 16384 - 3)) 2>/dev/null
+         systemctl start --no-block mysql.service`,
+      );
+      await eventually(
+        `${replica} has cloned`,
+        () => {
+          const { stdout } = stage.cluster.attemptOn(replica, "mysql -N -e 'SELECT @@server_uuid'");
+          const now = stdout.trim();
+          return (now !== "" && now !== before) || undefined;
+        },
+        120,
+      );
+    },
+  },
+  {
+    name: "switchover",
+    bounds: { failed: 0, writeGap: 3 },
+    happen: (stage) => switchOver(stage, 1),
+  },
+  {
+    name: "switchover-busy",
+    short: true,
+    bounds: { failed: 0 },
+    load: BUSY,
+    happen: (stage) => switchOver(stage, 3),
+  },
+  {
+    name: "switchover-twenty-times",
+    bounds: { failed: 0 },
+    load: BUSY,
+    happen: (stage) => switchOver(stage, 20),
+  },
+  {
+    name: "upgrade",
+    bounds: { failed: 0, writeGap: 3 },
+    async happen(stage) {
+      // A reboot is due everywhere but on the load balancer, whose own visitors notice.
+      const hosts = stage.cluster.topology.hosts.filter(({ role }) => role !== "load-balancer");
+      for (const { name } of hosts) {
+        stage.cluster.on(name, "touch /run/reboot-required");
+      }
+      await stage.begin();
+      stage.command("upgrade");
+    },
+  },
+  {
+    name: "primary-restarts",
+    bounds: { failedReads: 0 },
+    async happen(stage) {
+      const { primary } = await stage.databases();
+      await stage.begin();
+      kill(stage, primary, "mysql.service");
+      await stage.wait(5);
+    },
+  },
+  {
+    name: "primary-killed",
+    bounds: { failedReads: 0, commandToWrite: 3 },
+    async happen(stage) {
+      const { primary } = await stage.databases();
+      await stage.begin();
+      stage.cluster.on(
+        primary,
+        "systemctl kill --signal=KILL mysql.service; systemctl stop mysql.service",
+      );
+      await stage.wait(4);
+      stage.command("promote");
+      await stage.wait(3);
+      stage.note("the old primary is started again");
+      stage.cluster.on(primary, "systemctl start --no-block mysql.service");
+      await comesBackAsReplica(stage, primary, undefined);
+    },
+  },
+  {
+    name: "primary-host-stopped",
+    bounds: { failedReads: 0, commandToWrite: 3 },
+    async happen(stage) {
+      const { primary } = await stage.databases();
+      await stage.begin();
+      stage.cluster.incus(["stop", "--force", primary]);
+      await stage.wait(4);
+      stage.command("promote");
+      await stage.wait(3);
+      stage.note("the old primary is started again");
+      stage.cluster.incus(["start", primary]);
+      await comesBackAsReplica(stage, primary, undefined);
+    },
+  },
+  {
+    name: "primary-cut-off",
+    bounds: { failedReads: 0, commandToWrite: 3 },
+    async happen(stage) {
+      const { primary, replica } = await stage.databases();
+      await stage.begin();
+      const join = cutOff(stage, primary);
+      await stage.wait(4);
+      // Somebody on the far side of the cut writes; nobody else will ever have heard of it.
+      const key = `stranded-${Date.now()}`;
+      stage.cluster.query(
+        primary,
+        `INSERT INTO app.guestbook_entries
+         (request_key, name, message, written_at, web_server, database_host)
+         VALUES ('${key}', 'stranded', '${key}', UTC_TIMESTAMP(3), 'none', '${primary}')`,
+      );
+      stage.command("promote", replica, "--lost", primary);
+      await stage.wait(3);
+      stage.note("the old primary is joined again");
+      join();
+      await comesBackAsReplica(stage, primary, key);
+      stage.cluster.on(primary, "rm --recursive /srv/data/set-aside");
+    },
+  },
+  {
+    name: "primary-replaced",
+    bounds: { failedReads: 0 },
+    async happen(stage) {
+      const { primary } = await stage.databases();
+      await stage.begin();
+      replace(stage, primary);
+    },
+  },
+  {
+    name: "all-stopped",
+    bounds: {},
+    async happen(stage) {
+      const { primary, replica } = await stage.databases();
+      await stage.begin();
+      const others = stage.cluster.topology.hosts
+        .map(({ name }) => name)
+        .filter((name) => !stage.cluster.databases.includes(name));
+      stage.cluster.incus(["stop", "--force", ...stage.cluster.databases, ...others]);
+      // The replica before the primary, and who balances before there is anything to balance.
+      for (const host of ["load-balancer-1", replica, "web-1", "web-2", primary]) {
+        stage.cluster.incus(["start", host]);
+        await stage.wait(3);
+      }
+    },
+  },
+  {
+    name: "all-stopped-after-switchover",
+    bounds: {},
+    async happen(stage) {
+      const before = await stage.databases();
+      stage.command("switchover");
+      const { primary, replica } = await stage.databases();
+      if (primary === before.primary) {
+        throw new Error("the switchover changed nothing");
+      }
+      await stage.begin();
+      stage.cluster.incus(["stop", "--force", ...stage.cluster.databases]);
+      // The old primary first, which must not take its old part.
+      stage.cluster.incus(["start", replica]);
+      await stage.wait(15);
+      stage.cluster.incus(["start", primary]);
+      if ((await stage.databases()).primary !== primary) {
+        throw new Error(`${replica}, the primary before, took the part again`);
+      }
+    },
+  },
+  {
+    name: "disk-full",
+    bounds: { failedReads: 0 },
+    async happen(stage) {
+      const { primary } = await stage.databases();
+      await stage.begin();
+      const free = stage.fill(primary);
+      try {
+        await eventually(
+          "a write gets a clear 503",
+          async () => {
+            const { status, body } = await stage.tryToWrite();
+            return (status === 503 && /no room/.test(body)) || undefined;
+          },
+          30,
+        );
+        await stage.wait(5);
+      } finally {
+        stage.note("freed");
+        free();
+      }
+    },
+  },
+  {
+    name: "load-balancer-restarted",
+    short: true,
+    bounds: { readGap: 2, writeGap: 2 },
+    async happen(stage) {
+      await stage.begin();
+      stage.cluster.on("load-balancer-1", "systemctl restart haproxy.service");
+      await stage.wait(3);
+    },
+  },
+];
+
+/** Whether a machine can do what a fault needs of it. */
+export const unfit = (): string | undefined =>
+  attemptSync(["sh", "-c", "command -v incus && command -v ip"]).status === 0
+    ? undefined
+    : "the drill needs local hosts; npm run setup installs what they need";

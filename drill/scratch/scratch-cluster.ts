@@ -1,0 +1,246 @@
+import { request } from "node:http";
+import { join } from "node:path";
+import { attemptSync, runSync } from "../../ops/run";
+import { localNames } from "../../topology/names";
+import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
+import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
+import { eventually, Workspace } from "./workspace";
+
+/** What one HTTP request was answered. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: string;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  /** The address of this machine to ask from. */
+  readonly from?: string;
+}
+
+/** A connection of its own for each request, so that each is balanced anew. */
+export function ask(
+  url: string,
+  { method = "GET", headers, body, from }: Ask = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      url,
+      { method, headers, agent: false, timeout: 10_000, localAddress: from },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk) => chunks.push(chunk));
+        incoming.on("error", reject);
+        incoming.on("end", () =>
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: incoming.headers,
+            body: Buffer.concat(chunks).toString(),
+          }),
+        );
+      },
+    );
+    outgoing.on("timeout", () => outgoing.destroy(new Error(`${url} gave no answer in 10 s`)));
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}
+
+/** How many of so many requests each web server answered. */
+export async function tally(url: string, requests: number, from?: string) {
+  const counts: Record<string, number> = {};
+  for (let index = 0; index < requests; index++) {
+    const { status, headers } = await ask(url, { from });
+    const server = status === 200 ? String(headers["x-served-by"]) : `status ${status}`;
+    counts[server] = (counts[server] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** A cluster of containers on this machine, brought up by `cdktf deploy` and judged from outside. */
+export class ScratchCluster {
+  readonly workspace: Workspace;
+  topology: Topology;
+
+  /**
+   * @param base the settings it begins with
+   * @param directory of a workspace made before, with what is deployed from it; default a new one
+   * @param beside clusters before it in the same settings, which leave it the stack local-<name>
+   */
+  constructor(
+    readonly base: ClusterSettingsInput,
+    private readonly beside: readonly ClusterSettingsInput[] = [],
+    directory?: string,
+  ) {
+    this.workspace = new Workspace([], directory);
+    this.topology = this.topologyOf(base);
+    this.set();
+  }
+
+  get stack(): string {
+    return this.beside.length === 0 ? "local" : `local-${this.base.name}`;
+  }
+
+  private topologyOf(settings: ClusterSettingsInput): Topology {
+    return buildTopology(parseClusters([settings])[0] as never);
+  }
+
+  /** Changes the settings without deploying them. */
+  set(change: Partial<ClusterSettingsInput> = {}): void {
+    const backup = { localDirectory: join(this.workspace.directory, "backups") };
+    const settings = { backup, ...this.base, ...change };
+    this.workspace.set([...this.beside, settings]);
+    this.topology = this.topologyOf(settings);
+  }
+
+  /** Deploys, with a change of the settings it began with; returns what was printed. */
+  deploy(change: Partial<ClusterSettingsInput> = {}): string {
+    this.set(change);
+    return this.workspace.cdktf(["deploy", this.stack, "--auto-approve"], 600);
+  }
+
+  /** The same while the test goes on. */
+  deployInBackground(change: Partial<ClusterSettingsInput>): Promise<string> {
+    this.set(change);
+    return this.workspace.cdktfInBackground(["deploy", this.stack, "--auto-approve"]);
+  }
+
+  /** `npm run cluster -- STACK ARGUMENTS...`; returns what was printed. */
+  operate(...args: string[]): string {
+    const { status, stdout, stderr } = this.attemptToOperate(...args);
+    if (status !== 0) {
+      throw new Error(`${args.join(" ")} exited with ${status}:\n${stdout}${stderr}`);
+    }
+    return stdout;
+  }
+
+  attemptToOperate(...args: string[]) {
+    return this.workspace.operate([this.stack, ...args]);
+  }
+
+  destroy(): string {
+    return this.workspace.cdktf(["destroy", this.stack, "--auto-approve"], 300);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.topology.settings.localPort}`;
+  }
+
+  get incusProject(): string {
+    return localNames(this.topology.clusterName).project;
+  }
+
+  address(host: string): string {
+    const found = this.topology.hosts.find(({ name }) => name === host);
+    if (found === undefined) {
+      throw new Error(`the topology has no host ${host}`);
+    }
+    return found.address;
+  }
+
+  get databases(): string[] {
+    return hostsOf(this.topology, "database").map(({ name }) => name);
+  }
+
+  incus(args: readonly string[], seconds = 60): string {
+    return runSync(["incus", "--project", this.incusProject, ...args], { seconds });
+  }
+
+  /** Runs a command line on a host, as root. */
+  on(host: string, commandLine: string, seconds = 60): string {
+    return this.incus(["exec", host, "--", "bash", "-c", commandLine], seconds);
+  }
+
+  attemptOn(host: string, commandLine: string, seconds = 60) {
+    const project = ["--project", this.incusProject];
+    return attemptSync(["incus", ...project, "exec", host, "--", "bash", "-c", commandLine], {
+      seconds,
+    });
+  }
+
+  /** Rows of a query on a database host, as its root. */
+  query(host: string, sql: string): string[] {
+    return runSync(
+      ["incus", "--project", this.incusProject, "exec", host, "--", "mysql", "-N", "-B"],
+      {
+        input: sql,
+      },
+    )
+      .trim()
+      .split("\n");
+  }
+
+  /** What a database host says of its role: `primary`, `replica` or neither. */
+  roles(): Record<string, "primary" | "replica" | "closed"> {
+    const answers = (host: string) =>
+      this.attemptOn(
+        host,
+        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
+      ).stdout.split(" ");
+    return Object.fromEntries(
+      this.databases.map((host) => {
+        const [primary, replica] = answers(host);
+        return [host, primary === "200" ? "primary" : replica === "200" ? "replica" : "closed"];
+      }),
+    );
+  }
+
+  /** Waits until there is one primary and every other database host is a fresh replica. */
+  inSync(seconds = 90): Promise<string> {
+    return eventually(
+      "one primary, and every other database host a fresh replica",
+      () => {
+        const roles = Object.entries(this.roles());
+        const primaries = roles.filter(([, role]) => role === "primary");
+        const settled = roles.every(([, role]) => role !== "closed");
+        return primaries.length === 1 && settled ? primaries[0]?.[0] : undefined;
+      },
+      seconds,
+      () => this.databases.map((host) => `\n${host}: ${this.describeDatabase(host)}`).join(""),
+    );
+  }
+
+  /** What a database host says of itself, and the last of what its units logged. */
+  private describeDatabase(host: string): string {
+    const { stdout, stderr } = this.attemptOn(
+      host,
+      `/opt/cluster/scripts/database/status.sh
+       journalctl --boot --lines 12 --output cat --unit 'cluster-*' --unit mysql.service`,
+    );
+    return `${stdout}${stderr}`;
+  }
+
+  /** Waits until every web server takes its share through the load balancer. */
+  async serving(path = "/api/whoami", seconds = 60): Promise<void> {
+    const active =
+      this.topology.settings.webServers.mode === "active-passive"
+        ? 1
+        : this.topology.settings.webServers.count;
+    await eventually(
+      `${active} web servers answer`,
+      async () => {
+        const counts = await tally(`${this.url}${path}`, 10 * active);
+        const settled = Object.keys(counts).every((name) => name.startsWith("web-"));
+        return settled && Object.keys(counts).length === active ? true : undefined;
+      },
+      seconds,
+    );
+  }
+
+  /**
+   * Waits until the web servers answer strictly in turn: for ten seconds after it has come up
+   * (HAProxy's slowstart) one takes less than its share.
+   */
+  async inTurn(): Promise<void> {
+    const { count } = this.topology.settings.webServers;
+    await this.serving();
+    await new Promise((resolve) => setTimeout(resolve, 11_000));
+    await eventually("web servers answer in turn", async () => {
+      const counts = Object.values(await tally(`${this.url}/api/whoami`, 100 * count));
+      return counts.length === count && counts.every((one) => one === 100) ? true : undefined;
+    });
+  }
+}

@@ -1,0 +1,147 @@
+import { type SpawnSyncReturns, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PROJECT } from "../../hosts/project";
+import { attemptSync, run, runSync } from "../../ops/run";
+import type { ClusterSettingsInput } from "../../topology/settings";
+
+const TS_NODE = join(PROJECT, "node_modules", "ts-node", "register");
+const CDKTF = join(PROJECT, "node_modules", ".bin", "cdktf");
+
+/** A project of its own outside the repository: cdktf runs in it, the state stays in it. */
+export class Workspace {
+  /** @param directory one that was made before, with what is deployed from it; default a new one */
+  constructor(
+    settings: readonly ClusterSettingsInput[],
+    readonly directory = mkdtempSync(join(tmpdir(), "clusters-")),
+  ) {
+    writeFileSync(
+      join(this.directory, "cdktf.json"),
+      JSON.stringify({
+        language: "typescript",
+        app: `node -r ${TS_NODE} ${join(__dirname, "synthesize.ts")}`,
+        projectId: "00000000-0000-0000-0000-000000000000",
+        sendCrashReports: "false",
+      }),
+    );
+    this.set(settings);
+  }
+
+  /** Changes the settings; what is deployed stays as it is until the next deploy. */
+  set(settings: readonly ClusterSettingsInput[]): void {
+    writeFileSync(join(this.directory, "clusters.json"), JSON.stringify(settings));
+  }
+
+  private get env(): NodeJS.ProcessEnv {
+    return {
+      CHECKPOINT_DISABLE: "1",
+      CI: "1",
+      CLUSTERS: join(this.directory, "clusters.json"),
+      TS_NODE_PROJECT: join(PROJECT, "tsconfig.json"),
+    };
+  }
+
+  /** `cdktf ARGUMENTS...`, as a user would type it. */
+  cdktf(args: readonly string[], seconds = 300): string {
+    return runSync([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
+  }
+
+  attemptCdktf(args: readonly string[], seconds = 300): SpawnSyncReturns<string> {
+    return attemptSync([CDKTF, ...args], { directory: this.directory, env: this.env, seconds });
+  }
+
+  /** The same without waiting for it; what it printed comes with the promise. */
+  async cdktfInBackground(args: readonly string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await run([CDKTF, ...args], {
+      directory: this.directory,
+      env: this.env,
+      capture: true,
+      attempt: true,
+    });
+    const printed = `${stdout}${stderr}`;
+    if (exitCode !== 0) {
+      throw new Error(`cdktf ${args.join(" ")} exited with ${exitCode}:\n${printed.slice(-4000)}`);
+    }
+    return printed;
+  }
+
+  /**
+   * Starts `cdktf ARGUMENTS...` and kills it, with everything it started, as soon as it has
+   * printed something that matches. Resolves when all of it is gone.
+   */
+  async interruptCdktf(args: readonly string[], when: RegExp, seconds = 300): Promise<void> {
+    const child = spawn(CDKTF, args, {
+      cwd: this.directory,
+      // A process group of its own, so that it can be ended as a whole by its id.
+      detached: true,
+      env: { ...process.env, ...this.env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let printed = "";
+    await new Promise<void>((resolve, reject) => {
+      const deadline = setTimeout(() => end(), seconds * 1000);
+      const end = () => process.kill(-(child.pid as number), "SIGKILL");
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on("data", (data: Buffer) => {
+          printed += data.toString();
+          if (when.test(printed)) {
+            end();
+          }
+        });
+      }
+      child.on("close", () => {
+        clearTimeout(deadline);
+        when.test(printed)
+          ? resolve()
+          : reject(new Error(`cdktf ended without printing ${when}:\n${printed.slice(-2000)}`));
+      });
+    });
+  }
+
+  /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
+  operate(args: readonly string[], seconds = 180): SpawnSyncReturns<string> {
+    const command = ["npm", "run", "--silent", "cluster", "--", ...args];
+    return attemptSync(command, { directory: PROJECT, env: this.env, seconds });
+  }
+
+  /** Plain terraform, in the folder of one stack as cdktf wrote it. */
+  terraform(stack: string, args: readonly string[], seconds = 300): string {
+    return runSync(["terraform", `-chdir=cdktf.out/stacks/${stack}`, ...args], {
+      directory: this.directory,
+      env: this.env,
+      seconds,
+    });
+  }
+
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Asks again until the answer is given, for so many seconds at most.
+ *
+ * @param explain what the message of the failure ends with
+ */
+export async function eventually<T>(
+  what: string,
+  ask: () => T | undefined | Promise<T | undefined>,
+  seconds = 60,
+  explain: () => string = () => "",
+): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  let last: unknown;
+  while (Date.now() < deadline) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false) {
+        return answer;
+      }
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  throw new Error(`${what}: not within ${seconds} s${last ? `; last: ${last}` : ""}${explain()}`);
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { type LoadSettings, messageOf, type RequestRecord } from "./load";
+import type { Observed } from "./measure";
+import { type Answer, ask, type ScratchCluster } from "./scratch/scratch-cluster";
+import { eventually } from "./scratch/workspace";
+
+/** What a fault is done with, and to: a cluster under load. */
+export class Stage {
+  private readonly worker: Worker;
+  private readonly records: Promise<RequestRecord[]>;
+  private from = 0;
+  private underWay = 0;
+  private commandAt: number | undefined;
+
+  constructor(
+    readonly cluster: ScratchCluster,
+    load: Omit<LoadSettings, "url">,
+    private readonly say: (line: string) => void,
+  ) {
+    this.worker = new Worker(join(__dirname, "load.ts"), {
+      execArgv: ["-r", "ts-node/register"],
+      workerData: { ...load, url: cluster.url },
+    });
+    this.records = new Promise((resolve, reject) => {
+      this.worker.on("message", (message) => {
+        if (message.records !== undefined) {
+          resolve(message.records);
+        }
+      });
+      this.worker.on("error", reject);
+    });
+    // Whoever awaits it is told as well.
+    this.records.catch(() => undefined);
+  }
+
+  /** Says what is being done. */
+  note(line: string): void {
+    this.say(`    ${line}`);
+  }
+
+  /** The fault begins now. */
+  async begin(): Promise<void> {
+    this.underWay = await new Promise((resolve) => {
+      const listen = (message: { underWay?: number }) => {
+        if (message.underWay !== undefined) {
+          this.worker.off("message", listen);
+          resolve(message.underWay);
+        }
+      };
+      this.worker.on("message", listen);
+      this.worker.postMessage("under-way");
+    });
+    this.from = Date.now();
+  }
+
+  /** The operator gives a command: `npm run cluster -- STACK WORDS...`. Returns what it printed. */
+  command(...words: string[]): string {
+    this.commandAt ??= Date.now();
+    this.note(`npm run cluster -- ${this.cluster.stack} ${words.join(" ")}`);
+    return this.cluster.operate(...words);
+  }
+
+  /** Waits while the load goes on. */
+  async wait(seconds: number): Promise<void> {
+    await pause(seconds * 1000);
+  }
+
+  /** The database hosts by what they are. */
+  async databases(): Promise<{ primary: string; replica: string }> {
+    const primary = await this.cluster.inSync(180);
+    const replica = this.cluster.databases.find((name) => name !== primary) as string;
+    return { primary, replica };
+  }
+
+  /** The share, in per cent, of a web server in requests made over so many seconds. */
+  async answeredBy(webServer: string, seconds: number): Promise<number> {
+    const { url } = this.cluster;
+    let [requests, answered] = [0, 0];
+    for (const until = Date.now() + seconds * 1000; Date.now() < until; requests++) {
+      const { headers } = await ask(`${url}/healthz`);
+      answered += headers["x-served-by"] === webServer ? 1 : 0;
+      await this.wait(0.05);
+    }
+    return Math.round((100 * answered) / requests);
+  }
+
+  /** One write besides the load. */
+  tryToWrite(): Promise<Answer> {
+    const key = `drill-${randomBytes(9).toString("hex")}`;
+    return ask(`${this.cluster.url}/api/entries`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": key },
+      body: JSON.stringify({ name: "drill", message: messageOf(key) }),
+    });
+  }
+
+  /** Leaves a database host's data volume next to no room. Returns what gives it room again. */
+  fill(host: string): () => void {
+    const used = Number(
+      this.cluster.on(host, "du --summarize --block-size=1M /srv/data | cut -f1"),
+    );
+    this.cluster.incus(["storage", "volume", "set", "dwi", host, `size=${used + 40}MiB`]);
+    return () => this.cluster.incus(["storage", "volume", "unset", "dwi", host, "size"]);
+  }
+
+  /** Waits until the cluster is well again, ends the load, and tells what was seen. */
+  async end(): Promise<Observed> {
+    const primary = await this.cluster.inSync(240);
+    const inSyncAfter = (Date.now() - this.from) / 1000;
+    await this.cluster.serving("/api/whoami", 90);
+    const to = Date.now();
+    await this.wait(1);
+    this.worker.postMessage("stop");
+    const records = await this.records;
+    return {
+      records,
+      from: this.from,
+      to,
+      underWay: this.underWay,
+      commandAt: this.commandAt,
+      stored: this.stored(primary),
+      inSync: await this.sameRows(primary),
+      inSyncAfter,
+    };
+  }
+
+  /** Ends the load, whatever has become of the cluster. */
+  async abandon(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private stored(host: string): Set<string> {
+    return new Set(this.cluster.query(host, "SELECT request_key FROM app.guestbook_entries"));
+  }
+
+  /** Whether every database host has the same rows, within some seconds. */
+  private async sameRows(primary: string): Promise<boolean> {
+    const sum = (host: string) =>
+      this.cluster.query(host, "CHECKSUM TABLE app.guestbook_entries")[0]?.split("\t")[1];
+    const same = eventually(
+      "the same rows on every database host",
+      () => this.cluster.databases.every((host) => sum(host) === sum(primary)) || undefined,
+      20,
+    );
+    return same.catch(() => false);
+  }
+}

@@ -1,0 +1,34 @@
+import type { ClusterSettings } from "../topology/settings";
+import { DISTRIBUTIONS } from "./distributions";
+import type { Host } from "./host";
+
+/** What names a host image and makes it; the head of scripts/local/image.sh says what each is. */
+export type ImageFacts = Readonly<
+  Record<"DWI_PACKAGES" | "DWI_DISTRIBUTION" | "DWI_SUITES" | "DWI_KEYRINGS" | "DWI_MIRROR", string>
+>;
+
+/** Every package a host of the cluster needs: all hosts start from one image that has them. */
+export function packagesOf(hosts: readonly Host[]): string {
+  const packages = hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" "));
+  return [...new Set(packages)].filter(Boolean).sort().join(" ");
+}
+
+function pairs(key: "suite" | "keyring"): string {
+  return Object.entries(DISTRIBUTIONS)
+    .map(([name, distribution]) => `${name}=${distribution[key]}`)
+    .join(" ");
+}
+
+/**
+ * @param packages of the hosts, separated by spaces
+ * @param local the settings of local hosts
+ */
+export function imageFacts(packages: string, local: ClusterSettings["local"]): ImageFacts {
+  return {
+    DWI_PACKAGES: packages,
+    DWI_DISTRIBUTION: local.distribution,
+    DWI_SUITES: pairs("suite"),
+    DWI_KEYRINGS: pairs("keyring"),
+    DWI_MIRROR: local.mirror ?? "",
+  };
+}

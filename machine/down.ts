@@ -1,0 +1,47 @@
+import { existsSync } from "node:fs";
+import { type LocalCluster, localCluster, localClusters } from "../ops/clusters";
+import { OperatorError } from "../ops/operator-error";
+import { runScript } from "../ops/run";
+import { runAsCommand } from "../ops/run-as-command";
+import { backupDirectory } from "../topology/names";
+import { runCdktf } from "./cdktf";
+import { hasInterface } from "./inspect";
+
+const say = console.log;
+
+/** Backups are what one falls back on, so nothing of ours removes them; here is where they are. */
+function sayWhereBackupsAre(clusters: readonly LocalCluster[]): void {
+  for (const directory of clusters.map(({ settings }) => backupDirectory(settings))) {
+    if (existsSync(directory)) {
+      say(`Backups stay as well, in ${directory}. To remove them: sudo rm -r ${directory}`);
+    }
+  }
+}
+
+async function down(stack = "local"): Promise<void> {
+  const cluster = localCluster(stack);
+  await runCdktf("destroy", stack, "--auto-approve");
+  say(
+    "\nThe cluster is gone, with its data. What stays for the next one: the host image, the storage",
+  );
+  say("pool, the container engine. To remove that too: npm run down -- --purge");
+  sayWhereBackupsAre([cluster]);
+}
+
+async function purge(): Promise<void> {
+  const deployed = localClusters().filter(({ names }) => hasInterface(names.bridge));
+  for (const { stack } of deployed) {
+    await runCdktf("destroy", stack, "--auto-approve");
+  }
+  await runScript("purge", [], {});
+  say("nothing of local clusters is left on this machine but what is named here");
+  sayWhereBackupsAre(localClusters());
+}
+
+const [argument, ...rest] = process.argv.slice(2);
+void runAsCommand("down", () => {
+  if (rest.length > 0 || (argument?.startsWith("-") && argument !== "--purge")) {
+    throw new OperatorError("Usage: npm run down [-- STACK | --purge]");
+  }
+  return argument === "--purge" ? purge() : down(argument);
+});

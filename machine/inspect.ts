@@ -1,0 +1,128 @@
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
+import { createServer } from "node:net";
+import { networkInterfaces, totalmem } from "node:os";
+import { join } from "node:path";
+import { attemptSync } from "../ops/run";
+import { firstAddress } from "../topology/network";
+import { FILES, type Machine, PROGRAMS } from "./preflight";
+
+/** Where programs are that are not on an ordinary user's PATH. */
+const FURTHER_FOLDERS = [
+  "/usr/local/sbin",
+  "/usr/sbin",
+  "/sbin",
+  "/usr/libexec/incus",
+  "/usr/lib/incus",
+  "/opt/incus/bin",
+];
+
+function outputOf(...command: string[]): string | undefined {
+  const { status, stdout } = attemptSync(command);
+  return status === 0 ? stdout : undefined;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function has(program: string): boolean {
+  const folders = [...(process.env.PATH ?? "").split(":"), ...FURTHER_FOLDERS];
+  return folders.some((folder) => isExecutable(join(folder, program)));
+}
+
+function distribution(): Machine["distribution"] {
+  const text = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
+  const field = (name: string) => new RegExp(`^${name}="?([^"\n]*)`, "m").exec(text)?.[1] ?? "";
+  return { id: field("ID") || "unknown", version: field("VERSION_ID") };
+}
+
+/** An address as /proc/net/route has it: hexadecimal, its bytes in reverse. */
+function routeAddress(hexadecimal: string): string {
+  return (hexadecimal.match(/../g) ?? [])
+    .reverse()
+    .map((octet) => Number.parseInt(octet, 16))
+    .join(".");
+}
+
+/** Networks of a routing table in the format of /proc/net/route; default routes are none. */
+export function networksOfRoutes(table: string): Machine["networks"] {
+  return table
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields.length > 7 && fields[7] !== "00000000")
+    .map((fields) => {
+      const mask = Number.parseInt(fields[7] as string, 16);
+      const prefixLength = mask.toString(2).replace(/0/g, "").length;
+      return {
+        cidr: `${routeAddress(fields[1] as string)}/${prefixLength}`,
+        device: fields[0] as string,
+      };
+    });
+}
+
+function networks(): Machine["networks"] {
+  const addresses = Object.entries(networkInterfaces()).flatMap(([device, entries]) =>
+    (entries ?? []).flatMap(({ family, cidr }) =>
+      family === "IPv4" && cidr
+        ? [{ cidr: `${firstAddress(cidr)}/${cidr.split("/")[1]}`, device }]
+        : [],
+    ),
+  );
+  const table = "/proc/net/route";
+  return [
+    ...addresses,
+    ...(existsSync(table) ? networksOfRoutes(readFileSync(table, "utf8")) : []),
+  ];
+}
+
+function isPortTaken(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(true));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(false)));
+  });
+}
+
+function freeDiskGiB(): number {
+  const path =
+    ["/var/lib/incus", "/var/lib", "/"].find((candidate) => existsSync(candidate)) ?? "/";
+  const { bavail, bsize } = statfsSync(path);
+  return (bavail * bsize) / 2 ** 30;
+}
+
+/** Looks at this machine; changes nothing. */
+export async function lookAtMachine(localPort: number): Promise<Machine> {
+  const terraform = outputOf("terraform", "version", "-json");
+  return {
+    platform: process.platform,
+    architecture: process.arch,
+    nodeVersion: process.versions.node,
+    terraformVersion: /"terraform_version":\s*"([^"]+)"/.exec(terraform ?? "")?.[1],
+    canBecomeRoot: process.getuid?.() === 0 || outputOf("sudo", "-n", "true") !== undefined,
+    freeDiskGiB: freeDiskGiB(),
+    memoryMiB: Math.floor(totalmem() / 2 ** 20),
+    networks: networks(),
+    isPortTaken: await isPortTaken(localPort),
+    ...partsPresent(),
+  };
+}
+
+/** What this machine has of what local hosts need. */
+export function partsPresent(): Pick<Machine, "distribution" | "files" | "programs"> {
+  return {
+    distribution: distribution(),
+    files: FILES.filter((file) => existsSync(file)),
+    programs: PROGRAMS.filter(has),
+  };
+}
+
+/** Whether a cluster's network is there, which is made first and removed last. */
+export function hasInterface(name: string): boolean {
+  return existsSync(`/sys/class/net/${name}`);
+}

@@ -1,0 +1,186 @@
+import { get } from "node:http";
+import { LOAD_BALANCER_HEALTH_PATH, secondsToNotice } from "../hosts/load-balancer";
+import type { LocalCluster } from "../ops/clusters";
+import { checkInWords } from "../ops/operations/checks";
+import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/status";
+import { localPlatform } from "../ops/platform/local";
+import { runScript, wasInterrupted } from "../ops/run";
+import { PORTS } from "../topology/flows";
+import { hostsOf } from "../topology/topology";
+
+/** What a database host says it is. */
+export type ObservedRole = "primary" | "replica" | "none";
+
+/** A web server, as the load balancer holds it. */
+export interface ObservedWebServer {
+  readonly name: string;
+  readonly held: "up" | "down" | "drained" | "unknown";
+  /** What the load balancer's last check of it said. */
+  readonly check: string;
+  /** For how long it has been up without a start of its app, in seconds. */
+  readonly steadySeconds: number;
+}
+
+/** What can be seen of a cluster. */
+export interface Observation {
+  /** Status of the load balancer's own health; `undefined` without an answer. */
+  readonly status: number | undefined;
+  readonly databases: ReadonlyMap<string, ObservedRole>;
+  /** Looked at only where nothing else is missing. */
+  readonly webServers?: readonly ObservedWebServer[];
+}
+
+/** Reads the lines of scripts/local/observe.sh: a name and a role each. */
+export function parseRoles(output: string): Map<string, ObservedRole> {
+  const roles = new Map<string, ObservedRole>();
+  for (const line of output.split("\n")) {
+    const [name, role] = line.trim().split(" ");
+    if (name && (role === "primary" || role === "replica" || role === "none")) {
+      roles.set(name, role);
+    }
+  }
+  return roles;
+}
+
+/** What is missing until the cluster serves, a few words each; nothing when it does. */
+export function missingToServe({ status, databases, webServers }: Observation): string[] {
+  const namesOf = (role: ObservedRole) =>
+    [...databases].filter(([, observed]) => observed === role).map(([name]) => name);
+  const primaries = namesOf("primary");
+  const missing: string[] = [];
+  if (primaries.length === 0) {
+    missing.push("no database is primary");
+  }
+  if (primaries.length > 1) {
+    missing.push(`${primaries.join(" and ")} both say they are primary`);
+  }
+  const outOfSync = namesOf("none");
+  if (outOfSync.length > 0) {
+    missing.push(`${outOfSync.join(", ")}: not in sync`);
+  }
+  if (status !== 200) {
+    missing.push(status === undefined ? "the site does not answer" : `the site answers ${status}`);
+  }
+  return [...missing, ...(webServers === undefined ? [] : missingOfWebServers(webServers))];
+}
+
+/** Whether a web server has been up for longer than the load balancer takes to notice a fault. */
+export const isSteady = ({ held, steadySeconds }: ObservedWebServer): boolean =>
+  held === "up" && steadySeconds >= secondsToNotice();
+
+/**
+ * One good answer says little: an app that ends a moment after it, or only now and then answers 200, is up at
+ * times. So each has to be up for longer than the load balancer takes to notice a fault.
+ */
+function missingOfWebServers(webServers: readonly ObservedWebServer[]): string[] {
+  const missing = webServers.flatMap((webServer) => {
+    const { name, held, check } = webServer;
+    switch (held) {
+      case "down":
+        return [`the load balancer holds ${name} for down: ${check}`];
+      case "unknown":
+        return [`${name} does not tell how it is, or the load balancer does not`];
+      case "up":
+        return isSteady(webServer)
+          ? []
+          : [`${name} has not been up for ${secondsToNotice()} s yet`];
+      default:
+        // Drained: somebody wanted it so.
+        return [];
+    }
+  });
+  return webServers.some(({ held }) => held === "up") || missing.length > 0
+    ? missing
+    : ["the load balancer sends requests to no web server: all are drained"];
+}
+
+/**
+ * Status of an HTTP answer; `undefined` without one. Not by fetch: its promise stays open for ever
+ * when the connection is reset before an answer, and Node then ends without a word.
+ */
+function statusOf(url: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: 5000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on("timeout", () => request.destroy());
+    request.on("error", () => resolve(undefined));
+    request.on("close", () => resolve(undefined));
+  });
+}
+
+/** What the load balancer holds the web servers for, and for how long. */
+export async function observeWebServers({
+  names,
+  topology,
+}: LocalCluster): Promise<ObservedWebServer[]> {
+  const status = await gatherStatus(topology, localPlatform(names.project), [
+    "load-balancer",
+    "web",
+  ]);
+  const seen = factsOf(status, "load-balancer").flatMap(({ facts }) => facts.servers);
+  const apps = new Map(factsOf(status, "web").map(({ host, facts }) => [host, facts]));
+  return hostsOf(topology, "web").map(({ name }) => {
+    const servers = seen.filter((server) => server.name === name);
+    const app = apps.get(name);
+    return {
+      name,
+      held: (app && heldByLoadBalancers(status, name)) ?? "unknown",
+      check: servers.map(checkInWords).join(", "),
+      steadySeconds: Math.min(
+        ...servers.map(({ changedSecondsAgo }) => changedSecondsAgo),
+        app?.runningSeconds ?? 0,
+      ),
+    };
+  });
+}
+
+/** Looks once. */
+async function observe(cluster: LocalCluster): Promise<Observation> {
+  const { names, settings, topology } = cluster;
+  const databases = hostsOf(topology, "database").map(({ name, address }) => `${name}=${address}`);
+  const [status, roles] = await Promise.all([
+    statusOf(`http://127.0.0.1:${settings.localPort}${LOAD_BALANCER_HEALTH_PATH}`),
+    runScript(
+      "observe",
+      [],
+      {
+        DWI_PROJECT: names.project,
+        DWI_DATABASES: databases.join(" "),
+        DWI_PORT: String(PORTS.databaseHealth),
+      },
+      { capture: true },
+    ),
+  ]);
+  const seen: Observation = { status, databases: parseRoles(roles.stdout) };
+  return missingToServe(seen).length > 0
+    ? seen
+    : { ...seen, webServers: await observeWebServers(cluster) };
+}
+
+/**
+ * Waits until the cluster serves and every replica is in sync, saying what is missing whenever that
+ * changes. Returns the last observation, whether or not it does.
+ */
+export async function waitUntilServing(
+  cluster: LocalCluster,
+  seconds: number,
+  say: (line: string) => void,
+): Promise<Observation> {
+  const started = Date.now();
+  let said = "";
+  for (;;) {
+    const observation = await observe(cluster);
+    const missing = missingToServe(observation);
+    const elapsed = Math.round((Date.now() - started) / 1000);
+    if (missing.length === 0 || elapsed >= seconds || wasInterrupted()) {
+      return observation;
+    }
+    if (missing.join("; ") !== said) {
+      said = missing.join("; ");
+      say(`  ${elapsed} s: ${said}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}

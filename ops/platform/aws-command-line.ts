@@ -1,0 +1,74 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { run } from "../run";
+import { AwsError, awsError } from "./aws-errors";
+
+/** For how long a busy AWS is asked, in seconds. */
+const BUSY_SECONDS = 15;
+
+/** AWS's own command line, in one region. What it says when it fails is read by a table in aws-errors.ts. */
+export function awsCommandLine(region: string) {
+  /** @throws AwsError when it fails */
+  async function once(
+    args: readonly string[],
+    {
+      subject,
+      input,
+      signal,
+      attempts,
+    }: { subject?: string; input?: string; signal?: AbortSignal; attempts?: number } = {},
+  ): Promise<string> {
+    const action = args.slice(0, 2).join(" ");
+    const finished = await run(["aws", "--region", region, "--output", "json", ...args], {
+      env: {
+        AWS_PAGER: "",
+        AWS_CLI_AUTO_PROMPT: "off",
+        AWS_RETRY_MODE: "standard",
+        ...(attempts === undefined ? {} : { AWS_MAX_ATTEMPTS: String(attempts) }),
+      },
+      capture: true,
+      attempt: true,
+      input,
+      signal,
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") {
+        throw new AwsError(
+          "The AWS command line (aws) is not installed, or not on the PATH.",
+          "operator",
+          "ENOENT",
+        );
+      }
+      throw signal?.aborted ? signal.reason : error;
+    });
+    if (finished.exitCode !== 0) {
+      throw awsError(action, finished.stderr, subject);
+    }
+    return finished.stdout;
+  }
+
+  /** The same, asked again while AWS is busy. */
+  async function patiently(
+    args: readonly string[],
+    options: Parameters<typeof once>[1] & { seconds?: number } = {},
+  ): Promise<string> {
+    const { seconds = BUSY_SECONDS, ...others } = options;
+    const started = Date.now();
+    for (let wait = 500; ; wait *= 2) {
+      try {
+        return await once(args, others);
+      } catch (error) {
+        const isBusy = error instanceof AwsError && error.meaning === "busy";
+        if (!isBusy || Date.now() + wait - started > seconds * 1000) {
+          throw error;
+        }
+        // Not all hosts' commands at the same moment again.
+        await pause(wait * (0.75 + Math.random() / 2), undefined, { signal: others.signal }).catch(
+          () => {
+            throw others.signal?.reason;
+          },
+        );
+      }
+    }
+  }
+
+  return { once, patiently };
+}

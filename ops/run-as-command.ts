@@ -1,0 +1,34 @@
+import { isForOperator } from "./operator-error";
+import { CommandFailed, surviveInterrupts, wasInterrupted } from "./run";
+
+/** Exit code of a program that was interrupted. */
+const INTERRUPTED = 130;
+
+/**
+ * Runs a command of ours: errors come out as lines, not as stacks, and as an exit code. Otherwise the
+ * exit code is the number that the command returns, or 0.
+ */
+export async function runAsCommand(name: string, command: () => Promise<unknown>): Promise<void> {
+  surviveInterrupts();
+  // Until it is known to have gone well.
+  process.exitCode = 1;
+  try {
+    const result = await command();
+    process.exitCode = typeof result === "number" ? result : 0;
+  } catch (error) {
+    if (isForOperator(error)) {
+      console.error(error.message);
+    } else if (!(error instanceof CommandFailed)) {
+      throw error;
+    } else if (!wasInterrupted()) {
+      // The command has said why.
+      console.error(`stopped: ${error.message}`);
+    }
+  }
+  if (wasInterrupted()) {
+    const args = process.argv.slice(2);
+    const again = [`npm run ${name}`, ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
+    console.error(`\ninterrupted; the same command goes on from here: ${again}`);
+    process.exitCode = INTERRUPTED;
+  }
+}
