@@ -33,7 +33,7 @@ function peersOf(text: string): Address[] {
 }
 
 function main(): void {
-  const run = "/run/cluster/database";
+  const run = fact("DATABASE_RUN");
   mkdirSync(run, { recursive: true });
   const peers = peersOf(fact("DATABASE_PEERS"));
   const name = fact("HOST_NAME");
@@ -45,14 +45,14 @@ function main(): void {
       durability: fact("DATABASE_DURABILITY") === "lossless" ? "lossless" : "available",
     },
     {
-      server: new MysqlServer(name, peers),
-      peers: new PeersByHealthPort(peers, 8008),
-      marks: new FileMarks("/srv/data", run),
+      server: new MysqlServer(name, peers, fact("MYSQL_SOCKET"), Number(fact("MYSQL_PORT"))),
+      peers: new PeersByHealthPort(peers, Number(fact("DATABASE_HEALTH_PORT"))),
+      marks: new FileMarks(fact("DATABASE_VOLUME"), run, fact("DATABASE_RESERVE")),
       bootstrap: new BootstrapScripts("/opt/cluster/scripts/database"),
       lock: new FileLock(run),
       healthPort: new HaproxyHealthPort(
-        "/run/haproxy/admin.sock",
-        "/etc/haproxy/answers.map",
+        fact("HAPROXY_SOCKET"),
+        fact("DATABASE_ANSWERS"),
         `${run}/authority`,
       ),
       clock: SYSTEM_CLOCK,

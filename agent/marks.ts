@@ -36,21 +36,18 @@ export interface Marks {
   hasRoom(): Promise<boolean>;
 }
 
-/**
- * As much of the data volume as must be free for writes to be taken: the server needs room of its own. Prepared once and
- * removed again, whatever the file system says is free: there may be a quota.
- */
-const RESERVE = "64MiB";
-
 /** What shell calls by the same names, see scripts/database/common.sh. */
 export class FileMarks implements Marks {
   /**
    * @param volume the data volume
    * @param run a folder that a reboot empties
+   * @param reserve as much of the volume must be free for writes to be taken, as fallocate(1) reads it. It is taken and
+   *   given back, whatever the file system says is free: there may be a quota
    */
   constructor(
     private readonly volume: string,
     private readonly run: string,
+    private readonly reserve: string,
   ) {}
 
   private async has(path: string): Promise<boolean> {
@@ -135,7 +132,7 @@ export class FileMarks implements Marks {
 
   async hasRoom(): Promise<boolean> {
     const file = `${this.volume}/reserve`;
-    const isRoom = await succeeds(["fallocate", "--length", RESERVE, file]);
+    const isRoom = await succeeds(["fallocate", "--length", this.reserve, file]);
     await rm(file, { force: true });
     return isRoom;
   }

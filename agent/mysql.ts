@@ -187,15 +187,19 @@ export class MysqlServer implements Server {
   /**
    * @param hostName this host
    * @param peers the other database hosts
+   * @param socket the server's own
+   * @param port where every server listens
    */
   constructor(
     private readonly hostName: string,
     private readonly peers: readonly Address[],
+    private readonly socket: string,
+    private readonly port: number,
   ) {}
 
   private async connect(): Promise<Connection> {
     const connection = await createConnection({
-      socketPath: "/run/mysqld/mysqld.sock",
+      socketPath: this.socket,
       user: "root",
       multipleStatements: true,
       connectTimeout: 2_000,
@@ -304,7 +308,7 @@ export class MysqlServer implements Server {
       : next;
     // STOP REPLICA would wait two seconds for an attempt to connect to a source that is gone; it does where the kernel
     // has no way to end it.
-    await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", ":3306"]);
+    await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", `:${this.port}`]);
     await this.run(
       30,
       "STOP REPLICA",

@@ -1,9 +1,8 @@
 import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
-import { type HostFile, type RoleContent, SCRIPTS_PATH, textFile } from "./host";
-
-const CONFIGURATION_PATH = "/etc/mysql/cluster";
-const SCRIPTS = `${SCRIPTS_PATH}/database`;
+import { DATABASE, DATABASE_ACCOUNTS, HAPROXY_SOCKET, MYSQL } from "./agreed";
+import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
+import { staticFiles } from "./static-files";
 
 /** Where the agent lies among the scripts. */
 export const AGENT_PROGRAM = "database/agent.js";
@@ -43,8 +42,8 @@ const BINARY_LOG_SECONDS = 7 * 24 * 60 * 60;
 function serverConfiguration(topology: Topology, host: TopologyHost): string {
   return `[mysqld]
 user = mysql
-datadir = /var/lib/mysql
-socket = /run/mysqld/mysqld.sock
+datadir = ${MYSQL.dataDirectory}
+socket = ${MYSQL.socket}
 pid_file = /run/mysqld/mysqld.pid
 secure_file_priv = NULL
 # Without log_error the server writes to its standard error, which is the journal.
@@ -71,9 +70,9 @@ event_scheduler = OFF
 
 require_secure_transport = ON
 tls_version = TLSv1.3
-ssl_ca = ${CONFIGURATION_PATH}/certificate-authority.pem
-ssl_cert = ${CONFIGURATION_PATH}/server.pem
-ssl_key = ${CONFIGURATION_PATH}/server.key
+ssl_ca = ${MYSQL.configuration}/certificate-authority.pem
+ssl_cert = ${MYSQL.configuration}/server.pem
+ssl_key = ${MYSQL.configuration}/server.key
 
 character_set_server = utf8mb4
 collation_server = utf8mb4_0900_ai_ci
@@ -101,7 +100,7 @@ plugin_load_add = mysql_clone.so
 plugin_load_add = semisync_source.so
 plugin_load_add = semisync_replica.so
 # With it, a clone verifies the donor's certificate.
-clone_ssl_ca = ${CONFIGURATION_PATH}/certificate-authority.pem
+clone_ssl_ca = ${MYSQL.configuration}/certificate-authority.pem
 # The source's half is enabled when a server is opened, and only where there is a replica.
 rpl_semi_sync_source_enabled = OFF
 rpl_semi_sync_replica_enabled = ON
@@ -113,37 +112,9 @@ rpl_semi_sync_source_wait_no_replica = ON
 rpl_semi_sync_source_timeout = ${ACKNOWLEDGEMENT_TIMEOUT[topology.settings.database.durability]}
 
 # Sizes that depend on this host's memory, written before each start.
-!include ${CONFIGURATION_PATH}/memory.cnf
+!include ${MYSQL.configuration}/memory.cnf
 `;
 }
-
-/**
- * The file the distribution's maintainer scripts read. On an upgrade they start the server for a
- * moment and write accounts: what they write must not become a transaction of this host's own.
- */
-const MAINTENANCE_CONFIGURATION = `[mysqld]
-skip_log_bin
-skip_networking
-`;
-
-const SERVER_DROP_IN = `[Unit]
-# However often it fails, it is tried again.
-StartLimitIntervalSec=0
-
-[Service]
-ExecStartPre=
-ExecStartPre=+${SCRIPTS}/prepare.sh
-ExecStart=
-ExecStart=/usr/sbin/mysqld --defaults-file=${CONFIGURATION_PATH}/mysqld.cnf
-ExecStop=+${SCRIPTS}/stop.sh
-ExecStopPost=+${SCRIPTS}/stopped.sh
-# It kills a server that does not close.
-SuccessExitStatus=SIGKILL
-# Tells mysqld that it may restart by itself, at the end of a clone.
-Environment=MYSQLD_PARENT_PID=1
-Restart=always
-RestartSec=0
-`;
 
 /**
  * The most memory that the agent and the scripts it runs may take. The server is given what this host has beyond it
@@ -170,9 +141,6 @@ WantedBy=multi-user.target
 /** How old, in seconds, an answer may be: then the agent hangs. */
 const LONGEST_AGE = 3;
 
-/** What the health port reads its answers from; the agent puts them there every second. */
-const ANSWERS = "/etc/haproxy/answers.map";
-
 /**
  * The health port. HAProxy answers out of its memory, where the agent puts one line every second:
  * `time|status of /primary|of /replica|of /readable|state as JSON`. Without a fresh line the answer
@@ -180,14 +148,14 @@ const ANSWERS = "/etc/haproxy/answers.map";
  */
 function healthPort(host: TopologyHost): string {
   const state = `content-type application/json lf-string "%[var(txn.now),field(5,|)]\\n"`;
-  const authority = `str(certificate-authority),map(${ANSWERS})`;
+  const authority = `str(certificate-authority),map(${DATABASE.answers})`;
   return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): tells peers and web servers what this
 # host is, as the agent last said.
 global
   log stdout format raw daemon notice
   user haproxy
   group haproxy
-  stats socket /run/haproxy/admin.sock mode 600 level admin
+  stats socket ${HAPROXY_SOCKET} mode 600 level admin
   fd-hard-limit 2000
   # The state names every transaction the host has, as sets.
   tune.bufsize 65536
@@ -201,7 +169,7 @@ defaults
 frontend health
   bind ${host.address}:${PORTS.databaseHealth}
   http-request return status 405 content-type text/plain string "method not allowed\\n" hdr Allow "GET, HEAD, OPTIONS" unless { method GET HEAD OPTIONS }
-  http-request set-var(txn.now) str(now),map(${ANSWERS})
+  http-request set-var(txn.now) str(now),map(${DATABASE.answers})
   http-request set-var(txn.at) var(txn.now),field(1,|)
   # A second more, for a clock that was set back.
   http-request set-var(txn.age) date,sub(txn.at),add(1)
@@ -221,68 +189,6 @@ frontend health
 `;
 }
 
-const CERTIFICATES_SERVICE = `[Unit]
-Description=Renewal of the database host's certificate
-
-[Service]
-Type=oneshot
-ExecStart=${SCRIPTS}/certificates.sh --look
-`;
-
-const CERTIFICATES_TIMER = `[Unit]
-Description=Daily look at the database host's certificate
-
-[Timer]
-OnCalendar=daily
-RandomizedDelaySec=1h
-
-[Install]
-WantedBy=timers.target
-`;
-
-/** What a backup takes must not be missed by the server. */
-function backupService(description: string, what: string): string {
-  return `[Unit]
-Description=${description}
-
-[Service]
-Type=oneshot
-ExecStart=${SCRIPTS}/backup.sh ${what}
-TimeoutStartSec=12h
-Nice=10
-IOSchedulingClass=idle
-OOMScoreAdjust=500
-`;
-}
-
-const BACKUP_TIMER = `[Unit]
-Description=Daily dump of the app's database
-
-[Timer]
-OnCalendar=*-*-* 02:00:00 UTC
-RandomizedDelaySec=1h
-
-[Install]
-WantedBy=timers.target
-`;
-
-/** What is written within these minutes is what is lost when all volumes are. */
-const LOG_ARCHIVE_TIMER = `[Unit]
-Description=Archive of the binary logs, every five minutes
-
-[Timer]
-OnActiveSec=5min
-OnUnitInactiveSec=5min
-AccuracySec=1s
-
-[Install]
-WantedBy=timers.target
-`;
-
-function unit(name: string, content: string): HostFile {
-  return textFile(`/etc/systemd/system/cluster-database-${name}`, content);
-}
-
 /** What a database host carries beyond what every host does. */
 export function databaseContent(topology: Topology, host: TopologyHost): RoleContent {
   const { name, durability } = topology.settings.database;
@@ -290,24 +196,28 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
   return {
     packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "nodejs"],
     files: [
-      textFile(`${CONFIGURATION_PATH}/mysqld.cnf`, serverConfiguration(topology, host)),
-      textFile("/etc/mysql/mysql.conf.d/zz-cluster-maintenance.cnf", MAINTENANCE_CONFIGURATION),
-      textFile("/etc/cluster/database/mysql.service.conf", SERVER_DROP_IN),
+      textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(topology, host)),
       textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),
-      textFile(ANSWERS, "now -\ncertificate-authority -\n"),
-      unit("agent.service", AGENT),
-      unit("certificates.service", CERTIFICATES_SERVICE),
-      unit("certificates.timer", CERTIFICATES_TIMER),
-      unit("backup.service", backupService("Dump of the app's database", "scheduled")),
-      unit("backup.timer", BACKUP_TIMER),
-      unit("log-archive.service", backupService("Archive of the binary logs", "logs")),
-      unit("log-archive.timer", LOG_ARCHIVE_TIMER),
+      textFile("/etc/systemd/system/cluster-database-agent.service", AGENT),
+      ...staticFiles("database"),
     ],
     facts: {
       DATABASE_PEERS: peers.map((peer) => `${peer.name}:${peer.address}`).join(" "),
       DATABASE_NAME: name,
       DATABASE_DURABILITY: durability,
       DATABASE_AGENT_MEBIBYTES: String(AGENT_MEBIBYTES),
+      DATABASE_USER: DATABASE_ACCOUNTS.app,
+      DATABASE_READ_USER: DATABASE_ACCOUNTS.reads,
+      DATABASE_HEALTH_PORT: String(PORTS.databaseHealth),
+      DATABASE_VOLUME: DATABASE.volume,
+      DATABASE_RUN: DATABASE.run,
+      DATABASE_RESERVE: DATABASE.reserve,
+      DATABASE_ANSWERS: DATABASE.answers,
+      MYSQL_PORT: String(PORTS.mysql),
+      MYSQL_CONFIGURATION: MYSQL.configuration,
+      MYSQL_DATA_DIRECTORY: MYSQL.dataDirectory,
+      MYSQL_SOCKET: MYSQL.socket,
+      HAPROXY_SOCKET,
       BACKUP_KEEP_DAYS: String(topology.settings.backup.keepDays),
     },
   };

@@ -1,5 +1,6 @@
 import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology } from "../topology/topology";
+import { HAPROXY_SOCKET } from "./agreed";
 import { type RoleContent, textFile } from "./host";
 import { HEALTH_PATH } from "./release-files";
 
@@ -77,7 +78,7 @@ global
   user haproxy
   group haproxy
   # For operators on this host: "show servers state", "set server web/web-1 state drain", ...
-  stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners
+  stats socket ${HAPROXY_SOCKET} mode 660 level admin expose-fd listeners
   stats timeout 30s
   # What was drained stays drained, and what is down stays down, over a reload and a restart.
   server-state-file ${SERVER_STATE}
@@ -186,6 +187,6 @@ export function loadBalancerContent(topology: Topology): RoleContent {
   return {
     packages: ["haproxy", "socat"],
     files: [textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology))],
-    facts: {},
+    facts: { HAPROXY_SOCKET },
   };
 }

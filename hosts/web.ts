@@ -1,16 +1,14 @@
 import { PORTS } from "../topology/flows";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
+import { DATABASE_ACCOUNTS, HAPROXY_SOCKET } from "./agreed";
 import { envFile } from "./env-file";
-import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
+import { type RoleContent, textFile } from "./host";
 import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
+import { staticFiles } from "./static-files";
 
 /** Local ports of a web server behind which HAProxy follows the database's roles. */
 const WRITE_PORT = 3306;
 const READ_PORT = 3307;
-
-/** The accounts of the app, on every database host (scripts/database/accounts.sh). */
-const DATABASE_USER = "app";
-const DATABASE_READ_USER = "app_read";
 
 /**
  * How often a web server asks each database host for its role, in milliseconds. Each asks four
@@ -35,7 +33,7 @@ global
   log stdout format raw daemon info
   user haproxy
   group haproxy
-  stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners
+  stats socket ${HAPROXY_SOCKET} mode 660 level admin expose-fd listeners
   # As many connections as this many files allow, or fewer where the host allows fewer.
   fd-hard-limit 8000
   hard-stop-after 10s
@@ -183,64 +181,6 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
 `;
 }
 
-/** Debian's unit leaves an Nginx that died as it is. */
-const NGINX_DROP_IN = `[Unit]
-StartLimitIntervalSec=0
-
-[Service]
-Restart=always
-RestartSec=500ms
-`;
-
-const APP_UNIT = `[Unit]
-Description=The app
-After=network.target haproxy.service
-# Restarted for as long as it takes.
-StartLimitIntervalSec=0
-
-[Service]
-EnvironmentFile=/etc/cluster/app.env
-EnvironmentFile=${CURRENT_RELEASE}/app.env
-Environment=DATABASE_PASSWORD_FILE=%d/database-password
-Environment=DATABASE_READ_PASSWORD_FILE=%d/database-read-password
-LoadCredential=database-password:/run/cluster/secrets/mysql-app-password
-LoadCredential=database-read-password:/run/cluster/secrets/mysql-read-password
-# Empty while a host has not fetched it yet: the app then starts all the same, and reads as its other account.
-SetCredential=database-read-password:
-WorkingDirectory=${CURRENT_RELEASE}/app
-ExecStart=${CURRENT_RELEASE}/start
-Restart=always
-RestartSec=500ms
-TimeoutStopSec=15s
-DynamicUser=yes
-UMask=0077
-LimitNOFILE=16384
-TasksMax=256
-# The rest of the memory is for Nginx, HAProxy and the system.
-MemoryMax=70%
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-LockPersonality=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-
-[Install]
-WantedBy=multi-user.target
-`;
-
 /** Nginx in front of the app, and the way from the app to the database. */
 export function webContent(topology: Topology, host: TopologyHost): RoleContent {
   const { database } = topology.settings;
@@ -249,8 +189,7 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
     files: [
       textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
       textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),
-      textFile("/etc/systemd/system/app.service", APP_UNIT),
-      textFile("/etc/systemd/system/nginx.service.d/cluster.conf", NGINX_DROP_IN),
+      ...staticFiles("web"),
       textFile(
         "/etc/cluster/app.env",
         envFile({
@@ -259,28 +198,16 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
           DATABASE_WRITE_ADDRESS: `127.0.0.1:${WRITE_PORT}`,
           DATABASE_READ_ADDRESS: `127.0.0.1:${READ_PORT}`,
           DATABASE_NAME: database.name,
-          DATABASE_USER,
-          DATABASE_READ_USER,
+          DATABASE_USER: DATABASE_ACCOUNTS.app,
+          DATABASE_READ_USER: DATABASE_ACCOUNTS.reads,
           DATABASE_CA_FILE: "/etc/cluster/certificate-authority.pem",
         }),
       ),
-      textFile(
-        "/etc/systemd/system/cluster-app-setup.service",
-        `[Unit]
-Description=Fetch what the app needs and start it
-After=network-online.target
-Wants=network-online.target
-StartLimitIntervalSec=0
-
-[Service]
-Type=oneshot
-ExecStart=${SCRIPTS_PATH}/web/set-up-app.sh
-Restart=on-failure
-RestartSec=1
-`,
-      ),
     ],
     facts: {
+      HAPROXY_SOCKET,
+      WEB_HEALTH_PATH: HEALTH_PATH,
+      DATABASE_HEALTH_PORT: String(PORTS.databaseHealth),
       DATABASE_HOSTS: hostsOf(topology, "database")
         .map((database) => database.address)
         .join(" "),

@@ -28,7 +28,7 @@ test("a database host tells of 200,000 characters of transactions", async () => 
   host.put(
     "opt/cluster/scripts/database/common.sh",
     `source ${scripts}/host/lib.sh
-    HERE=${scripts}/database DATA_VOLUME=/ SET_ASIDE=/nowhere BACKUP_STAMPS=/nowhere DATABASE_DURABILITY=available`,
+    HERE=${scripts}/database DATABASE_VOLUME=/ SET_ASIDE=/nowhere BACKUP_STAMPS=/nowhere DATABASE_DURABILITY=available`,
   );
   host.put("opt/cluster/scripts/database/repository.sh", "");
   host.standIn("opt/cluster/scripts/host/updates.sh", "echo null");

@@ -19,8 +19,8 @@ beforeEach(() => {
   host.put(
     `${DATABASE}/common.sh`,
     `source "$ROOT/opt/cluster/scripts/host/lib.sh"
-    HERE=$ROOT/${DATABASE} RUN=$ROOT/run/cluster DATA_VOLUME=$ROOT/srv/data DATA=$ROOT/${DATA}
-    SERIES=$DATA_VOLUME/log-series RESTORING=$DATA_VOLUME/restoring
+    HERE=$ROOT/${DATABASE} DATABASE_RUN=$ROOT/run/cluster DATABASE_VOLUME=$ROOT/srv/data DATA=$ROOT/${DATA}
+    SERIES=$DATABASE_VOLUME/log-series RESTORING=$DATABASE_VOLUME/restoring
     look() {
       own_state=member own_primary=database-1 own_writability=open own_executed=$(<"$ROOT/executed")
       if [[ -e $ROOT/own ]]; then source "$ROOT/own"; fi

@@ -15,7 +15,9 @@ let host: HostFolder;
 let releases: Record<"old" | "one" | "two" | "three", string>;
 
 beforeEach(() => {
-  host = new HostFolder("HOST_NAME=web-1 HOST_ROLE=web DATABASE_HOSTS='10.0.0.11 10.0.0.12'");
+  host = new HostFolder(
+    "HOST_NAME=web-1 HOST_ROLE=web WEB_HEALTH_PATH=/.cluster/health DATABASE_HEALTH_PORT=8008 HAPROXY_SOCKET=/run/haproxy/admin.sock DATABASE_HOSTS='10.0.0.11 10.0.0.12'",
+  );
   host.bring(
     "host/lib.sh",
     "boot/fetch-archive.sh",

@@ -12,11 +12,12 @@
 #                         --lost HOST vouches that the host is gone for good, or at least closed;
 #                         --accept-loss lets acknowledged writes go that are not here
 set -euo pipefail
-SOCKET=/run/cluster/database/agent.sock
+# shellcheck source=/dev/null
+source /etc/cluster/host.env
 
 if ! answer=$(
   printf '%s\n' "$@" |
-    curl --silent --show-error --max-time 60 --unix-socket "$SOCKET" --data-binary @- \
+    curl --silent --show-error --max-time 60 --unix-socket "$DATABASE_RUN/agent.sock" --data-binary @- \
       --write-out '%{http_code}' http://agent/ 2>&1
 ); then
   printf 'the agent does not answer: %s\n' "$answer" >&2

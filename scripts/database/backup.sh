@@ -19,7 +19,7 @@ dump() {
   founded || fail "the server does not answer, or has no data yet"
   in_repository backup --host "$CLUSTER_NAME" --tag "dump,founded-$founded" \
     --stdin-filename "$DATABASE_NAME.sql" --stdin-from-command -- \
-    mysqldump --no-defaults --user=root --socket=/run/mysqld/mysqld.sock --single-transaction --quick \
+    mysqldump --no-defaults --user=root --socket="$MYSQL_SOCKET" --single-transaction --quick \
     --source-data=2 --set-gtid-purged=COMMENTED --routines --triggers --events --no-tablespaces \
     --add-drop-database --databases "$DATABASE_NAME" >&2
   printf '%s\n' "$EPOCHSECONDS" >"$BACKUP_STAMPS/dump"
@@ -34,7 +34,7 @@ dump() {
 
 # answers PATH HOST: whether that host says so.
 answers() {
-  curl --silent --fail --output /dev/null --max-time 2 "http://$2:$HEALTH_PORT/$1"
+  curl --silent --fail --output /dev/null --max-time 2 "http://$2:$DATABASE_HEALTH_PORT/$1"
 }
 
 # is_chosen: whether this host is the one that dumps: of the fresh replicas the first, and the primary where
@@ -67,7 +67,7 @@ LIST=$TAG'
       reaches: $reaches[tag("founded")]})'
 
 use_repository
-exec {backing_up}>"$RUN/backup.lock"
+exec {backing_up}>"$DATABASE_RUN/backup.lock"
 case ${1:-} in
   dump)
     flock "$backing_up"

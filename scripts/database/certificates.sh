@@ -8,13 +8,15 @@
 source /opt/cluster/scripts/database/common.sh
 
 AUTHORITY_KEY=/run/cluster/secrets/certificate-authority.key
-AUTHORITY=$CONFIGURATION/certificate-authority.pem
-KEY=$CONFIGURATION/server.key
-CERTIFICATE=$CONFIGURATION/server.pem
+# AppArmor lets mysqld read /etc/mysql and below. The server's key is here rather than with the data, so that it is
+# neither on the volume nor in a backup of it.
+AUTHORITY=$MYSQL_CONFIGURATION/certificate-authority.pem
+KEY=$MYSQL_CONFIGURATION/server.key
+CERTIFICATE=$MYSQL_CONFIGURATION/server.pem
 DAY=$((24 * 60 * 60))
 RENEW_BEFORE=$((30 * DAY))
 # When it was last found good, and for which names.
-SEEN=$RUN/certificates-seen
+SEEN=$DATABASE_RUN/certificates-seen
 NAMES="$CLUSTER_NAME $HOST_NAME $HOST_ADDRESS"
 SERVICE_NAME=database.$CLUSTER_NAME.internal
 
@@ -104,9 +106,9 @@ was_seen() {
 main() {
   if [[ ${1:-} != --look && -e $AUTHORITY_ANSWER ]] && was_seen; then return; fi
   # The daily look and a convergence may meet.
-  exec 7>"$RUN/certificates.lock"
+  exec 7>"$DATABASE_RUN/certificates.lock"
   flock 7
-  install --directory --mode=0755 "$CONFIGURATION"
+  install --directory --mode=0755 "$MYSQL_CONFIGURATION"
   authority_key
   authority
   is_good || issue

@@ -5,48 +5,34 @@
 source /opt/cluster/scripts/host/lib.sh
 
 HERE=/opt/cluster/scripts/database
-# Everything in here is gone after a reboot, and may be.
-RUN=/run/cluster/database
-DATA_VOLUME=/srv/data
-DATA=$DATA_VOLUME/mysql
+DATA=$DATABASE_VOLUME/mysql
 # Data that proved to be damaged, until there is a copy of the primary's again.
-DAMAGED=$DATA_VOLUME/damaged
+DAMAGED=$DATABASE_VOLUME/damaged
 # Transactions that never reached the primary, a file for each time.
-SET_ASIDE=$DATA_VOLUME/set-aside
+SET_ASIDE=$DATABASE_VOLUME/set-aside
 # There while this host holds nothing but a copy of a primary's data.
-FOLLOWS=$DATA_VOLUME/follows
+FOLLOWS=$DATABASE_VOLUME/follows
 # There when the server ended by itself, in a way that may come from damaged data.
-CRASHED=$DATA_VOLUME/crashed
+CRASHED=$DATABASE_VOLUME/crashed
 # Names the run of log files that the server numbers; one whose data is replaced begins another.
-SERIES=$DATA_VOLUME/log-series
+SERIES=$DATABASE_VOLUME/log-series
 # Names this run of the server: another from each of its starts on.
-INCARNATION=$RUN/incarnation
+INCARNATION=$DATABASE_RUN/incarnation
 # There while a restore is under way, or was interrupted: what is here may be half of something.
-RESTORING=$DATA_VOLUME/restoring
-# MySQL's data stays at its usual path, a bind mount: AppArmor on Ubuntu lets mysqld write nowhere
-# else.
-DATADIR=/var/lib/mysql
+RESTORING=$DATABASE_VOLUME/restoring
 # The data of an empty server, where the host's image carries it.
 EMPTY_SERVER=/var/lib/cluster/empty-server
-# AppArmor lets mysqld read /etc/mysql and below. The server's key is here rather than with the
-# data, so that it is neither on the volume nor in a backup of it.
-CONFIGURATION=/etc/mysql/cluster
 # What the health port tells of the certificate authority: its authentication and the certificate.
-AUTHORITY_ANSWER=$RUN/authority
+AUTHORITY_ANSWER=$DATABASE_RUN/authority
 REPLICATION_USER=replication
-APP_USER=app
-READ_USER=app_read
-HEALTH_PORT=8008
-MYSQL_PORT=3306
-export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING INCARNATION HERE RUN DATA_VOLUME DATA DATADIR EMPTY_SERVER CONFIGURATION REPLICATION_USER APP_USER READ_USER HEALTH_PORT
-export MYSQL_PORT AUTHORITY_ANSWER
+export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING INCARNATION HERE DATA EMPTY_SERVER REPLICATION_USER AUTHORITY_ANSWER
 
-[[ -d $RUN ]] || mkdir --parents "$RUN"
+[[ -d $DATABASE_RUN ]] || mkdir --parents "$DATABASE_RUN"
 
 # sql SECONDS: runs the SQL on its standard input as root, through the socket. SQL never is an
 # argument, so no secret is ever in a process list.
 sql() {
-  timeout --kill-after=1 "$1" mysql --no-defaults --user=root --socket=/run/mysqld/mysqld.sock \
+  timeout --kill-after=1 "$1" mysql --no-defaults --user=root --socket="$MYSQL_SOCKET" \
     --connect-timeout=2 --batch --skip-column-names --default-character-set=utf8mb4
 }
 
@@ -67,21 +53,10 @@ replication_password() {
   printf '%s' "${value:0:32}"
 }
 
-# The other database hosts, address by name and name by address.
-# shellcheck disable=SC2034  # read by whoever sources this file
-declare -A PEER_ADDRESSES=() PEER_NAMES=()
-for peer in ${DATABASE_PEERS:-}; do
-  # shellcheck disable=SC2034
-  PEER_ADDRESSES[${peer%%:*}]=${peer#*:}
-  # shellcheck disable=SC2034
-  PEER_NAMES[${peer#*:}]=${peer%%:*}
-done
-unset peer
-
 # Who changes what a database host is holds this lock while it does, the agent as well. What that has seen before is void
 # once somebody else has held it: the generation tells.
-GENERATION=$RUN/generation
-exec {lock}>"$RUN/lock"
+GENERATION=$DATABASE_RUN/generation
+exec {lock}>"$DATABASE_RUN/lock"
 
 # take_lock SECONDS: waits for the lock, and takes it as somebody who decides for himself.
 take_lock() {

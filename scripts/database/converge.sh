@@ -9,7 +9,7 @@ AGENT=cluster-database-agent.service
 TIMERS=(cluster-database-{certificates,backup,log-archive}.timer)
 SCRIPTS=("$HERE"/{*.sh,agent.js} /opt/cluster/scripts/host/lib.sh /etc/cluster/host.env
   /etc/systemd/system/cluster-database-*)
-SERVER_FILES=("$CONFIGURATION/mysqld.cnf" "$DROP_IN")
+SERVER_FILES=("$MYSQL_CONFIGURATION/mysqld.cnf" "$DROP_IN")
 
 # The drop-in is put in its place only now, after the package: a package that starts the server
 # while it is being installed must find it as its maintainers made it.
@@ -19,7 +19,7 @@ cmp --quiet /etc/cluster/database/mysql.service.conf "$DROP_IN" ||
   install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
 
 # A server on another directory is the one which the package started, on the root volume.
-if [[ ! $DATADIR -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
+if [[ ! $MYSQL_DATA_DIRECTORY -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
   systemctl stop mysql.service
 fi
 

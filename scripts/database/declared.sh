@@ -43,10 +43,10 @@ declaration() {
       subject VARCHAR(64) NOT NULL PRIMARY KEY,
       version CHAR(64) NOT NULL
     ) COMMENT 'What the primary has brought about, by the hash of the statements';"
-  account "$APP_USER" "$app"
-  grant "$APP_USER" "$APP_PRIVILEGES" "$APP_DENIED"
-  account "$READ_USER" "$reader"
-  grant "$READ_USER" "$READ_PRIVILEGES" "$READ_DENIED"
+  account "$DATABASE_USER" "$app"
+  grant "$DATABASE_USER" "$APP_PRIVILEGES" "$APP_DENIED"
+  account "$DATABASE_READ_USER" "$reader"
+  grant "$DATABASE_READ_USER" "$READ_PRIVILEGES" "$READ_DENIED"
   account "$REPLICATION_USER" "$replication"
   printf '%s\n' "
     GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';"

@@ -15,13 +15,13 @@ initialise() {
   else
     install --directory --owner=mysql --group=mysql --mode=0750 "$new"
     # Where AppArmor lets mysqld write.
-    mount --bind "$new" "$DATADIR"
-    "$HERE/initialise.sh" "$DATADIR"
-    umount "$DATADIR"
+    mount --bind "$new" "$MYSQL_DATA_DIRECTORY"
+    "$HERE/initialise.sh" "$MYSQL_DATA_DIRECTORY"
+    umount "$MYSQL_DATA_DIRECTORY"
   fi
   sync --file-system "$new"
   mv "$new" "$DATA"
-  sync --file-system "$DATA_VOLUME"
+  sync --file-system "$DATABASE_VOLUME"
   log "initialised an empty server"
 }
 
@@ -39,9 +39,9 @@ damaged_file() {
 
 # could_start: whether the server would start, were its data sound.
 could_start() {
-  fallocate --length 64MiB "$DATA_VOLUME/reserve" 2>/dev/null || return
-  rm --force "$DATA_VOLUME/reserve"
-  mysqld --defaults-file="$CONFIGURATION/mysqld.cnf" --validate-config 2>/dev/null
+  fallocate --length "$DATABASE_RESERVE" "$DATABASE_VOLUME/reserve" 2>/dev/null || return
+  rm --force "$DATABASE_VOLUME/reserve"
+  mysqld --defaults-file="$MYSQL_CONFIGURATION/mysqld.cnf" --validate-config 2>/dev/null
 }
 
 # put_damaged_aside: where the server ended by itself and its data is damaged, or it does not start at
@@ -61,29 +61,29 @@ put_damaged_aside() {
     log "it is no copy of another host's data, so it stays: restore it, or promote another host"
     return
   fi
-  if mountpoint --quiet "$DATADIR"; then umount "$DATADIR"; fi
+  if mountpoint --quiet "$MYSQL_DATA_DIRECTORY"; then umount "$MYSQL_DATA_DIRECTORY"; fi
   rm --recursive --force "$DAMAGED"
   mv "$DATA" "$DAMAGED"
   rm --force "$CRASHED" "$SERIES"
-  sync --file-system "$DATA_VOLUME"
+  sync --file-system "$DATABASE_VOLUME"
   log "it is put aside in $DAMAGED, and this host starts empty"
 }
 
 mount_data() {
-  mkdir --parents "$DATADIR"
-  if [[ $DATADIR -ef $DATA ]]; then
+  mkdir --parents "$MYSQL_DATA_DIRECTORY"
+  if [[ $MYSQL_DATA_DIRECTORY -ef $DATA ]]; then
     return
   fi
   # An interrupted initialisation may have left its mount behind.
-  while mountpoint --quiet "$DATADIR"; do
-    umount "$DATADIR"
+  while mountpoint --quiet "$MYSQL_DATA_DIRECTORY"; do
+    umount "$MYSQL_DATA_DIRECTORY"
   done
   [[ -d $DATA ]] || initialise
   # A rebuilt host may number its users differently.
   if [[ $(stat --format=%U:%G "$DATA/ibdata1") != mysql:mysql ]]; then
     chown --recursive mysql:mysql "$DATA"
   fi
-  mount --bind "$DATA" "$DATADIR"
+  mount --bind "$DATA" "$MYSQL_DATA_DIRECTORY"
 }
 
 # size_memory: shares of the memory this host has beyond the agent's; a container's limit shows in /proc/meminfo.
@@ -96,7 +96,7 @@ size_memory() {
   mebibytes=$((kibibytes / 1024 - DATABASE_AGENT_MEBIBYTES))
   pool=$((mebibytes <= 2048 ? mebibytes * 35 / 100 : mebibytes * 60 / 100))
   connections=$((mebibytes < 400 ? 100 : mebibytes > 8000 ? 2000 : mebibytes / 4))
-  cat >"$CONFIGURATION/memory.cnf.new" <<CNF
+  cat >"$MYSQL_CONFIGURATION/memory.cnf.new" <<CNF
 [mysqld]
 innodb_buffer_pool_size = $((pool < 64 ? 64 : pool))M
 innodb_redo_log_capacity = $((mebibytes <= 2048 ? 128 : 1024))M
@@ -104,11 +104,11 @@ max_connections = $connections
 # For each account: the app can never take the last connections from the replicas.
 max_user_connections = $((connections - 20))
 CNF
-  mv "$CONFIGURATION/memory.cnf.new" "$CONFIGURATION/memory.cnf"
+  mv "$MYSQL_CONFIGURATION/memory.cnf.new" "$MYSQL_CONFIGURATION/memory.cnf"
 }
 
 cat /proc/sys/kernel/random/uuid >"$INCARNATION"
-/opt/cluster/platform.sh data-volume "$DATA_VOLUME"
+/opt/cluster/platform.sh data-volume "$DATABASE_VOLUME"
 size_memory
 put_damaged_aside
 mount_data

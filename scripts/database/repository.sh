@@ -53,7 +53,7 @@ founded() {
 archive_logs() {
   local archiving archived=0
   # The timer, a backup and a restore may meet, and there is one such folder.
-  exec {archiving}>"$RUN/archive.lock"
+  exec {archiving}>"$DATABASE_RUN/archive.lock"
   flock "$archiving"
   archive_closed_logs "$1" || archived=$?
   exec {archiving}>&-
@@ -62,10 +62,10 @@ archive_logs() {
 
 archive_closed_logs() {
   local until number log_file archived=0
-  local directory=$DATA_VOLUME/closed-logs
+  local directory=$DATABASE_VOLUME/closed-logs
   look
   if [[ $own_state != member || $own_primary != "$HOST_NAME" || $own_writability == closed ]]; then return; fi
-  if [[ $1 == changed && $own_executed == "$(cat "$RUN/archived" 2>/dev/null)" ]]; then return; fi
+  if [[ $1 == changed && $own_executed == "$(cat "$DATABASE_RUN/archived" 2>/dev/null)" ]]; then return; fi
   founded || return
   # shellcheck disable=SC2153  # a path, of common.sh
   [[ -s $SERIES ]] || cat /proc/sys/kernel/random/uuid >"$SERIES"
@@ -82,6 +82,6 @@ archive_closed_logs() {
     --tag "logs,founded-$founded,series-$(<"$SERIES"),until-$until" "$directory" >&2 || archived=$?
   rm --recursive --force "$directory"
   ((archived == 0)) || return
-  printf '%s\n' "$own_executed" >"$RUN/archived"
+  printf '%s\n' "$own_executed" >"$DATABASE_RUN/archived"
   printf '%s\n' "${until:0:-6}" >"$BACKUP_STAMPS/logs"
 }

@@ -23,7 +23,7 @@ source "$HERE/repository.sh"
 # shellcheck source=transactions.sh
 source "$HERE/transactions.sh"
 
-WORK=$DATA_VOLUME/restore
+WORK=$DATABASE_VOLUME/restore
 # What of WORK is to be executed: the transactions which the dump has, then a line for each part of the logs,
 # the oldest first: its first file, and the transactions to take from it and what follows, - for all.
 PARTS=$WORK/parts
@@ -224,7 +224,7 @@ apply() {
     fail "the server does not refuse writes"
   # Whoever is still connected as the app is not to see half of it.
   ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist
-    WHERE user IN ('$APP_USER', '$READ_USER');" || true
+    WHERE user IN ('$DATABASE_USER', '$DATABASE_READ_USER');" || true
   printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
   log "loading the backup"
   sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | as_innodb | sql infinity
@@ -254,7 +254,7 @@ case ${1:-}:$# in
     ;;
   begin:1)
     touch "$RESTORING"
-    sync "$DATA_VOLUME"
+    sync "$DATABASE_VOLUME"
     "$HERE/agent.sh" observe
     ;;
   fetch:3)

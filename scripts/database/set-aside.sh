@@ -14,7 +14,7 @@ file=$SET_ASIDE/$(date --utc +%Y-%m-%dT%H-%M-%SZ)-$HOST_NAME.sql
 install --directory --mode=0700 "$SET_ASIDE"
 {
   printf -- '-- Transactions of %s which %s, the primary, never had:\n-- %s\n' "$HOST_NAME" "$primary" "$gtids"
-  mysqlbinlog --no-defaults --verbose --include-gtids="$gtids" "$DATADIR"/binlog.[0-9]*
+  mysqlbinlog --no-defaults --verbose --include-gtids="$gtids" "$MYSQL_DATA_DIRECTORY"/binlog.[0-9]*
 } >"$file.new"
 sync "$file.new"
 mv "$file.new" "$file"

@@ -7,7 +7,7 @@ source "$HERE/repository.sh"
 
 # Where the agent does not answer, an operator is told so.
 said=$("$HERE/agent.sh" status) || said=null
-free=$(df --output=avail -BM "$DATA_VOLUME")
+free=$(df --output=avail -BM "$DATABASE_VOLUME")
 set_aside=()
 if [[ -d $SET_ASIDE ]]; then set_aside=("$SET_ASIDE"/*.sql); fi
 if [[ ! -e ${set_aside[0]:-} ]]; then set_aside=(); fi

@@ -16,7 +16,7 @@ logs_of() {
   LOGS=()
   ask 5 "SELECT GTID_SUBSET('$1', GTID_SUBTRACT(@@gtid_executed, @@gtid_purged));" && [[ ${ROWS[0]} == 1 ]] ||
     return
-  mapfile -t files < <(printf '%s\n' "$DATADIR"/binlog.[0-9]* | sort --reverse)
+  mapfile -t files < <(printf '%s\n' "$MYSQL_DATA_DIRECTORY"/binlog.[0-9]* | sort --reverse)
   for file in "${files[@]}"; do
     LOGS=("$file" "${LOGS[@]}")
     previous=$(previous_gtids "$file")

@@ -6,7 +6,7 @@ SERVER_STATE=/var/lib/cluster/haproxy-server-state
 
 # ask_haproxy COMMAND: through its runtime socket.
 ask_haproxy() {
-  printf '%s\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock
+  printf '%s\n' "$1" | socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET"
 }
 
 save_server_state() {

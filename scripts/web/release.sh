@@ -91,7 +91,7 @@ ask_health() {
   local code=0
   answer=$(curl --silent --http1.1 --output /dev/null --max-time 1 --write-out '%{http_code}' \
     --header 'Host: load-balancer' --header 'Connection: close' --header 'User-Agent:' --header 'Accept:' \
-    http://127.0.0.1/.cluster/health) || code=$?
+    "http://127.0.0.1$WEB_HEALTH_PATH") || code=$?
   case $code:$answer in
     0:200) return ;;
     28:*) answer="nothing within 1 s" ;;

@@ -17,7 +17,7 @@ fetch_authority() {
   # shellcheck disable=SC2064  # the name is wanted as it is now
   trap "rm --force '$certificate'" EXIT
   for address in $DATABASE_HOSTS; do
-    answer=$(curl --silent --fail --max-time 2 "http://$address:8008/certificate-authority") || continue
+    answer=$(curl --silent --fail --max-time 2 "http://$address:$DATABASE_HEALTH_PORT/certificate-authority") || continue
     expected=${answer%%|*}
     # Without an answer to compare with there is no proof.
     if base64 --decode <<<"${answer#*|}" >"$certificate" 2>/dev/null &&

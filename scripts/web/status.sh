@@ -9,7 +9,7 @@ source /opt/cluster/scripts/web/release.sh
 # routes LISTENER: the database hosts that are used, of those up: backup servers only where no other is.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 2, 18 (status), 20 and 21 (active, backup).
 routes() {
-  printf 'show stat %s 4 -1\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy/admin.sock |
+  printf 'show stat %s 4 -1\n' "$1" | socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET" |
     awk -F, '$18 == "UP" { sub(/^[a-z]*:/, "", $2); if ($20 == 1) active = active $2 "\n"; else if (!backup) backup = $2 "\n" }
       END { printf "%s", active ? active : backup }'
 }
