@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -37,8 +37,6 @@ export interface Ran {
 interface Options {
   input?: string;
   env?: Readonly<Record<string, string>>;
-  /** Is given the process, whose standard input then stays open. */
-  started?: (child: ChildProcess) => void;
 }
 
 /**
@@ -161,10 +159,7 @@ export class HostFolder {
     return this.spawned(["-c", program], options);
   }
 
-  private spawned(
-    args: readonly string[],
-    { input = "", env = {}, started }: Options,
-  ): Promise<Ran> {
+  private spawned(args: readonly string[], { input = "", env = {} }: Options): Promise<Ran> {
     return new Promise((resolve, reject) => {
       // A shell whose standard input is a socket, as node's are, would read the files of whoever tests.
       const child = spawn("bash", ["--norc", ...args], {
@@ -185,11 +180,7 @@ export class HostFolder {
       child.on("close", (status) => resolve({ ...ran, status }));
       // It may end without having read it.
       child.stdin.on("error", () => {});
-      child.stdin.write(input);
-      if (started === undefined) {
-        child.stdin.end();
-      }
-      started?.(child);
+      child.stdin.end(input);
     });
   }
 }
