@@ -1,5 +1,5 @@
 import { isSubset } from "../../../agent/gtid-set";
-import type { Peer } from "../../../agent/state";
+import { type Peer, parsePeer } from "../../../agent/state";
 import { addressOf, Host, type World } from "./host";
 import type { FakeMysql, Pace, Transaction } from "./mysql";
 import { Chance } from "./random";
@@ -37,6 +37,7 @@ export const STEADY: Pace = {
 export class Cluster implements World {
   readonly time = new VirtualTime();
   readonly hosts: readonly Host[];
+  private readonly parsed = new Map<string, { text: string | undefined; peer: Peer }>();
   private readonly links = new Map<string, Link>();
   /** What the hosts said, to be read when something is wrong. */
   readonly journal: string[] = [];
@@ -84,6 +85,17 @@ export class Cluster implements World {
 
   named(name: string): Host {
     return this.hosts.find((host) => host.name === name) as Host;
+  }
+
+  /** The same answer is read once, however many ask. */
+  parse(name: string, text: string | undefined): Peer {
+    const known = this.parsed.get(name);
+    if (known !== undefined && known.text === text) {
+      return known.peer;
+    }
+    const peer = parsePeer(name, text);
+    this.parsed.set(name, { text, peer });
+    return peer;
   }
 
   log(host: string, line: string): void {

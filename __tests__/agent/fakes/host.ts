@@ -3,7 +3,7 @@ import { type GtidSet, isSubset, subtract } from "../../../agent/gtid-set";
 import { Agent, type Identity } from "../../../agent/loop";
 import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
-import { type Peer, parsePeer } from "../../../agent/state";
+import type { Peer } from "../../../agent/state";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
 import { Disk, FakeMysql, gtidsOf, type Network, type Pace, type Transaction } from "./mysql";
@@ -22,6 +22,8 @@ export interface World extends Network {
    * @param limit milliseconds for the connection
    */
   askState(from: string, to: string, limit: number, answer: (text: string | undefined) => void): void;
+  /** Reads an answer, as the agent does. */
+  parse(name: string, text: string | undefined): Peer;
   log(host: string, line: string): void;
   /** Called before a host founds a cluster, with what it saw last. */
   founding(host: Host): void;
@@ -66,7 +68,6 @@ export class Host {
 
   private runs = 0;
   private disks = 0;
-  private readonly parsed = new Map<string, { text: string | undefined; peer: Peer }>();
 
   constructor(
     readonly identity: Identity,
@@ -238,16 +239,6 @@ export class Host {
     };
   }
 
-  private parse(name: string, text: string | undefined): Peer {
-    const known = this.parsed.get(name);
-    if (known !== undefined && known.text === text) {
-      return known.peer;
-    }
-    const peer = parsePeer(name, text);
-    this.parsed.set(name, { text, peer });
-    return peer;
-  }
-
   private peersFor(life: Life): Peers {
     return {
       look: (connectSeconds) =>
@@ -265,7 +256,7 @@ export class Host {
           peers.forEach(({ name }, index) => {
             this.world.askState(this.name, name, connectSeconds * 1000, (text) =>
               life.enter(() => {
-                seen[index] = this.parse(name, text);
+                seen[index] = this.world.parse(name, text);
                 if (--left === 0) {
                   end();
                 }

@@ -761,6 +761,12 @@ export class FakeMysql {
     );
   }
 
+  private lookSlowly(life: Life): Promise<ServerState> {
+    return ask<ServerState>(life, this.connectable, 1_000, (run, done) =>
+      run.after(this.pace.look(), () => done(() => this.state())),
+    ).catch(() => UNKNOWN_SERVER);
+  }
+
   private get connectable(): Life | undefined {
     return this.isUp ? this.run : undefined;
   }
@@ -775,9 +781,9 @@ export class FakeMysql {
       );
     return {
       look: () =>
-        ask(life, this.connectable, 1_000, (run, done: (get: () => ServerState) => void) =>
-          run.after(this.pace.look(), () => done(() => this.state())),
-        ).catch(() => UNKNOWN_SERVER),
+        this.pace.look() === 0 && this.isUp && this.run?.isFrozen === false
+          ? Promise.resolve(this.state())
+          : this.lookSlowly(life),
       hangUp: () => undefined,
       isRunning: async () => this.run !== undefined,
       otherTables: async () => {
