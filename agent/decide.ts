@@ -207,8 +207,7 @@ const somePeerIsAhead = predicate(
   (view) =>
     members(view).some(
       (peer) =>
-        peer.term >= view.own.term &&
-        !isOneOf(relation(view, peer), "same", "behind", "unknown"),
+        peer.term >= view.own.term && !isOneOf(relation(view, peer), "same", "behind", "unknown"),
     ),
 );
 const somethingIsUnknown = predicate(

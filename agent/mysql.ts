@@ -299,7 +299,9 @@ export class MysqlServer implements Server {
     outrankUnheard,
   }: Parameters<Server["promote"]>[0]): Promise<void> {
     const next = "COALESCE(MAX(term), 0) + 1";
-    const term = outrankUnheard ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))` : next;
+    const term = outrankUnheard
+      ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))`
+      : next;
     // STOP REPLICA would wait two seconds for an attempt to connect to a source that is gone; it does where the kernel
     // has no way to end it.
     await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", ":3306"]);

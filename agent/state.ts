@@ -186,7 +186,8 @@ export function parsePeer(name: string, answer: string | undefined): Peer {
         executed: parseGtidSet(said.gtidExecuted),
         purged: parseGtidSet(said.gtidPurged),
         // Left out by hosts with an agent from before it was told.
-        received: typeof said.gtidReceived === "string" ? parseGtidSet(said.gtidReceived) : NO_GTIDS,
+        received:
+          typeof said.gtidReceived === "string" ? parseGtidSet(said.gtidReceived) : NO_GTIDS,
         semiSync: said.semiSync === "on",
         caughtUpWith:
           typeof caughtUpWith === "string" && caughtUpWith !== "-" ? caughtUpWith : undefined,

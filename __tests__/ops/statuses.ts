@@ -55,6 +55,7 @@ export function database(number: number, facts: Partial<DatabaseFacts> = {}): Ho
       serverUuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562",
       gtidExecuted: "-",
       gtidPurged: "-",
+      gtidReceived: "-",
       held: false,
       hasRoom: true,
       freeMebibytes: 1000,

@@ -13,6 +13,8 @@ export type Link =
   | "cut"
   /** A connection, and no answer. */
   | "hanging"
+  /** The answer takes nine tenths of a second. */
+  | "late"
   /** The answer takes long, at times too long. */
   | "slow"
   /** The answer ends in the middle. */
@@ -165,14 +167,15 @@ export class Cluster implements World {
       time.after(1_000, () => answer(undefined));
       return;
     }
-    const delay = link === "slow" ? chance.between(100, 1_300) : 2;
+    const isLate = link === "slow" || link === "late";
+    const delay = link === "slow" ? chance.between(100, 1_300) : link === "late" ? 900 : 2;
     // What arrives late was said early.
-    const said = link === "slow" ? this.said(host, link) : undefined;
+    const said = isLate ? this.said(host, link) : undefined;
     time.after(Math.min(delay, 1_000), () => {
       if (delay > 1_000) {
         answer(undefined);
       } else {
-        answer(link === "slow" ? said : this.said(host, link));
+        answer(isLate ? said : this.said(host, link));
       }
     });
   }

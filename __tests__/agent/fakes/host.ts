@@ -21,7 +21,12 @@ export interface World extends Network {
    *
    * @param limit milliseconds for the connection
    */
-  askState(from: string, to: string, limit: number, answer: (text: string | undefined) => void): void;
+  askState(
+    from: string,
+    to: string,
+    limit: number,
+    answer: (text: string | undefined) => void,
+  ): void;
   /** Reads an answer, as the agent does. */
   parse(name: string, text: string | undefined): Peer;
   log(host: string, line: string): void;
@@ -54,6 +59,10 @@ export class Host {
   /** What the agent last saw of the others. */
   seen: Peer[] = [];
   hasRoom = true;
+  /** Scripts that fail, by name. */
+  readonly failing = new Set<string>();
+  /** How often each script was run. */
+  readonly runs: Record<string, number> = {};
 
   // What lies on the volume, beside the server's data.
   isHeld = false;
@@ -66,7 +75,7 @@ export class Host {
   caughtUp: string | undefined;
   lastSeen: LastSeenPrimary | undefined;
 
-  private runs = 0;
+  private starts = 0;
   private disks = 0;
 
   constructor(
@@ -99,7 +108,9 @@ export class Host {
 
   private newDisk(): Disk {
     const { number } = this.identity;
-    return new Disk(`${number}${number}${number}${number}0000-0000-0000-0000-00000000000${this.disks++}`);
+    return new Disk(
+      `${number}${number}${number}${number}0000-0000-0000-0000-00000000000${this.disks++}`,
+    );
   }
 
   // --- What happens to it
@@ -160,7 +171,7 @@ export class Host {
   }
 
   private startServer(): void {
-    this.incarnation = `${this.name}.${++this.runs}`;
+    this.incarnation = `${this.name}.${++this.starts}`;
     this.mysql.start();
   }
 
@@ -285,19 +296,40 @@ export class Host {
     const { mysql, world } = this;
     const { pace } = world;
     const serverAt = (address: string) => world.server(nameAt(address));
+    const begin = async (script: string) => {
+      this.runs[script] = (this.runs[script] ?? 0) + 1;
+      if (this.failing.has(script)) {
+        await life.sleep(pace.statement());
+        throw new Error(`${script}.sh failed`);
+      }
+    };
     return {
       found: async () => {
         world.founding(this);
+        await begin("found");
         await life.sleep(pace.statement());
         if (!mysql.isUp) {
           throw new Error("the server does not answer");
         }
       },
-      declare: () => mysql.record(life),
-      clone: (address) => mysql.clone(life, serverAt(address)),
-      follow: (address) => mysql.follow(life, nameAt(address)),
-      close: () => this.closeServer(life),
+      declare: async () => {
+        await begin("declare");
+        await mysql.record(life);
+      },
+      clone: async (address) => {
+        await begin("clone");
+        await mysql.clone(life, serverAt(address));
+      },
+      follow: async (address) => {
+        await begin("follow");
+        await mysql.follow(life, nameAt(address));
+      },
+      close: async () => {
+        await begin("close");
+        await this.closeServer(life);
+      },
       setAside: async (transactions) => {
+        await begin("set-aside");
         await life.sleep(pace.statement());
         const logged = mysql.isUp ? this.logOf(transactions) : undefined;
         if (logged === undefined) {

@@ -1,4 +1,11 @@
-import { type GtidSet, isSubset, NO_GTIDS, subtract, union, writtenBy } from "../../../agent/gtid-set";
+import {
+  type GtidSet,
+  isSubset,
+  NO_GTIDS,
+  subtract,
+  union,
+  writtenBy,
+} from "../../../agent/gtid-set";
 import type { Server } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
 import type { Chance } from "./random";
@@ -322,7 +329,12 @@ export class FakeMysql {
   private nextNumber(): number {
     const { uuid, executed, log } = this.disk;
     const last = executed.get(uuid)?.at(-1)?.[1] ?? 0;
-    return log.reduce((most, { source, number }) => (source === uuid ? Math.max(most, number) : most), last) + 1;
+    return (
+      log.reduce(
+        (most, { source, number }) => (source === uuid ? Math.max(most, number) : most),
+        last,
+      ) + 1
+    );
   }
 
   private own(change: Transaction["change"], more: Partial<Transaction> = {}): Transaction {
@@ -453,7 +465,11 @@ export class FakeMysql {
     }
     const { heardAt } = this;
     run.after(5_000, () => {
-      if (this.connection === connection && !this.isHealthy(connection) && this.heardAt === heardAt) {
+      if (
+        this.connection === connection &&
+        !this.isHealthy(connection) &&
+        this.heardAt === heardAt
+      ) {
         this.disconnect();
         this.connectLater(0);
       }
@@ -565,7 +581,11 @@ export class FakeMysql {
   }
 
   private applyLater(): void {
-    if (!this.isApplying || this.isApplyPlanned || (this.disk.relay.length === 0 && !this.disk.isCutOff)) {
+    if (
+      !this.isApplying ||
+      this.isApplyPlanned ||
+      (this.disk.relay.length === 0 && !this.disk.isCutOff)
+    ) {
       return;
     }
     this.isApplyPlanned = true;

@@ -74,9 +74,13 @@ export class Operator {
         const hosts = await this.gather();
         const running = (one: string) => {
           const host = this.cluster.named(one);
-          return host.isOn && hosts.some(({ host: name, state }) => name === one && state === undefined);
+          return (
+            host.isOn && hosts.some(({ host: name, state }) => name === one && state === undefined)
+          );
         };
-        const silent = this.cluster.hosts.filter(({ name }) => running(name)).map(({ name }) => name);
+        const silent = this.cluster.hosts
+          .filter(({ name }) => running(name))
+          .map(({ name }) => name);
         const frozen = silent.filter((name) => this.cluster.named(name).isFrozen);
         const objections = hosts.flatMap(({ state }) => state?.objections ?? []);
         const unreachable = objections

@@ -21,7 +21,16 @@ interface Acknowledged {
 /** How often things happened, so that it shows whether the schedules come to anything. */
 export type Counts = Record<string, number>;
 
-const LINKS: readonly Link[] = ["cut", "cut", "cut", "hanging", "slow", "half", "garbage", "another"];
+const LINKS: readonly Link[] = [
+  "cut",
+  "cut",
+  "cut",
+  "hanging",
+  "slow",
+  "half",
+  "garbage",
+  "another",
+];
 
 /** How long a host that was vouched for, and goes on, may take to see the newer primary and close, in milliseconds. */
 const CLOSES_WITHIN = 12_000;
@@ -107,7 +116,9 @@ export class Schedule {
     let open: Host | undefined;
     for (const host of cluster.hosts) {
       const isAnswering =
-        host.agentLife !== undefined && !host.agentLife.isFrozen && host.mysql.run?.isFrozen !== true;
+        host.agentLife !== undefined &&
+        !host.agentLife.isFrozen &&
+        host.mysql.run?.isFrozen !== true;
       if (!isAnswering) {
         host.healthPort.toldAt = cluster.time.now;
       } else if (cluster.time.now - host.healthPort.toldAt > 3_000) {
@@ -116,7 +127,10 @@ export class Schedule {
       if (operator.vouched.has(host) && !host.isFrozen) {
         const until = vouchedUntil.get(host) ?? cluster.time.now + CLOSES_WITHIN;
         vouchedUntil.set(host, until);
-        if (cluster.time.now > until || (!host.mysql.takesWrites && host.mysql.run?.isFrozen !== true)) {
+        if (
+          cluster.time.now > until ||
+          (!host.mysql.takesWrites && host.mysql.run?.isFrozen !== true)
+        ) {
           operator.vouched.delete(host);
           vouchedUntil.delete(host);
         }
@@ -154,7 +168,7 @@ export class Schedule {
   private checkEnd(): void {
     const [primary] = this.cluster.open;
     if (primary === undefined) {
-      return this.fail("no primary");
+      throw new Error("no primary");
     }
     this.checkWrites(primary);
     for (const { name, disk } of this.cluster.hosts) {
@@ -509,7 +523,10 @@ export class Schedule {
     this.checkEnd();
     this.count("well");
     this.count("set aside", cluster.hosts.filter(({ setAside }) => setAside.length > 0).length);
-    this.count("cloned", cluster.hosts.reduce((sum, { mysql }) => sum + mysql.clones, 0));
+    this.count(
+      "cloned",
+      cluster.hosts.reduce((sum, { mysql }) => sum + mysql.clones, 0),
+    );
     this.count("virtual seconds", time.now / 1000);
   }
 
