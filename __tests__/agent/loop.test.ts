@@ -382,6 +382,29 @@ describe("an act", () => {
 });
 
 describe("answers", () => {
+  test("are dated by when the server was asked, however late they are given", async () => {
+    const pace = { look: 2 };
+    const cluster = await standing({ pace: { look: () => pace.look } });
+    const [primary] = cluster.hosts as [Host];
+    pace.look = 500;
+    const life = primary.agentLife;
+    await cluster.time.pass(4_000);
+    const { toldAt } = primary.healthPort;
+    await cluster.time.until(() => primary.healthPort.toldAt > toldAt, 5_000, 1);
+    expect(primary.healthPort.answers?.primary).toBe(true);
+    // It stands still while it waits for what the server says, and that is another one afterwards.
+    await cluster.time.pass(1_150);
+    life?.freeze();
+    await cluster.time.pass(500);
+    cluster.change(() => primary.mysql.end());
+    await cluster.time.pass(10_000);
+    life?.thaw();
+    for (let step = 0; step < 100; step++) {
+      await cluster.time.pass(1);
+      expect(primary.healthPort.answers?.primary ?? false).toBe(false);
+    }
+  });
+
   test("end three seconds after the agent does", async () => {
     const cluster = await standing();
     const [primary] = cluster.hosts as [Host];
