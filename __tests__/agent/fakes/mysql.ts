@@ -879,7 +879,7 @@ export class FakeMysql {
               if (writtenBy(subtract(rest, executedByPrimary), disk.uuid).size > 0) {
                 return false;
               }
-              if (!isSubset(disk.received, disk.executed)) {
+              if (!isSubset(disk.received, union(disk.executed, executedByPrimary))) {
                 return false;
               }
               this.resetReplica();
