@@ -1,6 +1,7 @@
+import { subtract } from "../../agent/gtid-set";
 import { Cluster, STEADY } from "./fakes/cluster";
 import type { Host } from "./fakes/host";
-import type { Pace, Transaction, Written } from "./fakes/mysql";
+import { gtidsOf, type Pace, type Transaction, type Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // The whole agent, with its loops, in a world of its own: named scenarios.
@@ -86,6 +87,22 @@ describe("transactions that a replica has of its own", () => {
     const isFollowing = () => other.disk.source === next.name && other.healthPort.answers?.replica;
     expect(await cluster.time.until(() => isFollowing() === true, 20_000)).toBe(true);
     expect(other.setAside).toEqual([]);
+  });
+
+  test("one that changes no row is forgotten by a host whose relay log was cut off", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    expect(await write(cluster, primary)).toBe("copied");
+    const [cut] = primary.disk.applied.slice(-1);
+    powerOff(cluster, replica);
+    const { disk } = replica;
+    disk.executed = subtract(disk.executed, gtidsOf([cut as Transaction]));
+    disk.applied.pop();
+    disk.log.pop();
+    disk.isCutOff = true;
+    replica.mysql.stray("none");
+    powerOn(cluster, replica);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
   });
 
   test("none that changes a row keeps it from a clone when what arrives does not fit", async () => {
@@ -599,6 +616,26 @@ describe("what operators ask for", () => {
     expect(await told(cluster, candidate.agent?.promote([], false))).toBe(
       "database-2 is the primary already",
     );
+  });
+
+  test("a promotion of the last primary that is known names hosts which may have been promoted since", async () => {
+    const cluster = await standing({ durability: "lossless" });
+    const [first, second, third] = cluster.hosts as [Host, Host, Host];
+    await told(cluster, first.agent?.close());
+    expect(await told(cluster, second.agent?.promote([], false))).toBe("database-2 is the primary");
+    powerOff(cluster, first);
+    expect(await cluster.time.until(() => cluster.open.length === 1, 20_000)).toBe(true);
+    expect(await write(cluster, second)).toBe("copied");
+    powerOff(cluster, second);
+    powerOff(cluster, third);
+    first.disk.term = 1;
+    powerOn(cluster, first);
+    await cluster.time.pass(5_000);
+    const lost = [second.name, third.name];
+    expect(await told(cluster, first.agent?.promote(lost, false))).toContain(
+      "database-2 and database-3 do not answer: one of them may have been promoted since",
+    );
+    expect(await told(cluster, first.agent?.promote(lost, true))).toBe("database-1 is the primary");
   });
 
   test("a promotion waits ten seconds for what passes by itself, and no longer", async () => {
