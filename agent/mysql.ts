@@ -36,7 +36,7 @@ export interface Server {
   stopReplicating(): Promise<void>;
   /**
    * Forgets these transactions, as if they had never been received nor executed, and from whom it replicated; where it
-   * has written no more by now that the primary, with what that has executed, lacks, and has applied all it received.
+   * has written no more by now that the primary, with what that has executed, lacks, nor still has to apply such.
    * Tells whether it did.
    */
   forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean>;
@@ -355,7 +355,7 @@ export class MysqlServer implements Server {
   /**
    * The server looks and forgets in one go: what it wrote since it was judged would stay without a log to judge it by.
    * With what it forgets it also forgets that it received it, or it would wait for ever to have applied all it received;
-   * so it does nothing while something of that is still to be applied. Interrupted half-way it holds data and no
+   * so it does nothing while something of that is still to be applied which the primary lacks. Interrupted half-way it holds data and no
    * transaction; it then receives all from the start, fails, and clones.
    */
   async forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean> {
@@ -367,7 +367,8 @@ export class MysqlServer implements Server {
       `SET @rest = REPLACE(GTID_SUBTRACT(@@gtid_executed, '${formatGtidSet(transactions)}'), '\n', '')`,
       `SET @missed = GTID_SUBTRACT(@rest, '${formatGtidSet(executedByPrimary)}')`,
       `SET @own = GTID_SUBTRACT(@missed, GTID_SUBTRACT(@missed, ${ALL_OF("@@server_uuid")}))`,
-      "SET @may = @own = '' AND GTID_SUBSET(@received, @@gtid_executed)",
+      `SET @unapplied = GTID_SUBTRACT(GTID_SUBTRACT(@received, @@gtid_executed), '${formatGtidSet(executedByPrimary)}')`,
+      "SET @may = @own = '' AND @unapplied = ''",
       "SET @unfollow = IF(@may, 'RESET REPLICA ALL', 'DO 0')",
       "SET @forget = IF(@may, 'RESET BINARY LOGS AND GTIDS', 'DO 0')",
       "SET @keep = IF(@may, 'SET GLOBAL gtid_purged = @rest', 'DO 0')",

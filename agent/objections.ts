@@ -1,5 +1,5 @@
 import type { View } from "./decide";
-import { isSubset, subtract, union } from "./gtid-set";
+import { type GtidSet, isSubset, subtract, union } from "./gtid-set";
 import { NOT_COMPARED } from "./relation";
 import type { Peer } from "./state";
 
@@ -54,12 +54,14 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
   if (state !== "member") {
     return undefined;
   }
+  const source = view.peers.find((one) => one.name === followed && one.state === "member");
+  const comesFromSource = (transactions: GtidSet) =>
+    source !== undefined && isSubset(transactions, source.executed);
   // It has acknowledged them, and may be the only one that has them.
   const unapplied = subtract(peer.received, peer.executed);
   if (!isSubset(unapplied, union(own.executed, own.received))) {
-    const isOnItsWay = view.peers.some((one) => one.name === followed && one.state === "member");
     return objection(
-      isOnItsWay ? "time" : "accept-loss",
+      comesFromSource(unapplied) ? "time" : "accept-loss",
       `${name} has received transactions that this host lacks, and has not applied them`,
     );
   }
@@ -197,8 +199,22 @@ export function objections(view: View, promotion: Promotion): Objection[] {
       });
     }
   }
-  const primary = peers.find(({ name, state }) => name === own.primary && state === "unknown");
-  return primary === undefined ? found : [...found, ...aboutLoss(view, primary.name, promotion)];
+  const silent = peers.filter(({ state }) => state === "unknown").map(({ name }) => name);
+  if (silent.includes(own.primary ?? "")) {
+    return [...found, ...aboutLoss(view, own.primary ?? "", promotion)];
+  }
+  // Two are enough to have made one of them primary and to acknowledge its writes; one that answers would know of it.
+  const [first] = silent.length > 1 ? silent : [];
+  return first === undefined
+    ? found
+    : [
+        ...found,
+        {
+          override: "accept-loss",
+          host: first,
+          sentence: `${listed(silent)} do not answer: one of them may have been promoted since, and have writes that were acknowledged`,
+        },
+      ];
 }
 
 /** What tables that are not InnoDB's say against it; `undefined` when they could not be looked up. */

@@ -1,6 +1,7 @@
+import { subtract } from "../../agent/gtid-set";
 import { Cluster, STEADY } from "./fakes/cluster";
 import type { Host } from "./fakes/host";
-import type { Pace, Transaction, Written } from "./fakes/mysql";
+import { gtidsOf, type Pace, type Transaction, type Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // The whole agent, with its loops, in a world of its own: named scenarios.
@@ -86,6 +87,22 @@ describe("transactions that a replica has of its own", () => {
     const isFollowing = () => other.disk.source === next.name && other.healthPort.answers?.replica;
     expect(await cluster.time.until(() => isFollowing() === true, 20_000)).toBe(true);
     expect(other.setAside).toEqual([]);
+  });
+
+  test("one that changes no row is forgotten by a host whose relay log was cut off", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    expect(await write(cluster, primary)).toBe("copied");
+    const [cut] = primary.disk.applied.slice(-1);
+    powerOff(cluster, replica);
+    const { disk } = replica;
+    disk.executed = subtract(disk.executed, gtidsOf([cut as Transaction]));
+    disk.applied.pop();
+    disk.log.pop();
+    disk.isCutOff = true;
+    replica.mysql.stray("none");
+    powerOn(cluster, replica);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
   });
 
   test("none that changes a row keeps it from a clone when what arrives does not fit", async () => {
@@ -206,5 +223,488 @@ describe("a promotion that lets acknowledged writes go", () => {
     powerOn(cluster, second);
     expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
     expect(cluster.open).toEqual([third]);
+  });
+});
+
+describe("the first boot", () => {
+  const ORDERS = [
+    [1, 2, 3],
+    [1, 3, 2],
+    [2, 1, 3],
+    [2, 3, 1],
+    [3, 1, 2],
+    [3, 2, 1],
+  ];
+  test.each(ORDERS)(
+    "of hosts %i, %i and %i makes the first one primary, once",
+    async (...order) => {
+      const cluster = new Cluster();
+      for (const number of order) {
+        powerOn(cluster, cluster.host(number));
+        await cluster.time.pass(5_000);
+      }
+      expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+      expect(cluster.open).toEqual([cluster.host(1)]);
+      expect(cluster.host(1).disk.term).toBe(1);
+    },
+  );
+
+  test.each(["off", "hanging", "half", "garbage", "another"] as const)(
+    "founds nothing while a peer is unknown (%s), and goes on looking",
+    async (how) => {
+      const cluster = new Cluster();
+      const [first, second, third] = cluster.hosts as [Host, Host, Host];
+      for (const host of how === "off" ? [first, second] : cluster.hosts) {
+        powerOn(cluster, host);
+      }
+      if (how !== "off") {
+        for (const host of [first, second]) {
+          cluster.setLink(host.name, third.name, how);
+        }
+      }
+      await cluster.time.pass(60_000);
+      expect(cluster.hosts.map(({ disk }) => disk.term)).toEqual([0, 0, 0]);
+      expect(first.healthPort.answers?.state.decision).toBe("wait-for-peers");
+      cluster.healLinks();
+      powerOn(cluster, third);
+      expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    },
+  );
+
+  test("of a host whose data is gone founds nothing, while the silent one may have it", async () => {
+    const cluster = await standing();
+    const [first, second, third] = cluster.hosts as [Host, Host, Host];
+    for (const host of cluster.hosts) {
+      powerOff(cluster, host);
+    }
+    first.loseVolume();
+    second.loseVolume();
+    powerOn(cluster, first);
+    powerOn(cluster, second);
+    await cluster.time.pass(60_000);
+    expect([first.disk.term, second.disk.term]).toEqual([0, 0]);
+    powerOn(cluster, third);
+    await cluster.time.pass(30_000);
+    expect(first.healthPort.answers?.state.decision).toBe("wait-for-primary");
+  });
+});
+
+describe("an act", () => {
+  test("that takes ten minutes keeps no answer waiting", async () => {
+    const cluster = await standing({ pace: { clone: () => 600_000 } });
+    const [, replica] = cluster.hosts as [Host, Host];
+    powerOff(cluster, replica);
+    replica.loseVolume();
+    powerOn(cluster, replica);
+    await cluster.time.pass(10_000);
+    for (let second = 0; second < 500; second++) {
+      await cluster.time.pass(1_000);
+      expect(cluster.time.now - replica.healthPort.toldAt).toBeLessThan(3_000);
+      expect(replica.healthPort.answers?.state.decision).toBe("clone");
+      expect(replica.healthPort.answers).toMatchObject({ primary: false, replica: false });
+    }
+    expect(await cluster.time.until(() => cluster.isInSync, 200_000)).toBe(true);
+  });
+
+  test("that fails is tried again, not in haste, and status says so until it works", async () => {
+    const cluster = await standing();
+    const [, replica] = cluster.hosts as [Host, Host];
+    powerOff(cluster, replica);
+    replica.loseVolume();
+    replica.failing.add("clone");
+    powerOn(cluster, replica);
+    await cluster.time.pass(5_000);
+    const before = replica.runs.clone ?? 0;
+    await cluster.time.pass(20_000);
+    const tried = (replica.runs.clone ?? 0) - before;
+    expect(tried).toBeGreaterThanOrEqual(8);
+    expect(tried).toBeLessThanOrEqual(11);
+    expect(await told(cluster, replica.agent?.status())).toMatchObject({
+      failure: { decision: "clone", message: "clone.sh failed" },
+    });
+    replica.failing.clear();
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    await cluster.time.pass(3_000);
+    expect(await told(cluster, replica.agent?.status())).toMatchObject({ failure: null });
+  });
+
+  test("waits for whoever holds the lock, answers do not, and commands say why", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    const release = await replica.lock.take(replica.machine, 0);
+    cluster.change(() => replica.mysql.end());
+    await cluster.time.pass(15_000);
+    expect(replica.disk.source).toBe(primary.name);
+    expect(replica.mysql.state().replication).toBe("stopped");
+    expect(cluster.time.now - replica.healthPort.toldAt).toBeLessThan(3_000);
+    expect(await told(cluster, replica.agent?.close())).toContain("in the middle of something");
+    release?.();
+    expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
+  });
+
+  test("that was decided before somebody else acted is void", async () => {
+    const cluster = await standing();
+    const [primary] = cluster.hosts as [Host];
+    cluster.change(() => primary.mysql.end());
+    const isLooking = () => primary.mysql.isUp;
+    expect(await cluster.time.until(isLooking, 10_000, 5)).toBe(true);
+    // Its peers take half a second to answer now; meanwhile a script holds it closed.
+    for (const peer of primary.identity.peers) {
+      cluster.setLink(primary.name, peer.name, "late");
+    }
+    await cluster.time.pass(300);
+    const release = await primary.lock.take(primary.machine, 0);
+    await cluster.time.pass(600);
+    primary.isHeld = true;
+    release?.();
+    await cluster.time.pass(20_000);
+    expect(cluster.open).toEqual([]);
+    expect(primary.healthPort.answers?.state.decision).toBe("wait-for-release");
+  });
+
+  test("of a member that clones comes once a minute", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    for (let times = 1; times <= 2; times++) {
+      replica.disk.isDamaged = true;
+      await write(cluster, primary);
+      await cluster.time.pass(20_000);
+      expect(replica.runs.clone).toBe(1);
+    }
+    await cluster.time.pass(40_000);
+    expect(replica.runs.clone).toBe(2);
+    expect(cluster.isInSync).toBe(true);
+  });
+
+  test("of declaring that failed is tried again after a minute", async () => {
+    const cluster = new Cluster();
+    cluster.stand();
+    const [primary] = cluster.hosts as [Host];
+    primary.failing.add("declare");
+    for (const host of cluster.hosts) {
+      powerOn(cluster, host);
+    }
+    await cluster.time.pass(50_000);
+    expect(primary.runs.declare).toBe(1);
+    expect(await told(cluster, primary.agent?.status())).toMatchObject({
+      failure: { decision: "serve", message: "declare.sh failed" },
+    });
+    primary.failing.clear();
+    await cluster.time.pass(30_000);
+    expect(primary.runs.declare).toBe(2);
+    expect(await told(cluster, primary.agent?.status())).toMatchObject({ failure: null });
+    await cluster.time.pass(300_000);
+    expect(primary.runs.declare).toBe(2);
+  });
+});
+
+describe("answers", () => {
+  test("are dated by when the server was asked, however late they are given", async () => {
+    const pace = { look: 2 };
+    const cluster = await standing({ pace: { look: () => pace.look } });
+    const [primary] = cluster.hosts as [Host];
+    pace.look = 500;
+    const life = primary.agentLife;
+    await cluster.time.pass(4_000);
+    const { toldAt } = primary.healthPort;
+    await cluster.time.until(() => primary.healthPort.toldAt > toldAt, 5_000, 1);
+    expect(primary.healthPort.answers?.primary).toBe(true);
+    // It stands still while it waits for what the server says, and that is another one afterwards.
+    await cluster.time.pass(1_150);
+    life?.freeze();
+    await cluster.time.pass(500);
+    cluster.change(() => primary.mysql.end());
+    await cluster.time.pass(10_000);
+    life?.thaw();
+    for (let step = 0; step < 100; step++) {
+      await cluster.time.pass(1);
+      expect(primary.healthPort.answers?.primary ?? false).toBe(false);
+    }
+  });
+
+  test("end three seconds after the agent does", async () => {
+    const cluster = await standing();
+    const [primary] = cluster.hosts as [Host];
+    primary.agentLife?.freeze();
+    await cluster.time.pass(5_000);
+    expect(primary.healthPort.answers).toBeUndefined();
+    primary.agentLife?.thaw();
+    await cluster.time.pass(100);
+    expect(primary.healthPort.answers?.primary).toBe(true);
+  });
+
+  test("are no while a restore is under way", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    for (const host of [primary, replica]) {
+      host.isRestoring = true;
+    }
+    await cluster.time.pass(3_000);
+    for (const host of [primary, replica]) {
+      expect(host.healthPort.answers).toMatchObject({
+        primary: false,
+        replica: false,
+        readable: false,
+        state: { decision: "restoring" },
+      });
+    }
+    primary.isRestoring = false;
+    await cluster.time.pass(3_000);
+    expect(primary.healthPort.answers?.primary).toBe(true);
+  });
+
+  test("of a peer are those of that peer alone, and whole", async () => {
+    const cluster = await standing();
+    const [primary, replica, other] = cluster.hosts as [Host, Host, Host];
+    for (const link of ["half", "garbage", "another"] as const) {
+      cluster.setLink(replica.name, primary.name, link);
+      await cluster.time.pass(5_000);
+      expect(replica.seen.map(({ name, state }) => `${name} ${state}`)).toEqual([
+        `${primary.name} unknown`,
+        `${other.name} member`,
+      ]);
+    }
+  });
+});
+
+describe("a primary", () => {
+  test("that starts anew takes no write while a peer is unknown, since that may be primary now", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    cluster.setLink(primary.name, replica.name, "cut");
+    cluster.change(() => primary.mysql.end());
+    await cluster.time.pass(60_000);
+    expect(cluster.open).toEqual([]);
+    expect(primary.healthPort.answers?.state.decision).toBe("wait-for-peers");
+    cluster.healLinks();
+    expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
+    expect(cluster.open).toEqual([primary]);
+  });
+
+  test("that comes back after a promotion sets aside what it alone had, and follows", async () => {
+    const cluster = await standing();
+    const [old, next] = cluster.hosts as [Host, Host];
+    for (const { name } of old.identity.peers) {
+      cluster.setLink(old.name, name, "cut");
+    }
+    expect(await write(cluster, old)).toBe("alone");
+    powerOff(cluster, old);
+    cluster.healLinks();
+    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+      "database-2 is the primary",
+    );
+    powerOn(cluster, old);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    expect(cluster.open).toEqual([next]);
+    expect(rows(old.setAside)).toBe(1);
+  });
+
+  test("that stood still while another was promoted closes when it goes on", async () => {
+    const cluster = await standing();
+    const [old, next] = cluster.hosts as [Host, Host];
+    cluster.change(() => old.freeze());
+    await cluster.time.pass(5_000);
+    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+      "database-2 is the primary",
+    );
+    cluster.change(() => old.thaw());
+    expect(await cluster.time.until(() => !old.mysql.takesWrites, 3_000)).toBe(true);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    expect(cluster.open).toEqual([next]);
+  });
+
+  test("without room refuses writes and says that it is the primary, until there is room", async () => {
+    const cluster = await standing();
+    const [primary] = cluster.hosts as [Host];
+    primary.hasRoom = false;
+    await cluster.time.pass(10_000);
+    expect(cluster.open).toEqual([]);
+    expect(primary.healthPort.answers).toMatchObject({
+      primary: true,
+      state: { decision: "wait-for-space", writability: "ready" },
+    });
+    primary.hasRoom = true;
+    await cluster.time.pass(3_000);
+    expect(cluster.open).toEqual([primary]);
+  });
+
+  test("in lossless takes writes when a replica acknowledges, and acknowledges none without", async () => {
+    const cluster = await standing({ durability: "lossless" });
+    const [primary, second, third] = cluster.hosts as [Host, Host, Host];
+    powerOff(cluster, second);
+    powerOff(cluster, third);
+    expect(await write(cluster, primary, 120_000)).toBeUndefined();
+    powerOn(cluster, second);
+    powerOn(cluster, third);
+    expect(await cluster.time.until(() => cluster.isInSync, 60_000)).toBe(true);
+  });
+});
+
+describe("what operators ask for", () => {
+  test("a host that is closed stays closed over a restart, until it is released", async () => {
+    const cluster = await standing();
+    const [primary] = cluster.hosts as [Host];
+    expect(await told(cluster, primary.agent?.close())).toBe("database-1 is closed");
+    expect(primary.healthPort.answers?.primary).toBe(false);
+    powerOff(cluster, primary);
+    powerOn(cluster, primary);
+    await cluster.time.pass(30_000);
+    expect(cluster.open).toEqual([]);
+    expect(primary.healthPort.answers?.state.decision).toBe("wait-for-release");
+    expect(await told(cluster, primary.agent?.candidate())).toMatchObject({ held: true });
+    expect(await told(cluster, primary.agent?.release())).toBe("database-1 may open again");
+    expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
+  });
+
+  test("a close acknowledges no write that waits for a replica", async () => {
+    const cluster = await standing({ durability: "lossless" });
+    const [primary, second, third] = cluster.hosts as [Host, Host, Host];
+    cluster.setLink(primary.name, second.name, "cut");
+    cluster.setLink(primary.name, third.name, "cut");
+    let how: Written | undefined;
+    primary.mysql.write((written) => {
+      how = written;
+    });
+    expect(await told(cluster, primary.agent?.close())).toBe("database-1 is closed");
+    expect(how).toBe("failed");
+    expect(cluster.open).toEqual([]);
+  });
+
+  test("a switchover loses nothing and takes a moment", async () => {
+    const cluster = await standing({ durability: "lossless" });
+    const [old, next] = cluster.hosts as [Host, Host];
+    expect(await write(cluster, old)).toBe("copied");
+    const acknowledged = old.disk.applied.at(-1);
+    const begun = cluster.time.now;
+    await told(cluster, old.agent?.close());
+    expect(await told(cluster, next.agent?.promote([], false))).toBe("database-2 is the primary");
+    expect(await cluster.time.until(() => cluster.open.length === 1, 10_000)).toBe(true);
+    expect(cluster.time.now - begun).toBeLessThan(3_000);
+    expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
+    expect(next.disk.applied).toContain(acknowledged);
+    expect(old.isHeld).toBe(false);
+  });
+
+  test("a promotion names what speaks against it, all of it, and does nothing", async () => {
+    const cluster = await standing();
+    const [primary, candidate, third] = cluster.hosts as [Host, Host, Host];
+    expect(await told(cluster, candidate.agent?.promote(["database-9"], false))).toContain(
+      "no other database host named database-9",
+    );
+    expect(await told(cluster, candidate.agent?.promote([], true))).toContain(
+      "database-1 is the primary, and open: switch over instead",
+    );
+    powerOff(cluster, primary);
+    powerOff(cluster, third);
+    await cluster.time.pass(2_000);
+    const begun = cluster.time.now;
+    const said = await told(cluster, candidate.agent?.promote([], false));
+    expect(said).toContain("database-1 does not answer: whether it is closed cannot be known");
+    expect(said).toContain("a write that was acknowledged may be there alone");
+    expect(cluster.time.now - begun).toBeLessThan(2_000);
+    expect(
+      await told(cluster, candidate.agent?.promote([primary.name, third.name], false)),
+    ).toContain("a write that was acknowledged may be there alone");
+    candidate.mysql.otherTables = ["app.old (MyISAM)"];
+    expect(
+      await told(cluster, candidate.agent?.promote([primary.name, third.name], false)),
+    ).toContain("app.old (MyISAM)");
+    expect(candidate.disk.term).toBe(1);
+    expect(await told(cluster, candidate.agent?.promote([primary.name, third.name], true))).toBe(
+      "database-2 is the primary",
+    );
+    expect(await told(cluster, candidate.agent?.promote([], false))).toBe(
+      "database-2 is the primary already",
+    );
+  });
+
+  test("a promotion of the last primary that is known names hosts which may have been promoted since", async () => {
+    const cluster = await standing({ durability: "lossless" });
+    const [first, second, third] = cluster.hosts as [Host, Host, Host];
+    await told(cluster, first.agent?.close());
+    expect(await told(cluster, second.agent?.promote([], false))).toBe("database-2 is the primary");
+    powerOff(cluster, first);
+    expect(await cluster.time.until(() => cluster.open.length === 1, 20_000)).toBe(true);
+    expect(await write(cluster, second)).toBe("copied");
+    powerOff(cluster, second);
+    powerOff(cluster, third);
+    first.disk.term = 1;
+    powerOn(cluster, first);
+    await cluster.time.pass(5_000);
+    const lost = [second.name, third.name];
+    expect(await told(cluster, first.agent?.promote(lost, false))).toContain(
+      "database-2 and database-3 do not answer: one of them may have been promoted since",
+    );
+    expect(await told(cluster, first.agent?.promote(lost, true))).toBe("database-1 is the primary");
+  });
+
+  test("a promotion waits ten seconds for what passes by itself, and no longer", async () => {
+    const pace = { apply: 2 };
+    const cluster = await standing({ hosts: 2, pace: { apply: () => pace.apply } });
+    const [primary, candidate] = cluster.hosts as [Host, Host];
+    pace.apply = 20_000;
+    expect(await write(cluster, primary)).toBe("copied");
+    powerOff(cluster, primary);
+    const begun = cluster.time.now;
+    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    expect(said).toContain("this host has not applied all it received");
+    expect(said).toContain("that did not change within 10 s");
+    expect(cluster.time.now - begun).toBeGreaterThan(9_900);
+    expect(cluster.time.now - begun).toBeLessThan(12_000);
+    await cluster.time.pass(10_000);
+    expect(await told(cluster, candidate.agent?.promote([primary.name], false))).toBe(
+      "database-2 is the primary",
+    );
+    expect(rows(candidate.disk.applied)).toBe(2);
+  });
+
+  test("a promotion applies what a server had received before it started anew, at the price of a word", async () => {
+    const pace = { apply: 2 };
+    const cluster = await standing({ hosts: 2, pace: { apply: () => pace.apply } });
+    const [primary, candidate] = cluster.hosts as [Host, Host];
+    pace.apply = 3_000;
+    expect(await write(cluster, primary)).toBe("copied");
+    powerOff(cluster, primary);
+    cluster.change(() => candidate.mysql.end());
+    await cluster.time.until(() => candidate.mysql.isUp, 5_000);
+    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    expect(said).toContain("this host's server was started anew");
+    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+      "database-2 is the primary",
+    );
+    expect(rows(candidate.disk.applied)).toBe(2);
+  });
+
+  test("that a server caught up is noted for the run of the server that did, and no other", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    await cluster.time.pass(5_000);
+    expect(replica.healthPort.answers?.state.caughtUpWith).toBe("database-1:1");
+    powerOff(cluster, primary);
+    cluster.change(() => replica.mysql.end());
+    await cluster.time.pass(5_000);
+    expect(replica.healthPort.answers?.state.caughtUpWith).toBe("-");
+    powerOn(cluster, primary);
+    await cluster.time.pass(10_000);
+    expect(replica.healthPort.answers?.state.caughtUpWith).toBe("database-1:1");
+  });
+
+  test("what a server caught up with before it started anew is not noted for the new run", async () => {
+    const cluster = await standing();
+    const [primary, replica] = cluster.hosts as [Host, Host];
+    await write(cluster, primary);
+    replica.caughtUp = undefined;
+    // The round that sees it has begun before the server starts anew, and ends after it.
+    cluster.setLink(replica.name, primary.name, "late");
+    for (let step = 0; step < 40; step++) {
+      await cluster.time.pass(100);
+      if (step === 20) {
+        cluster.change(() => replica.mysql.end());
+      }
+      const { caughtUpWith, replication } = replica.healthPort.answers?.state ?? {};
+      if (step > 20 && replication !== "running") {
+        expect(caughtUpWith).toBe("-");
+      }
+    }
   });
 });

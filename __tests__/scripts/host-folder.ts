@@ -49,7 +49,7 @@ export class HostFolder {
   readonly root = mkdtempSync(join(tmpdir(), "host-"));
 
   constructor(facts = "HOST_NAME=web-1 HOST_ROLE=web HOST_ADDRESS=10.0.0.4") {
-    this.put("etc/cluster/host.env", `${facts}\n`);
+    this.put("etc/cluster/host.env", `HAPROXY_SOCKET=/run/haproxy/admin.sock ${facts}\n`);
     for (const folder of ["bin", "tmp", "run/cluster", "var/lib/cluster", "srv", "proc"]) {
       mkdirSync(join(this.root, folder), { recursive: true });
     }

@@ -1,5 +1,5 @@
 import { isSubset } from "../../../agent/gtid-set";
-import type { Peer } from "../../../agent/state";
+import { type Peer, parsePeer } from "../../../agent/state";
 import { addressOf, Host, type World } from "./host";
 import type { FakeMysql, Pace, Transaction } from "./mysql";
 import { Chance } from "./random";
@@ -13,6 +13,8 @@ export type Link =
   | "cut"
   /** A connection, and no answer. */
   | "hanging"
+  /** The answer takes nine tenths of a second. */
+  | "late"
   /** The answer takes long, at times too long. */
   | "slow"
   /** The answer ends in the middle. */
@@ -37,6 +39,7 @@ export const STEADY: Pace = {
 export class Cluster implements World {
   readonly time = new VirtualTime();
   readonly hosts: readonly Host[];
+  private readonly parsed = new Map<string, { text: string | undefined; peer: Peer }>();
   private readonly links = new Map<string, Link>();
   /** What the hosts said, to be read when something is wrong. */
   readonly journal: string[] = [];
@@ -84,6 +87,17 @@ export class Cluster implements World {
 
   named(name: string): Host {
     return this.hosts.find((host) => host.name === name) as Host;
+  }
+
+  /** The same answer is read once, however many ask. */
+  parse(name: string, text: string | undefined): Peer {
+    const known = this.parsed.get(name);
+    if (known !== undefined && known.text === text) {
+      return known.peer;
+    }
+    const peer = parsePeer(name, text);
+    this.parsed.set(name, { text, peer });
+    return peer;
   }
 
   log(host: string, line: string): void {
@@ -153,14 +167,15 @@ export class Cluster implements World {
       time.after(1_000, () => answer(undefined));
       return;
     }
-    const delay = link === "slow" ? chance.between(100, 1_300) : 2;
+    const isLate = link === "slow" || link === "late";
+    const delay = link === "slow" ? chance.between(100, 1_300) : link === "late" ? 900 : 2;
     // What arrives late was said early.
-    const said = link === "slow" ? this.said(host, link) : undefined;
+    const said = isLate ? this.said(host, link) : undefined;
     time.after(Math.min(delay, 1_000), () => {
       if (delay > 1_000) {
         answer(undefined);
       } else {
-        answer(link === "slow" ? said : this.said(host, link));
+        answer(isLate ? said : this.said(host, link));
       }
     });
   }

@@ -3,7 +3,7 @@ import { type GtidSet, isSubset, subtract } from "../../../agent/gtid-set";
 import { Agent, type Identity } from "../../../agent/loop";
 import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
-import { type Peer, parsePeer } from "../../../agent/state";
+import type { Peer } from "../../../agent/state";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
 import { Disk, FakeMysql, gtidsOf, type Network, type Pace, type Transaction } from "./mysql";
@@ -27,6 +27,8 @@ export interface World extends Network {
     limit: number,
     answer: (text: string | undefined) => void,
   ): void;
+  /** Reads an answer, as the agent does. */
+  parse(name: string, text: string | undefined): Peer;
   log(host: string, line: string): void;
   /** Called before a host founds a cluster, with what it saw last. */
   founding(host: Host): void;
@@ -57,6 +59,10 @@ export class Host {
   /** What the agent last saw of the others. */
   seen: Peer[] = [];
   hasRoom = true;
+  /** Scripts that fail, by name. */
+  readonly failing = new Set<string>();
+  /** How often each script was run. */
+  readonly runs: Record<string, number> = {};
 
   // What lies on the volume, beside the server's data.
   isHeld = false;
@@ -69,9 +75,8 @@ export class Host {
   caughtUp: string | undefined;
   lastSeen: LastSeenPrimary | undefined;
 
-  private runs = 0;
+  private starts = 0;
   private disks = 0;
-  private readonly parsed = new Map<string, { text: string | undefined; peer: Peer }>();
 
   constructor(
     readonly identity: Identity,
@@ -166,7 +171,7 @@ export class Host {
   }
 
   private startServer(): void {
-    this.incarnation = `${this.name}.${++this.runs}`;
+    this.incarnation = `${this.name}.${++this.starts}`;
     this.mysql.start();
   }
 
@@ -245,16 +250,6 @@ export class Host {
     };
   }
 
-  private parse(name: string, text: string | undefined): Peer {
-    const known = this.parsed.get(name);
-    if (known !== undefined && known.text === text) {
-      return known.peer;
-    }
-    const peer = parsePeer(name, text);
-    this.parsed.set(name, { text, peer });
-    return peer;
-  }
-
   private peersFor(life: Life): Peers {
     return {
       look: (connectSeconds) =>
@@ -272,7 +267,7 @@ export class Host {
           peers.forEach(({ name }, index) => {
             this.world.askState(this.name, name, connectSeconds * 1000, (text) =>
               life.enter(() => {
-                seen[index] = this.parse(name, text);
+                seen[index] = this.world.parse(name, text);
                 if (--left === 0) {
                   end();
                 }
@@ -301,19 +296,40 @@ export class Host {
     const { mysql, world } = this;
     const { pace } = world;
     const serverAt = (address: string) => world.server(nameAt(address));
+    const begin = async (script: string) => {
+      this.runs[script] = (this.runs[script] ?? 0) + 1;
+      if (this.failing.has(script)) {
+        await life.sleep(pace.statement());
+        throw new Error(`${script}.sh failed`);
+      }
+    };
     return {
       found: async () => {
         world.founding(this);
+        await begin("found");
         await life.sleep(pace.statement());
         if (!mysql.isUp) {
           throw new Error("the server does not answer");
         }
       },
-      declare: () => mysql.record(life),
-      clone: (address) => mysql.clone(life, serverAt(address)),
-      follow: (address) => mysql.follow(life, nameAt(address)),
-      close: () => this.closeServer(life),
+      declare: async () => {
+        await begin("declare");
+        await mysql.record(life);
+      },
+      clone: async (address) => {
+        await begin("clone");
+        await mysql.clone(life, serverAt(address));
+      },
+      follow: async (address) => {
+        await begin("follow");
+        await mysql.follow(life, nameAt(address));
+      },
+      close: async () => {
+        await begin("close");
+        await this.closeServer(life);
+      },
       setAside: async (transactions) => {
+        await begin("set-aside");
         await life.sleep(pace.statement());
         const logged = mysql.isUp ? this.logOf(transactions) : undefined;
         if (logged === undefined) {

@@ -781,6 +781,12 @@ export class FakeMysql {
     );
   }
 
+  private lookSlowly(life: Life): Promise<ServerState> {
+    return ask<ServerState>(life, this.connectable, 1_000, (run, done) =>
+      run.after(this.pace.look(), () => done(() => this.state())),
+    ).catch(() => UNKNOWN_SERVER);
+  }
+
   private get connectable(): Life | undefined {
     return this.isUp ? this.run : undefined;
   }
@@ -795,9 +801,9 @@ export class FakeMysql {
       );
     return {
       look: () =>
-        ask(life, this.connectable, 1_000, (run, done: (get: () => ServerState) => void) =>
-          run.after(this.pace.look(), () => done(() => this.state())),
-        ).catch(() => UNKNOWN_SERVER),
+        this.pace.look() === 0 && this.isUp && this.run?.isFrozen === false
+          ? Promise.resolve(this.state())
+          : this.lookSlowly(life),
       hangUp: () => undefined,
       isRunning: async () => this.run !== undefined,
       otherTables: async () => {
@@ -873,7 +879,7 @@ export class FakeMysql {
               if (writtenBy(subtract(rest, executedByPrimary), disk.uuid).size > 0) {
                 return false;
               }
-              if (!isSubset(disk.received, disk.executed)) {
+              if (!isSubset(disk.received, union(disk.executed, executedByPrimary))) {
                 return false;
               }
               this.resetReplica();

@@ -58,7 +58,7 @@ export class Schedule {
     this.chance = chance;
     const isLagging = chance.happens(0.3);
     this.cluster = new Cluster(chance.happens(0.5) ? "lossless" : "available", 3, chance, {
-      look: () => (chance.happens(0.02) ? chance.between(100, 1_100) : 2),
+      look: () => (chance.happens(0.1) ? 2 : chance.happens(0.02) ? chance.between(100, 1_100) : 0),
       statement: () => chance.between(1, 20),
       deliver: () => chance.between(1, 3),
       apply: () => (isLagging && chance.happens(0.3) ? chance.between(200, 4_000) : 1),
@@ -168,8 +168,7 @@ export class Schedule {
   private checkEnd(): void {
     const [primary] = this.cluster.open;
     if (primary === undefined) {
-      this.fail("no primary");
-      return;
+      throw new Error("no primary");
     }
     this.checkWrites(primary);
     for (const { name, disk } of this.cluster.hosts) {
@@ -462,7 +461,7 @@ export class Schedule {
       if (time.now > until) {
         this.fail(`not well after ${WELL_WITHIN / 1000} s, and a person helped ${helps} times`);
       }
-      if (!this.needsOperator || operator.isBusy || cluster.open.length > 0) {
+      if (operator.isBusy || cluster.open.length > 0 || !this.needsOperator) {
         leftSince = time.now;
       } else if (time.now - leftSince > 4_000) {
         this.count("needed a person");
