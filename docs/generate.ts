@@ -5,6 +5,7 @@ import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
 import { FRANKFURT } from "./generate/prices";
+import { roomsTable } from "./generate/rooms";
 import { settingsPage } from "./generate/settings-page";
 import { topologyPicture } from "./generate/topology-picture";
 
@@ -31,21 +32,23 @@ export function embed(text: string, name: string, content: string): string {
 
 /**
  * Everything in the documentation that is derived: from the schema of the settings, and from the
- * topology of a cluster with default settings.
+ * topology of a cluster with default settings, and from what rooms may import.
  *
- * @param readme the README as it is; the cost is embedded in it
+ * @param read reads a page as it is, where something is embedded in it
  */
-export function generatedFiles(readme: string): GeneratedFile[] {
+export function generatedFiles(read: (path: string) => string): GeneratedFile[] {
   const [settings] = parseClusters([{ name: "demo" }]);
   if (settings === undefined) {
     throw new Error("the default settings make no cluster");
   }
   const topology = buildTopology(settings);
   const lines = monthlyCost(topology, FRANKFURT);
-  const withSum = embed(readme, "cost-sum", sumOf(lines));
+  const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
+  const architecture = embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`);
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
     { path: "docs/settings.md", content: settingsPage() },
+    { path: "docs/architecture.md", content: architecture },
     { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
     { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
   ];
@@ -53,8 +56,8 @@ export function generatedFiles(readme: string): GeneratedFile[] {
 
 /** Writes what is derived. */
 function main(): void {
-  const readme = readFileSync(join(PROJECT, "README.md"), "utf8");
-  for (const { path, content } of generatedFiles(readme)) {
+  const read = (path: string) => readFileSync(join(PROJECT, path), "utf8");
+  for (const { path, content } of generatedFiles(read)) {
     writeFileSync(join(PROJECT, path), content);
     console.log(path);
   }
