@@ -31,10 +31,10 @@ export function embed(text: string, name: string, content: string): string {
 }
 
 /**
- * Everything in the documentation that is derived: from the schema of the settings, and from the
- * topology of a cluster with default settings, and from what rooms may import.
+ * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
+ * default settings, and from what rooms may import.
  *
- * @param read reads a page as it is, where something is embedded in it
+ * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
 export function generatedFiles(read: (path: string) => string): GeneratedFile[] {
   const [settings] = parseClusters([{ name: "demo" }]);
@@ -44,11 +44,13 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   const topology = buildTopology(settings);
   const lines = monthlyCost(topology, FRANKFURT);
   const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
-  const architecture = embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`);
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
     { path: "docs/settings.md", content: settingsPage() },
-    { path: "docs/architecture.md", content: architecture },
+    {
+      path: "docs/architecture.md",
+      content: embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`),
+    },
     { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
     { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
   ];

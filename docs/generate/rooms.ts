@@ -83,7 +83,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: "docs",
     sentence: "What is written down, and what generates the parts of it that are derived.",
-    imports: ["topology", "hosts"],
+    imports: ["topology", "agent", "hosts"],
   },
   {
     name: "__tests__",
