@@ -6,6 +6,7 @@ import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
 import { decisionTables } from "./generate/decisions";
 import { FRANKFURT } from "./generate/prices";
+import { roomsTable } from "./generate/rooms";
 import { settingsPage } from "./generate/settings-page";
 import { topologyPicture } from "./generate/topology-picture";
 
@@ -32,7 +33,7 @@ export function embed(text: string, name: string, content: string): string {
 
 /**
  * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
- * default settings, and from the rules of the agent.
+ * default settings, from the rules of the agent, and from what rooms may import.
  *
  * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
@@ -47,6 +48,10 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
     { path: "docs/settings.md", content: settingsPage() },
+    {
+      path: "docs/architecture.md",
+      content: embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`),
+    },
     { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
     {
       path: "docs/database.md",

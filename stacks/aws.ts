@@ -35,7 +35,7 @@ export class AwsStack extends TerraformStack {
     const secrets = declareSecrets(this, topology);
     const store = declareStore(this, topology, { scripts, release });
     const backups = declareBackups(this, topology);
-    const access = declareAccess(this, topology, { secrets, store, backups });
+    const access = declareAccess(this, topology, [store.grant, backups.grant, secrets.grant]);
     const placed = declareHosts(this, topology, {
       hosts,
       network,

@@ -5,9 +5,7 @@ import type { ITerraformDependable, TerraformStack } from "cdktf";
 import { type Partition, partitionOf } from "../../topology/regions";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
-import type { Backups } from "./backups";
-import type { Secrets } from "./secrets";
-import type { Store } from "./store";
+import { type Grant, merged, type Statement } from "./grant";
 
 /** What a role's hosts are allowed to do. */
 export interface RoleAccess {
@@ -15,12 +13,6 @@ export interface RoleAccess {
   /** What must stand before a host asks for anything. */
   readonly policy: ITerraformDependable;
 }
-
-/** The roles whose hosts run the app, and so fetch its releases. */
-const RELEASE_READERS: readonly Role[] = ["web"];
-
-/** The roles whose hosts keep backups. */
-const BACKUP_KEEPERS: readonly Role[] = ["database"];
 
 /**
  * What the SSM agent needs for sessions and commands.
@@ -53,59 +45,17 @@ const EC2: Readonly<Record<Partition, string>> = {
   "aws-us-gov": "ec2.amazonaws.com",
 };
 
+const AGENT: Statement = { Sid: "Agent", Effect: "Allow", Action: AGENT_ACTIONS, Resource: "*" };
+
 /** An IAM role and instance profile for each role of the cluster, with the least it needs. */
 export function declareAccess(
   stack: TerraformStack,
-  { clusterName, secrets: declared, settings }: Topology,
-  { secrets, store, backups }: { secrets: Secrets; store: Store; backups: Backups },
+  { clusterName, settings }: Topology,
+  grants: readonly Grant[],
 ): ReadonlyMap<Role, RoleAccess> {
-  const { bucket, bucketParameter } = store;
   const policyOf = (role: Role) => ({
     Version: "2012-10-17",
-    Statement: [
-      { Sid: "Agent", Effect: "Allow", Action: AGENT_ACTIONS, Resource: "*" },
-      {
-        Sid: "Parameters",
-        Effect: "Allow",
-        Action: "ssm:GetParameter",
-        Resource: [
-          bucketParameter.arn,
-          ...(BACKUP_KEEPERS.includes(role) ? [backups.bucketParameter.arn] : []),
-          ...declared
-            .filter(({ readers }) => readers.includes(role))
-            .map(({ name }) => secrets.get(name)?.arn),
-        ],
-      },
-      {
-        Sid: "Objects",
-        Effect: "Allow",
-        Action: "s3:GetObject",
-        Resource: [
-          `${bucket.arn}/hosts/${role}-*/user-data`,
-          `${bucket.arn}/scripts/*`,
-          ...(RELEASE_READERS.includes(role)
-            ? [`${bucket.arn}/release`, `${bucket.arn}/releases/*`]
-            : []),
-        ],
-      },
-      // https://restic.readthedocs.io/en/stable/080_examples.html#backing-up-to-an-s3-bucket-on-amazon
-      ...(BACKUP_KEEPERS.includes(role)
-        ? [
-            {
-              Sid: "Backups",
-              Effect: "Allow",
-              Action: ["s3:GetBucketLocation", "s3:ListBucket"],
-              Resource: backups.bucket.arn,
-            },
-            {
-              Sid: "BackupObjects",
-              Effect: "Allow",
-              Action: ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-              Resource: `${backups.bucket.arn}/*`,
-            },
-          ]
-        : []),
-    ],
+    Statement: merged([AGENT, ...grants.flatMap((grant) => grant(role))]),
   });
 
   return new Map(

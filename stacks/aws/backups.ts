@@ -1,15 +1,12 @@
-import type { S3Bucket } from "@cdktf/provider-aws/lib/s3-bucket";
 import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import type { TerraformStack } from "cdktf";
+import type { Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
+import { type Grant, readingParameters } from "./grant";
 import { declarePrivateBucket } from "./private-bucket";
 
-/** Where the database hosts keep their backups. */
-export interface Backups {
-  readonly bucket: S3Bucket;
-  /** The SSM parameter in which hosts find the bucket's name, known only after it is made. */
-  readonly bucketParameter: SsmParameter;
-}
+/** The roles whose hosts keep backups. */
+const KEEPERS: readonly Role[] = ["database"];
 
 /**
  * A bucket for backups alone. What hosts put there they have encrypted before; should one of them turn
@@ -19,13 +16,14 @@ export interface Backups {
 export function declareBackups(
   stack: TerraformStack,
   { clusterName, settings }: Topology,
-): Backups {
+): { grant: Grant } {
   const { preventDestroy } = settings.database;
   const { bucket } = declarePrivateBucket(stack, "backups", {
     clusterName,
     forceDestroy: !preventDestroy,
     preventDestroy,
   });
+  // Hosts find the bucket's name in it, known only after it is made.
   const bucketParameter = new SsmParameter(stack, "backups-bucket", {
     name: `/${clusterName}/backups-bucket`,
     type: "String",
@@ -33,5 +31,24 @@ export function declareBackups(
     description: "Where the database hosts of this cluster keep their backups",
     tags: { Name: `${clusterName}-backups-bucket` },
   });
-  return { bucket, bucketParameter };
+  const grant: Grant = (role) =>
+    KEEPERS.includes(role)
+      ? [
+          ...readingParameters(bucketParameter.arn),
+          // https://restic.readthedocs.io/en/stable/080_examples.html#backing-up-to-an-s3-bucket-on-amazon
+          {
+            Sid: "Backups",
+            Effect: "Allow",
+            Action: ["s3:GetBucketLocation", "s3:ListBucket"],
+            Resource: bucket.arn,
+          },
+          {
+            Sid: "BackupObjects",
+            Effect: "Allow",
+            Action: ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+            Resource: `${bucket.arn}/*`,
+          },
+        ]
+      : [];
+  return { grant };
 }

@@ -1,9 +1,7 @@
 import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import type { TerraformStack } from "cdktf";
 import type { Topology } from "../../topology/topology";
-
-/** The parameter that holds each secret, by the secret's name. */
-export type Secrets = ReadonlyMap<string, SsmParameter>;
+import { type Grant, readingParameters } from "./grant";
 
 /** Letters and digits, so that no shell, URL or SQL text has to quote it; about 285 bits. */
 const SECRET_LENGTH = 48;
@@ -19,8 +17,8 @@ const SECRET_LENGTH = 48;
 export function declareSecrets(
   stack: TerraformStack,
   { clusterName, secrets, settings }: Topology,
-): Secrets {
-  return new Map(
+): { grant: Grant } {
+  const parameters = new Map(
     secrets.map(({ name, outlivesCluster = false }) => {
       // cdktf has no classes for ephemeral blocks.
       stack.addOverride(`ephemeral.aws_secretsmanager_random_password.${name}`, {
@@ -39,7 +37,14 @@ export function declareSecrets(
           : {}),
         tags: { Name: `${clusterName}-${name}` },
       });
-      return [name, parameter];
+      return [name, parameter.arn];
     }),
   );
+  const grant: Grant = (role) =>
+    readingParameters(
+      ...secrets
+        .filter(({ readers }) => readers.includes(role))
+        .map(({ name }) => parameters.get(name) as string),
+    );
+  return { grant };
 }

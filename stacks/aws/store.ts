@@ -8,7 +8,9 @@ import {
   type TerraformStack,
 } from "cdktf";
 import type { Archive } from "../../archives/archive";
+import type { Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
+import { type Grant, readingParameters } from "./grant";
 import { declarePrivateBucket } from "./private-bucket";
 
 /** The cluster's bucket, and what hosts read from it. */
@@ -16,9 +18,11 @@ export interface Store {
   readonly bucket: S3Bucket;
   /** What has to be there before a host is told of it. */
   readonly objects: readonly S3Object[];
-  /** The SSM parameter in which hosts find the bucket's name, known only after it is made. */
-  readonly bucketParameter: SsmParameter;
+  readonly grant: Grant;
 }
+
+/** The roles whose hosts run the app, and so fetch its releases. */
+const RELEASE_READERS: readonly Role[] = ["web"];
 
 /**
  * S3 takes at most ten tags on an object, the settings forty: objects carry none.
@@ -73,6 +77,7 @@ export function declareStore(
       dependsOn: [versioning],
     }),
   ];
+  // Hosts find the bucket's name in it, known only after it is made.
   const bucketParameter = new SsmParameter(stack, "store-bucket", {
     name: `/${clusterName}/bucket`,
     type: "String",
@@ -80,5 +85,20 @@ export function declareStore(
     description: "Where the hosts of this cluster find scripts, releases and their user-data",
     tags: { Name: `${clusterName}-bucket` },
   });
-  return { bucket, objects, bucketParameter };
+  const grant: Grant = (role) => [
+    ...readingParameters(bucketParameter.arn),
+    {
+      Sid: "Objects",
+      Effect: "Allow",
+      Action: "s3:GetObject",
+      Resource: [
+        `${bucket.arn}/hosts/${role}-*/user-data`,
+        `${bucket.arn}/scripts/*`,
+        ...(RELEASE_READERS.includes(role)
+          ? [`${bucket.arn}/release`, `${bucket.arn}/releases/*`]
+          : []),
+      ],
+    },
+  ];
+  return { bucket, objects, grant };
 }

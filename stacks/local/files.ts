@@ -1,37 +1,33 @@
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { addCustomSynthesis } from "cdktf/lib/synthesize/synthesizer";
-import { TerraformStack } from "cdktf/lib/terraform-stack";
-import { Construct } from "constructs";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { TerraformStack } from "cdktf/lib/terraform-stack";
+import type { Archive } from "../../archives/archive";
+import type { Host } from "../../hosts/host";
+import { SCRIPTS } from "../../hosts/scripts";
+import { EMPTY_SERVER } from "./image";
+import { type FileSource, StackFiles } from "./stack-files";
 
-/** A file to lie beside the synthesized stack: its text, or the file it is a copy of. */
-export type FileSource = { readonly content: string } | { readonly copyOf: string };
-
-/**
- * Files that the stack's provisioners read. They lie beside the stack's JSON under fixed relative
- * names, so plain Terraform finds them as well as the cdktf CLI does.
- */
-export class StackFiles extends Construct {
-  /** @param files by path, relative to the stack's folder; the first folder of each is ours */
-  constructor(scope: Construct, id: string, files: Readonly<Record<string, FileSource>>) {
-    super(scope, id);
-    const stack = TerraformStack.of(this);
-    addCustomSynthesis(this, {
-      onSynthesize: ({ outdir, manifest }) => {
-        const folder = join(outdir, manifest.forStack(stack).workingDirectory);
-        for (const own of new Set(Object.keys(files).map((path) => path.split("/")[0] as string))) {
-          rmSync(join(folder, own), { recursive: true, force: true });
-        }
-        for (const [path, source] of Object.entries(files)) {
-          const target = join(folder, path);
-          mkdirSync(dirname(target), { recursive: true });
-          if ("content" in source) {
-            writeFileSync(target, source.content);
-          } else {
-            copyFileSync(source.copyOf, target);
-          }
-        }
-      },
-    });
-  }
+/** What provisioners read: the scripts of this machine, each host's user-data, and the archives. */
+export function declareFiles(
+  stack: TerraformStack,
+  { hosts, archives }: { hosts: readonly Host[]; archives: readonly Archive[] },
+): void {
+  const scripts = readdirSync(join(SCRIPTS, "local"))
+    .filter((name) => name.endsWith(".sh"))
+    .map((name) => `local/${name}`);
+  const files: Array<[string, FileSource]> = [
+    ...[...scripts, EMPTY_SERVER].map((name): [string, FileSource] => [
+      `scripts/${name}`,
+      { copyOf: join(SCRIPTS, name) },
+    ]),
+    ...hosts.map(({ name, userData }): [string, FileSource] => [
+      `user-data/${name}`,
+      { content: userData },
+    ]),
+    ...archives.map(({ name, file }): [string, FileSource] => [
+      `archives/${name}`,
+      { copyOf: file },
+    ]),
+  ];
+  new StackFiles(stack, "files", Object.fromEntries(files));
 }

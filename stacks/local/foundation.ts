@@ -1,3 +1,12 @@
+import { DataResource } from "cdktf/lib/terraform-data-resource";
+import type { TerraformStack } from "cdktf/lib/terraform-stack";
+import type { Archive } from "../../archives/archive";
+import { backupDirectory, type LocalNames } from "../../topology/names";
+import { ROLES } from "../../topology/roles";
+import type { Topology } from "../../topology/topology";
+import { onCreate, recipe, unfinished } from "./provisioners";
+import type { Removables } from "./removables";
+
 /** What scripts/local/foundation.sh needs to know besides the project; its head says what each is. */
 export type FoundationFacts = Readonly<
   Record<
@@ -12,3 +21,48 @@ export type FoundationFacts = Readonly<
     string
   >
 >;
+
+interface Surroundings {
+  readonly names: LocalNames;
+  readonly removables: Removables;
+  readonly scripts: Archive;
+  readonly release: Archive;
+}
+
+/** What hosts stand on: the project, the network, profiles, secrets, and where archives and backups are. */
+export function declareFoundation(
+  stack: TerraformStack,
+  { network, secrets, settings }: Topology,
+  { names: { project, bridge }, removables, scripts, release }: Surroundings,
+): DataResource {
+  const gateway = `${network.gateway}/${network.prefixLength}`;
+  const readers = secrets.map(({ name, readers }) => `${name}=${readers.join(",")}`).join(" ");
+  const backups = backupDirectory(settings);
+  return new DataResource(stack, "foundation", {
+    dependsOn: [removables.project, removables.network],
+    triggersReplace: {
+      network: removables.network.id,
+      recipe: recipe("local/foundation.sh"),
+      gateway,
+      secrets: readers,
+      backups,
+      scripts: scripts.sha256,
+      unfinished: unfinished(project, "foundation"),
+    },
+    provisioners: [
+      onCreate(project, "foundation", {
+        DWI_BRIDGE: bridge,
+        DWI_GATEWAY: gateway,
+        DWI_ROLES: ROLES.join(" "),
+        DWI_SECRETS: readers,
+        DWI_KEPT_SECRETS: secrets
+          .filter(({ outlivesCluster }) => outlivesCluster)
+          .map(({ name }) => name)
+          .join(" "),
+        DWI_BACKUPS: backups,
+        DWI_SCRIPTS: scripts.name,
+        DWI_RELEASE: release.name,
+      } satisfies FoundationFacts),
+    ],
+  });
+}
