@@ -163,7 +163,7 @@ describe("archiving the primary's logs", () => {
   test("waits for another that is under way", async () => {
     const { stdout } = await host.shell(
       [`${DATABASE}/common.sh`, `${DATABASE}/repository.sh`],
-      `exec 9>"$RUN/archive.lock"; flock 9
+      `exec 9>"$DATABASE_RUN/archive.lock"; flock 9
       RESTIC_REPOSITORY=somewhere
       archive_logs always 9>&- &
       /usr/bin/sleep 0.3; cat "$ROOT/calls"; echo "the lock is free"; flock --unlock 9; wait; cat "$ROOT/calls"`,
