@@ -128,6 +128,7 @@ export class Agent {
   private isNotedSound = false;
   private judged = NOTHING_JUDGED;
   private lastRound = "";
+  private generation: string | undefined;
 
   constructor(
     private readonly identity: Identity,
@@ -314,7 +315,6 @@ export class Agent {
   async round(): Promise<number> {
     const { lock, marks } = this.with_;
     const before = this.lastRound;
-    const generation = await lock.generation();
     // Before the server is asked: should it be started anew meanwhile, this is no longer its name.
     const incarnation = await marks.incarnation();
     await this.lookForRoom();
@@ -322,9 +322,13 @@ export class Agent {
     const decision = decide(view);
     const release = await lock.wait();
     try {
-      if ((await lock.generation()) !== generation) {
+      // Compared with what it was when a round last held the lock: one that begins while somebody else does sees half of
+      // what that changes.
+      const generation = await lock.generation();
+      if (generation !== this.generation) {
+        this.generation = generation;
         this.lastRound = "";
-        return ROUND_EVERY.waiting;
+        return ROUND_EVERY.acted;
       }
       this.note(decision, view);
       this.lastRound = decision;

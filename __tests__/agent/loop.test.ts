@@ -354,7 +354,7 @@ describe("an act", () => {
     }
     await cluster.time.pass(300);
     const release = await primary.lock.take(primary.machine, 0);
-    await cluster.time.pass(600);
+    await cluster.time.pass(2_000);
     primary.isHeld = true;
     release?.();
     await cluster.time.pass(20_000);

@@ -35,10 +35,6 @@ export class FakeHealthPort implements HealthPort {
     return age >= -1 && age <= LONGEST_AGE ? this.said.answers : undefined;
   }
 
-  get at(): number | undefined {
-    return this.said?.at;
-  }
-
   /** What is answered at /state, where that is 200. */
   get state(): string | undefined {
     const { answers } = this;

@@ -252,10 +252,6 @@ export class FakeMysql {
     return this.isSuperReadOnly ? "closed" : this.isReadOnly ? "ready" : "open";
   }
 
-  get waitingWrites(): number {
-    return this.waiters.length;
-  }
-
   start(): void {
     const run = new Life(this.time);
     this.run = run;

@@ -72,16 +72,9 @@ export class Operator {
     try {
       for (let attempt = 1; ; attempt++) {
         const hosts = await this.gather();
-        const running = (one: string) => {
-          const host = this.cluster.named(one);
-          return (
-            host.isOn && hosts.some(({ host: name, state }) => name === one && state === undefined)
-          );
-        };
-        const silent = this.cluster.hosts
-          .filter(({ name }) => running(name))
+        const frozen = this.cluster.hosts
+          .filter(({ isOn, isFrozen }) => isOn && isFrozen)
           .map(({ name }) => name);
-        const frozen = silent.filter((name) => this.cluster.named(name).isFrozen);
         const objections = hosts.flatMap(({ state }) => state?.objections ?? []);
         const unreachable = objections
           .filter(({ override, host }) => override === "lost" && this.cluster.named(host).isOn)
@@ -106,6 +99,17 @@ export class Operator {
         if (decision.kind === "release") {
           await this.ask(this.cluster.named(decision.primary), 60, (agent) => agent.release());
           return `${decision.primary} was released`;
+        }
+        // Nor is one held whose agent does not answer, while its last answer still counts.
+        const silent = hosts.find(
+          ({ host, state, power }) =>
+            state === undefined &&
+            power === "running" &&
+            !decision.lost.includes(host) &&
+            host !== decision.close,
+        );
+        if (silent !== undefined) {
+          return `refused: ${silent.host} cannot be held closed`;
         }
         // A primary that is closed and answers may be about to open again: one that is not held could do so while
         // another host is being promoted.
@@ -138,10 +142,11 @@ export class Operator {
     for (const name of fence) {
       this.cluster.change(() => this.cluster.named(name).powerOff());
     }
-    for (const name of lost) {
-      const host = this.cluster.named(name);
+    for (const host of lost.map((name) => this.cluster.named(name))) {
       if (host.isFrozen) {
         this.vouched.add(host);
+      } else if (host.isOn && !hold.includes(host.name)) {
+        return `${host.name} goes on: nobody vouches for it any more`;
       }
     }
     const closing = (name: string) =>

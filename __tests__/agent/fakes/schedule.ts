@@ -32,7 +32,7 @@ const LINKS: readonly Link[] = [
   "another",
 ];
 
-/** How long a host that was vouched for, and goes on, may take to see the newer primary and close, in milliseconds. */
+/** How long a host that was vouched for, and goes on, may take to close once it can see the newer primary, in milliseconds. */
 const CLOSES_WITHIN = 12_000;
 
 /** How long the cluster may take until all is well again, in milliseconds. */
@@ -48,7 +48,8 @@ export class Schedule {
   private readonly strays: Transaction[] = [];
   /** What was on volumes that were lost. */
   private readonly gone = new Set<Transaction>();
-  private readonly vouchedUntil = new Map<Host, number>();
+  /** When all faults had ended, in milliseconds. */
+  private endedAt = Number.POSITIVE_INFINITY;
 
   constructor(
     readonly seed: number,
@@ -112,7 +113,7 @@ export class Schedule {
   // --- What must hold
 
   private check(): void {
-    const { cluster, operator, vouchedUntil } = this;
+    const { cluster, operator } = this;
     let open: Host | undefined;
     for (const host of cluster.hosts) {
       const isAnswering =
@@ -124,15 +125,11 @@ export class Schedule {
       } else if (cluster.time.now - host.healthPort.toldAt > 3_000) {
         this.fail(`${host.name} has answered nothing for three seconds`);
       }
+      // One that goes on may be open until it sees the newer primary.
       if (operator.vouched.has(host) && !host.isFrozen) {
-        const until = vouchedUntil.get(host) ?? cluster.time.now + CLOSES_WITHIN;
-        vouchedUntil.set(host, until);
-        if (
-          cluster.time.now > until ||
-          (!host.mysql.takesWrites && host.mysql.run?.isFrozen !== true)
-        ) {
+        const hasClosed = !host.mysql.takesWrites && host.mysql.run?.isFrozen !== true;
+        if (hasClosed || cluster.time.now > this.endedAt + CLOSES_WITHIN) {
           operator.vouched.delete(host);
-          vouchedUntil.delete(host);
         }
       }
       if (host.mysql.takesWrites && !operator.vouched.has(host)) {
@@ -461,7 +458,12 @@ export class Schedule {
       if (time.now > until) {
         this.fail(`not well after ${WELL_WITHIN / 1000} s, and a person helped ${helps} times`);
       }
-      if (operator.isBusy || cluster.open.length > 0 || !this.needsOperator) {
+      // Somebody who was vouched for is open by an older term, and its successor is not.
+      const waitsForClose = cluster.hosts.some(
+        ({ healthPort }) => healthPort.answers?.state.decision === "wait-for-close",
+      );
+      const isLeftToUs = cluster.open.length > 0 ? waitsForClose : this.needsOperator;
+      if (operator.isBusy || !isLeftToUs) {
         leftSince = time.now;
       } else if (time.now - leftSince > 4_000) {
         this.count("needed a person");
@@ -507,11 +509,12 @@ export class Schedule {
     const faults = chance.between(2, 7);
     for (let index = 0; index < faults; index++) {
       this.fault();
-      await time.pass(chance.between(50, chance.happens(0.3) ? 4_000 : 800));
+      await time.pass(chance.between(50, chance.happens(0.3) ? 3_000 : 800));
     }
     // What is to end by itself ends sooner or later; here it is the end of all of it.
     await time.pass(chance.between(0, 1_500));
     this.say("all faults end");
+    this.endedAt = time.now;
     cluster.healLinks();
     for (const host of cluster.hosts) {
       cluster.change(() => {
