@@ -128,8 +128,8 @@ ${costTable(lines)}
 
 ## Where the prices come from
 
-Looked up on ${prices.date}. AWS's own pages load their prices by script; the last column links a page that has
-the price in plain text, and notes any doubt about it. Check the prices before you rely on them.
+Looked up on ${prices.date}. AWS's own pages load their prices by script; the last column says where
+each price was found in plain text, and what is uncertain about it. Check the prices before you rely on them.
 
 ${table(["What", "Price", "AWS's page", "Read at"], sources)}
 
