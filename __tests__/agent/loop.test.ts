@@ -638,6 +638,21 @@ describe("what operators ask for", () => {
     expect(await told(cluster, first.agent?.promote(lost, true))).toBe("database-1 is the primary");
   });
 
+  test("a promotion is not kept waiting by a host whose clone was interrupted for good", async () => {
+    const cluster = await standing({ pace: { clone: () => 10_000 } });
+    const [primary, empty, candidate] = cluster.hosts as [Host, Host, Host];
+    powerOff(cluster, empty);
+    empty.loseVolume();
+    powerOn(cluster, empty);
+    await cluster.time.until(() => empty.disk.isBeingCloned, 20_000);
+    powerOff(cluster, primary);
+    await cluster.time.pass(20_000);
+    expect(empty.healthPort.answers?.state.writability).toBe("closed");
+    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+      "database-3 is the primary",
+    );
+  });
+
   test("a promotion waits ten seconds for what passes by itself, and no longer", async () => {
     const pace = { apply: 2 };
     const cluster = await standing({ hosts: 2, pace: { apply: () => pace.apply } });
