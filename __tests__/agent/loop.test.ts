@@ -160,7 +160,7 @@ describe("what a replica has received and not applied", () => {
   });
 
   test("is applied before it follows another primary, and set aside", async () => {
-    const { cluster, primary, candidate, holder } = await inRelayLogAlone(4_000);
+    const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
     cluster.setLink(candidate.name, holder.name, "cut");
     expect(await told(cluster, candidate.agent?.promote([primary.name, holder.name], true))).toBe(
       "database-2 is the primary",
@@ -526,6 +526,21 @@ describe("a primary", () => {
     primary.hasRoom = true;
     await cluster.time.pass(3_000);
     expect(cluster.open).toEqual([primary]);
+  });
+
+  test("in lossless does not open before a replica acknowledges, though it was promoted", async () => {
+    const cluster = await standing({ durability: "lossless", hosts: 2 });
+    const [lost, next] = cluster.hosts as [Host, Host];
+    powerOff(cluster, lost);
+    expect(await told(cluster, next.agent?.promote([lost.name], false))).toBe(
+      "database-2 is the primary",
+    );
+    await cluster.time.pass(30_000);
+    expect(cluster.open).toEqual([]);
+    expect(next.healthPort.answers?.primary).toBe(false);
+    powerOn(cluster, lost);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    expect(cluster.open).toEqual([next]);
   });
 
   test("in lossless takes writes when a replica acknowledges, and acknowledges none without", async () => {
