@@ -247,6 +247,8 @@ export const PARTS: readonly Part[] = [
       rule("wait-for-server", isUnknown),
       rule("close", isOpen),
       rule("clone", hasLeader),
+      // A clone was interrupted: while this host is not closed, no other is made primary.
+      rule("close", isReady, somePeerHasData),
       rule("wait-for-primary", somePeerHasData),
       // The silent one might hold the data.
       rule("wait-for-peers", somePeerIsUnknown),

@@ -160,7 +160,7 @@ describe("what a replica has received and not applied", () => {
   });
 
   test("is applied before it follows another primary, and set aside", async () => {
-    const { cluster, primary, candidate, holder } = await inRelayLogAlone(4_000);
+    const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
     cluster.setLink(candidate.name, holder.name, "cut");
     expect(await told(cluster, candidate.agent?.promote([primary.name, holder.name], true))).toBe(
       "database-2 is the primary",
@@ -528,6 +528,21 @@ describe("a primary", () => {
     expect(cluster.open).toEqual([primary]);
   });
 
+  test("in lossless does not open before a replica acknowledges, though it was promoted", async () => {
+    const cluster = await standing({ durability: "lossless", hosts: 2 });
+    const [lost, next] = cluster.hosts as [Host, Host];
+    powerOff(cluster, lost);
+    expect(await told(cluster, next.agent?.promote([lost.name], false))).toBe(
+      "database-2 is the primary",
+    );
+    await cluster.time.pass(30_000);
+    expect(cluster.open).toEqual([]);
+    expect(next.healthPort.answers?.primary).toBe(false);
+    powerOn(cluster, lost);
+    expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
+    expect(cluster.open).toEqual([next]);
+  });
+
   test("in lossless takes writes when a replica acknowledges, and acknowledges none without", async () => {
     const cluster = await standing({ durability: "lossless" });
     const [primary, second, third] = cluster.hosts as [Host, Host, Host];
@@ -636,6 +651,21 @@ describe("what operators ask for", () => {
       "database-2 and database-3 do not answer: one of them may have been promoted since",
     );
     expect(await told(cluster, first.agent?.promote(lost, true))).toBe("database-1 is the primary");
+  });
+
+  test("a promotion is not kept waiting by a host whose clone was interrupted for good", async () => {
+    const cluster = await standing({ pace: { clone: () => 10_000 } });
+    const [primary, empty, candidate] = cluster.hosts as [Host, Host, Host];
+    powerOff(cluster, empty);
+    empty.loseVolume();
+    powerOn(cluster, empty);
+    await cluster.time.until(() => empty.disk.isBeingCloned, 20_000);
+    powerOff(cluster, primary);
+    await cluster.time.pass(20_000);
+    expect(empty.healthPort.answers?.state.writability).toBe("closed");
+    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+      "database-3 is the primary",
+    );
   });
 
   test("a promotion waits ten seconds for what passes by itself, and no longer", async () => {

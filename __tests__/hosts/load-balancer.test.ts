@@ -43,7 +43,8 @@ test("a web server asks its app for health with the same request and time limit"
     ) as RegExpExecArray;
   const script = readFileSync(join(SCRIPTS, "web", "release.sh"), "utf8");
   const [asked] = /curl [^)]*\)/.exec(script) as RegExpExecArray;
-  expect(asked).toContain("/.cluster/health)");
+  expect(asked).toContain('"http://127.0.0.1$WEB_HEALTH_PATH")');
+  expect(hostOf("web-1").facts.WEB_HEALTH_PATH).toBe("/.cluster/health");
   expect(asked).toContain("--http1.1");
   expect(asked).toContain(`--header 'Host: ${host}' --header 'Connection: close'`);
   // No header that the load balancer does not send.

@@ -1,5 +1,6 @@
 import type { Failure } from "../../agent/loop";
 import type { StateAnswer } from "../../agent/state";
+import { ROLES, type Role } from "../../topology/roles";
 import type { Topology, TopologyHost } from "../../topology/topology";
 import type { Platform, Power, Ran } from "../platform/platform";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
@@ -151,7 +152,7 @@ export async function askHost<Facts extends NonNullable<HostStatus["facts"]>>(
 export async function gatherStatus(
   topology: Topology,
   platform: Platform,
-  roles: ReadonlyArray<TopologyHost["role"]> = ["load-balancer", "web", "database"],
+  roles: readonly Role[] = ROLES,
 ): Promise<ClusterStatus> {
   const hosts = topology.hosts.filter(({ role }) => roles.includes(role));
   const [power, answers] = await Promise.all([
