@@ -66,6 +66,12 @@ export class Line {
   }
 }
 
+/** Tells whether the operator has interrupted since: what is cleaned up after that is not interrupted itself. */
+export function interruptedFromNow(): () => boolean {
+  const before = wasInterrupted();
+  return () => wasInterrupted() && !before;
+}
+
 /**
  * What a person sees of something that takes minutes: a line for each part that is over, with its seconds.
  * On a terminal the parts under way stand below, redrawn in place. Elsewhere nothing is ever redrawn, and what
@@ -97,20 +103,21 @@ export class Progress {
   /**
    * A stage: a line that ends with the work, whose failure is passed on.
    *
-   * @throws Interrupted when the operator has interrupted, whatever became of the work
+   * @throws Interrupted when the operator interrupts it, whatever became of the work
    */
   async stage<T>(name: string, work: (line: Line) => Promise<T>): Promise<T> {
     const line = this.begin(name);
+    const interrupted = interruptedFromNow();
     try {
       const result = await work(line);
-      if (wasInterrupted()) {
+      if (interrupted()) {
         throw new Interrupted();
       }
       line.end("done");
       return result;
     } catch (error) {
-      line.end(wasInterrupted() ? "interrupted" : "failed");
-      throw wasInterrupted() ? new Interrupted() : error;
+      line.end(interrupted() ? "interrupted" : "failed");
+      throw interrupted() ? new Interrupted() : error;
     }
   }
 

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { OperatorError } from "../ops/operator-error";
-import { CommandFailed, run, runScript, type ScriptFacts, wasInterrupted } from "../ops/run";
+import { CommandFailed, run, runScript, type ScriptFacts } from "../ops/run";
 import { Log, type Output, placeForLog } from "./log";
-import { type Line, Progress } from "./progress";
+import { interruptedFromNow, type Line, Progress } from "./progress";
 
 /** Where stages show: a line each on the screen, everything else in the log. */
 export interface Stages {
@@ -236,14 +236,15 @@ export function terraformStage(
   return progress.stage(name, async (line) => {
     line.note("the project is read");
     const reader = new TerraformReader(progress, line);
+    const interrupted = interruptedFromNow();
     try {
       await log.followed(
         () => work(log.output),
         (text) => reader.read(text),
       );
-      reader.end(wasInterrupted() ? "interrupted" : "done");
+      reader.end(interrupted() ? "interrupted" : "done");
     } catch (error) {
-      reader.end(wasInterrupted() ? "interrupted" : "failed");
+      reader.end(interrupted() ? "interrupted" : "failed");
       if (!isFailure(error)) {
         throw error;
       }

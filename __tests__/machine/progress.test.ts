@@ -175,6 +175,13 @@ describe.each([true, false])("a stage (terminal: %s)", (isTTY) => {
   });
 });
 
+test("a stage that begins after an interrupt, to clean up, is none that was interrupted", async () => {
+  mockInterrupted = true;
+  const screen = new FakeScreen(false);
+  await new Progress(screen).stage("destroy", async () => undefined);
+  expect(screen.seen).toEqual(["✓    0 s  destroy"]);
+});
+
 test("what is abandoned is ended, all of it", () => {
   const screen = new FakeScreen(true);
   const progress = new Progress(screen);
