@@ -10,7 +10,7 @@ import { MysqlServer } from "./mysql";
 import { PeersByHealthPort } from "./peers";
 import type { Address } from "./state";
 
-// The agent of a database host: brings it into the cluster, keeps it there, and tells the health port what it is. The
+// The agent of a database host: it brings the host into the cluster, keeps it there, and updates the health port. Its
 // facts come from /etc/cluster/host.env.
 
 function fact(name: string): string {
@@ -21,7 +21,7 @@ function fact(name: string): string {
   return value;
 }
 
-/** `NAME:ADDRESS` of the other database hosts, with spaces. */
+/** `NAME:ADDRESS` of the other database hosts, separated by spaces. */
 function peersOf(text: string): Address[] {
   return text
     .split(" ")

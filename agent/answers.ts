@@ -1,26 +1,26 @@
 import { formatGtidSet } from "./gtid-set";
 import type { Own, StateAnswer } from "./state";
 
-// What the health port answers. Pure; an uncertain answer is no.
+// The answers of the health port. Pure; an uncertain answer is no.
 
-/** The longest silence of a source, and the longest lag, with which a replica counts as fresh, in seconds. */
+/** The longest silence of the source, and the longest lag, at which a replica still counts as fresh, in seconds. */
 const FRESH_SECONDS = 5;
 
-/** What was decided last, and when that was first decided, seconds since 1970. */
+/** The last decision, and when it was first made, seconds since 1970. */
 export interface Decided {
   readonly decision: string;
   readonly since: number;
 }
 
 export interface Answers {
-  /** Of /primary, /replica and /readable: whether the answer is 200, and not 503. */
+  /** For /primary, /replica and /readable: whether the answer is 200 (otherwise 503). */
   readonly primary: boolean;
   readonly replica: boolean;
   readonly readable: boolean;
   readonly state: StateAnswer;
 }
 
-/** Decisions of a host whose data is not what the primary's is. */
+/** Decisions of a host whose data differs from the primary's. */
 const UNFIT = ["errant", "set-aside"];
 
 function isPrimary(own: Own): boolean {
@@ -33,8 +33,8 @@ function isPrimary(own: Own): boolean {
 }
 
 /**
- * The primary which refuses writes for want of room is the primary all the same: whoever writes is told so at once,
- * instead of looking for another.
+ * A primary that refuses writes because its volume is full is still the primary: clients get the error at once, instead
+ * of looking for another primary.
  */
 function isFullPrimary(own: Own, decision: string): boolean {
   return (
@@ -47,8 +47,8 @@ function isFullPrimary(own: Own, decision: string): boolean {
 }
 
 /**
- * What counts is when the source was last heard, not whether it is there now: for a moment after a primary is gone the
- * web servers do not know it yet, and would ask it instead.
+ * What counts is when the source was last heard, not whether it is connected now: for a moment after a primary is gone
+ * the web servers do not know it yet, and would send reads to it instead.
  */
 function isFreshReplica(own: Own, decision: string): boolean {
   return (
@@ -62,7 +62,7 @@ function isFreshReplica(own: Own, decision: string): boolean {
   );
 }
 
-/** Stale or not: the last resort where no primary is. What is open and not primary is not readable. */
+/** Possibly stale: the last resort if there is no primary. A host that is open and not primary is not readable. */
 function isReadable(own: Own, decision: string): boolean {
   return (
     isPrimary(own) ||
@@ -74,19 +74,19 @@ function isReadable(own: Own, decision: string): boolean {
   );
 }
 
-/** How far a replica is behind; `null` where there is no source, or none was ever heard. */
+/** Replication lag; `null` if there is no source, or the source was never heard. */
 function lagOf({ source, lagSeconds, silentSeconds }: Own): number | null {
   if (source === undefined) {
     return null;
   }
-  // Between two heartbeats a replica which has applied everything is not behind.
+  // Between two heartbeats, a replica that has applied everything is not behind.
   const lag =
     lagSeconds === 0 && silentSeconds <= FRESH_SECONDS ? 0 : Math.max(silentSeconds, lagSeconds);
   return Number.isFinite(lag) ? lag : null;
 }
 
 /**
- * @param isRestoring whether a restore is under way, or was interrupted: what is here may be half of something
+ * @param isRestoring whether a restore is in progress, or was interrupted: the data may be incomplete
  * @param caughtUpWith see `Peer.caughtUpWith`
  */
 export function answersOf(

@@ -2,29 +2,32 @@ import { formatGtidSet, type GtidSet } from "./gtid-set";
 import { program } from "./program";
 
 /**
- * The scripts that bring a database host into the cluster, in scripts/database. Each can be run by hand, interrupted and
- * repeated.
+ * The scripts that bring a database host into the cluster, in scripts/database. Each can be run by hand, interrupted
+ * and repeated.
  *
- * @throws Error (all of them) with the last of what the script said, when it fails
+ * @throws Error (all of them) with the end of the script's output, if it fails
  */
 export interface Bootstrap {
-  /** Makes the first accounts and tables, in no binary log. */
+  /** Creates the first accounts and tables, without writing to the binary log. */
   found(): Promise<void>;
-  /** Brings accounts, privileges and time zones to what is declared, on the open primary. */
+  /** Updates accounts, privileges and time zones to match the declaration, on the open primary. */
   declare(): Promise<void>;
-  /** Replaces all data by a primary's. */
+  /** Replaces all data with a primary's. */
   clone(address: string): Promise<void>;
   /** Replicates from a primary. */
   follow(address: string): Promise<void>;
-  /** Refuses all writes at once; a server that does not obey is killed. */
+  /** Refuses all writes at once; kills a server that does not comply. */
   close(): Promise<void>;
-  /** Copies transactions which the primary lacks into a file. */
+  /** Copies transactions that the primary lacks into a file. */
   setAside(transactions: GtidSet, primary: string): Promise<void>;
-  /** What `mysqlbinlog` prints of transactions; `undefined` where they are in no binary log any more, or too long. */
+  /**
+   * The output of `mysqlbinlog` for transactions; `undefined` if they are no longer in any binary log, or the output is
+   * too long.
+   */
   logged(transactions: GtidSet): Promise<string | undefined>;
 }
 
-/** How long each may take, in seconds; a clone takes as long as it takes. */
+/** Timeout of each, in seconds; a clone has none. */
 const SECONDS = {
   found: 60,
   declare: 60,

@@ -1,6 +1,6 @@
-/** Time, so that tests have their own. */
+/** Time, replaceable in tests. */
 export interface Clock {
-  /** Milliseconds of a clock that nobody sets. */
+  /** Milliseconds of a monotonic clock. */
   monotonic(): number;
   /** Seconds since 1970. */
   now(): number;

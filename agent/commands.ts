@@ -2,9 +2,9 @@ import { rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type Agent, Refusal } from "./loop";
 
-// What operators and scripts on this host ask of the agent (scripts/database/agent.sh): a word and its arguments.
+// Commands from operators and scripts on this host (scripts/database/agent.sh): a name and its arguments.
 
-/** What a word does; it prints what is returned. */
+/** The action of a command; its return value is printed. */
 type Command = (agent: Agent, args: readonly string[]) => Promise<string | object>;
 
 const USAGE =
@@ -66,10 +66,10 @@ async function answer(
 }
 
 /**
- * Takes commands, each a request whose body has a line for the word and for each argument. What is refused is answered
- * with 409 and the reason, a line each.
+ * Accepts commands, each a request whose body has one line for the name and one for each argument. A refused command is
+ * answered with 409 and the reasons, one per line.
  *
- * @param socket path of the socket, for root alone
+ * @param socket path of the socket, accessible only to root
  */
 export function takeCommands(agent: Agent, socket: string): void {
   rmSync(socket, { force: true });

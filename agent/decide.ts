@@ -1,7 +1,7 @@
 import { type Comparison, NOT_COMPARED } from "./relation";
 import type { Own, Peer } from "./state";
 
-// Decides what a database host does next. Pure: what was seen comes in, a decision goes out. The rules are those of
+// Decides what a database host does next. A pure function from observations to a decision. The rules implement
 // docs/invariants.md: every server starts closed, and an uncertain answer to 'are you the primary' is no.
 
 export type Decision =
@@ -28,44 +28,44 @@ export type Decision =
   | "wait-for-close"
   | "wait-for-replica";
 
-/** What is done about each decision. */
+/** The action for each decision. */
 export const DOES: Readonly<Record<Decision, string>> = {
   found: "makes the first accounts and tables, writes term 1, opens",
-  clone: "replaces all data by the primary's; that of a member at most once a minute",
+  clone: "replaces all data with the primary's; that of a member at most once a minute",
   apply: "applies it: it may be the only copy of an acknowledged write",
   skip: "forgets them",
   "set-aside": "copies them into a file, then clones",
   join: "replicates with auto-position over verified TLS",
   follow: "nothing",
   serve:
-    "has writes wait for a replica as soon as there is one; brings accounts to what is declared",
-  "wait-for-space": "refuses the app's writes until there is room",
+    "makes writes wait for a replica as soon as there is one; updates accounts to match the declaration",
+  "wait-for-space": "refuses the app's writes until there is space",
   reopen: "opens",
-  ready: "lets replicas clone and replicate, and opens when nothing of this is left",
+  ready: "lets replicas clone and replicate, and opens once the condition is gone",
   retreat: "closes, so that the one without data can clone",
-  close: "refuses writes at once; kills a server that does not obey",
+  close: "refuses writes at once; kills a server that does not comply",
   errant: "stops replicating",
   behind: "stops replicating",
   "wait-for-server": "waits",
   "wait-for-founder": "waits",
   "wait-for-peers": "waits",
-  "wait-for-primary": "waits; what replicates goes on trying by itself",
+  "wait-for-primary": "waits; running replication keeps retrying",
   "wait-for-release": "waits",
   "wait-for-close": "waits",
   "wait-for-replica": "waits",
 };
 
-/** This host and its peers, as they were seen in one round. */
+/** This host and its peers, as observed in one round. */
 export interface View {
   readonly own: Own;
   readonly peers: readonly Peer[];
-  /** By the name of each peer how its transactions stand to this host's. */
+  /** How each peer's transactions compare to this host's, by the peer's name. */
   readonly comparisons: ReadonlyMap<string, Comparison>;
 }
 
 /**
- * The peer to follow: not closed, and primary by the newest term that it knows itself; among several the one with the
- * newest term.
+ * The peer to follow: not closed, and primary by the newest term that it knows itself; if there are several, the one
+ * with the newest term.
  */
 export function leaderOf(peers: readonly Peer[]): Peer | undefined {
   let leader: Peer | undefined;
@@ -79,7 +79,7 @@ export function leaderOf(peers: readonly Peer[]): Peer | undefined {
   return leader;
 }
 
-/** How the transactions of a peer, by default of the leader, stand to this host's. */
+/** How the transactions of a peer, by default the leader, compare to this host's. */
 function relation({ peers, comparisons }: View, peer = leaderOf(peers)) {
   return (comparisons.get(peer?.name ?? "") ?? NOT_COMPARED).relation;
 }
@@ -90,7 +90,7 @@ const othersThan = (view: View, ...states: Peer["state"][]) =>
 const members = (view: View) => view.peers.filter(({ state }) => state === "member");
 const isOneOf = <Value>(value: Value, ...values: Value[]) => values.includes(value);
 
-/** A fact that a rule asks for, named as the documentation names it. */
+/** A condition of a rule, worded as in the documentation. */
 interface Predicate {
   readonly says: string;
   readonly holds: (view: View) => boolean;
@@ -102,7 +102,7 @@ const predicate = (says: string, holds: (view: View) => boolean): Predicate => (
 const isUnknown = predicate("its server does not answer", ({ own }) => own.state === "unknown");
 const isEmpty = predicate("it holds no data", ({ own }) => own.state === "empty");
 const isNoMember = predicate(
-  "its server does not answer, or holds no data, or half a clone",
+  "its server does not answer, or holds no data or an interrupted clone",
   ({ own }) => own.state !== "member",
 );
 const isOpen = predicate("it is open", ({ own }) => own.writability === "open");
@@ -136,12 +136,12 @@ const hasReplica = predicate(
 );
 const isFull = predicate("the data volume is full", ({ own }) => !own.hasRoom);
 const hasUnapplied = predicate(
-  "it does not replicate, and has not applied all it received",
+  "it does not replicate, and has not applied everything it received",
   ({ own }) => !own.hasApplied && own.replication === "stopped",
 );
-// Whoever follows another source forgets what it received and did not apply.
+// A replica that switches to another source drops what it received and has not applied.
 const hasUnappliedOfAnother = predicate(
-  "it does not replicate from that primary, and has not applied all it received",
+  "it does not replicate from that primary, and has not applied everything it received",
   ({ own, peers }) =>
     !own.hasApplied &&
     own.replication !== "failed" &&
@@ -156,23 +156,23 @@ const followsLeader = predicate(
   ({ own, peers }) => own.replication === "running" && own.source === leaderOf(peers)?.name,
 );
 
-// What its transactions are to the primary's.
+// How its transactions compare to the primary's.
 const isRowless = predicate(
-  "it holds transactions which the primary lacks, and none changes a row",
+  "it holds transactions that the primary lacks, and none changes a row",
   (view) => relation(view) === "rowless",
 );
 const hasStrayed = predicate(
   "it wrote transactions itself while the other was primary",
   (view) => relation(view) === "strayed",
 );
-const lacksNothingOfOurs = predicate("the primary has all that is here", (view) =>
+const lacksNothingOfOurs = predicate("the primary has every transaction of this host", (view) =>
   isOneOf(relation(view), "same", "ahead"),
 );
 const hasPurged = predicate(
-  "the primary no longer has the log of what is missing here",
+  "the primary has purged logs that this host needs",
   (view) => relation(view) === "purged",
 );
-const hasExtra = predicate("the primary lacks transactions which are here", (view) =>
+const hasExtra = predicate("the primary lacks transactions that this host holds", (view) =>
   isOneOf(relation(view), "behind", "diverged"),
 );
 const isOlder = predicate("its own term is older", (view) => leaderTerm(view) > view.own.term);
@@ -201,9 +201,9 @@ const somePeerIsNewer = predicate("a peer knows a newer term", (view) =>
 const somePeerIsOpen = predicate("a peer is open or ready", (view) =>
   members(view).some(({ writability }) => writability !== "closed"),
 );
-// What a host holds that knows an older term was judged by whoever made the newer one.
+// The promotion that wrote the newer term has already judged the transactions of hosts that know only an older one.
 const somePeerIsAhead = predicate(
-  "a peer of no older term holds transactions which this host lacks",
+  "a peer whose term is not older holds transactions that this host lacks",
   (view) =>
     members(view).some(
       (peer) =>
@@ -223,7 +223,7 @@ const mustNotStayReady = predicate(
     (view.own.isHeld && !somethingIsUnknown.holds(view)),
 );
 
-/** The decision that is made where all of `when` holds, and that of its part, and no rule before it applied. */
+/** Applies if all of `when` and of its part's `when` holds, and no earlier rule applied. */
 interface Rule {
   readonly when: readonly Predicate[];
   readonly decision: Decision;
@@ -231,7 +231,7 @@ interface Rule {
 
 const rule = (decision: Decision, ...when: Predicate[]): Rule => ({ decision, when });
 
-/** A part of the table, for the hosts of which all of `when` holds and that no part before it was for. */
+/** A part of the table, for hosts for which all of `when` holds and that no earlier part covers. */
 export interface Part {
   readonly title: string;
   readonly when: readonly Predicate[];
@@ -250,7 +250,7 @@ export const PARTS: readonly Part[] = [
       // A clone was interrupted: while this host is not closed, no other is made primary.
       rule("close", isReady, somePeerHasData),
       rule("wait-for-primary", somePeerHasData),
-      // The one that does not answer might hold the data.
+      // The silent one might hold the data.
       rule("wait-for-peers", somePeerIsUnknown),
       rule("wait-for-founder", isEmpty, somePeerIsLower),
       rule("found", isEmpty),
@@ -258,7 +258,7 @@ export const PARTS: readonly Part[] = [
     ],
   },
   {
-    title: "A host that is open, or was and must not be any more",
+    title: "A host that is open, or must close",
     when: [],
     rules: [
       rule("close", isNotClosed, isNotRightful),
@@ -269,15 +269,15 @@ export const PARTS: readonly Part[] = [
     ],
   },
   {
-    title: "A host that a primary outranks",
+    title: "A host outranked by a primary",
     when: [isOutranked],
     rules: [
       rule("apply", hasUnappliedOfAnother),
-      // What does not fit is not applied, and the server forgets nothing before that.
+      // Changes that do not match are not applied, and the server forgets nothing before they are.
       rule("clone", isRowless, hasFailed),
       rule("skip", isRowless),
       rule("set-aside", hasStrayed),
-      // Its transactions arrive between one answer and the next: comparing them proves nothing.
+      // Transactions arrive between the two answers: comparing them proves nothing.
       rule("follow", followsLeader),
       rule("clone", lacksNothingOfOurs, hasFailed),
       rule("join", lacksNothingOfOurs),
@@ -288,7 +288,7 @@ export const PARTS: readonly Part[] = [
     ],
   },
   {
-    title: "The primary of its own newest term, not open",
+    title: "The primary by its own newest term, not open",
     when: [isNamed],
     rules: [
       rule("close", isReady, mustNotStayReady),
@@ -296,7 +296,7 @@ export const PARTS: readonly Part[] = [
       rule("wait-for-close", somePeerIsOpen),
       rule("behind", somePeerIsAhead),
       rule("wait-for-space", isReady, isFull),
-      // It was made ready when every peer was known, or by a person who vouched for the others.
+      // It became ready when the state of every peer was known, or when an operator vouched for the others.
       rule("reopen", isReady, somethingIsUnknown, hasReplica),
       rule("wait-for-peers", somethingIsUnknown),
       rule("wait-for-release", isHeld),
@@ -311,7 +311,7 @@ export const PARTS: readonly Part[] = [
     when: [],
     rules: [
       rule("apply", hasUnapplied),
-      // What replicates goes on trying by itself; what does not stays as it is.
+      // Running replication keeps retrying; stopped replication stays stopped.
       rule("wait-for-primary"),
     ],
   },

@@ -1,9 +1,9 @@
 /**
- * Sets of transactions, as MySQL writes them: `UUID[:TAG]:FIRST[-LAST]...`, with commas between sources.
+ * GTID sets, as MySQL writes them: `UUID[:TAG]:FIRST[-LAST]...`, with commas between sources.
  * https://dev.mysql.com/doc/refman/8.4/en/replication-gtids-concepts.html
  *
- * A set of this type is never changed. Its keys are `UUID` or `UUID:TAG`; its intervals are sorted, apart from each
- * other by more than one, and both ends belong to them.
+ * A set of this type is immutable. Its keys are `UUID` or `UUID:TAG`; its intervals are sorted, neither overlap nor
+ * touch, and include both ends.
  */
 export type GtidSet = ReadonlyMap<string, readonly Interval[]>;
 
@@ -37,9 +37,10 @@ function normalized(intervals: readonly Interval[]): Interval[] {
 }
 
 /**
- * Reads a set as MySQL prints it; line breaks and spaces between sources are allowed, and the empty text is the empty set.
+ * Parses a set as MySQL prints it; line breaks and spaces between sources are allowed, and the empty text is the empty
+ * set.
  *
- * @throws Error when the text is no such set
+ * @throws Error if the text is not such a set
  */
 export function parseGtidSet(text: string): GtidSet {
   const set = new Map<string, Interval[]>();
@@ -66,7 +67,7 @@ export function parseGtidSet(text: string): GtidSet {
   return new Map([...set].map(([key, intervals]) => [key, normalized(intervals)]));
 }
 
-/** The set as MySQL takes it; empty for the empty set. */
+/** The set in MySQL's format; empty for the empty set. */
 export function formatGtidSet(set: GtidSet): string {
   return [...set]
     .map(([key, intervals]) =>
@@ -100,7 +101,7 @@ function subtractIntervals(from: readonly Interval[], taken: readonly Interval[]
   return left;
 }
 
-/** What is in the one and not in the other. */
+/** The difference: what is in the first set and not in the second. */
 export function subtract(from: GtidSet, taken: GtidSet): GtidSet {
   const left = new Map<string, readonly Interval[]>();
   for (const [key, intervals] of from) {
@@ -112,7 +113,7 @@ export function subtract(from: GtidSet, taken: GtidSet): GtidSet {
   return left;
 }
 
-/** What is in either. */
+/** The union. */
 export function union(one: GtidSet, other: GtidSet): GtidSet {
   const all = new Map(one);
   for (const [key, intervals] of other) {
@@ -121,12 +122,12 @@ export function union(one: GtidSet, other: GtidSet): GtidSet {
   return all;
 }
 
-/** Those that a server has written itself, whatever their tag. */
+/** Transactions that a server has written itself, whatever their tag. */
 export function writtenBy(set: GtidSet, serverUuid: string): GtidSet {
   return new Map([...set].filter(([key]) => key.split(":")[0] === serverUuid));
 }
 
-/** Whether the second has all of the first. */
+/** Whether the second set contains all of the first. */
 export function isSubset(part: GtidSet, whole: GtidSet): boolean {
   return subtract(part, whole).size === 0;
 }

@@ -2,12 +2,12 @@ import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import type { Answers } from "./answers";
 
-/** Where the answers go. */
+/** The destination of the answers. */
 export interface HealthPort {
   /**
-   * What is answered from now on, for a few seconds: one that hears nothing new answers no.
+   * Publishes the answers for a few seconds: without an update the health port answers no.
    *
-   * @param at when that was so, seconds since 1970
+   * @param at when they were true, seconds since 1970
    */
   publish(answers: Answers, at: number): Promise<void>;
 }
@@ -15,14 +15,14 @@ export interface HealthPort {
 const status = (yes: boolean) => (yes ? 200 : 503);
 
 /**
- * HAProxy, which answers out of its memory (hosts/database.ts). It forgets everything when it is started anew, so all of
- * it is said every time.
+ * HAProxy, which answers from memory (hosts/database.ts). It forgets everything at a restart, so everything is
+ * published every time.
  */
 export class HaproxyHealthPort implements HealthPort {
   /**
    * @param socket HAProxy's runtime socket
    * @param map the map that it answers from
-   * @param authorityFile what it tells of the certificate authority; nothing while there is no such file
+   * @param authorityFile its answer for the certificate authority; none while there is no such file
    */
   constructor(
     private readonly socket: string,
@@ -43,7 +43,7 @@ export class HaproxyHealthPort implements HealthPort {
     );
   }
 
-  /** HAProxy may be starting: whoever polls it then hears nothing, and takes that for no. */
+  /** HAProxy may be starting: clients that poll it then get no answer, and treat that as no. */
   private command(text: string): Promise<void> {
     return new Promise((resolve) => {
       const connection = connect(this.socket);

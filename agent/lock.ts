@@ -2,19 +2,21 @@ import { type FileHandle, open, readFile, rename, writeFile } from "node:fs/prom
 import { program } from "./program";
 
 /**
- * Whoever changes what a database host is holds this lock while it does: the agent, and scripts such as a restore. What
- * was seen before is void once somebody else has held it; the generation tells.
+ * Everything that changes a database host's role or data holds this lock meanwhile: the agent, and scripts such as a
+ * restore. Observations are void once somebody else has held it; the generation shows that.
  */
 export interface Lock {
-  /** Another value after each time that it was taken with `take`. */
+  /** Changes each time the lock is taken with `take`. */
   generation(): Promise<string>;
-  /** Waits for it, and takes it as somebody who decides for himself. Returns what lets go of it, `undefined` when it is too late. */
+  /**
+   * Waits for the lock and takes it, and changes the generation. Returns its release function, `undefined` on timeout.
+   */
   take(seconds: number): Promise<(() => Promise<void>) | undefined>;
-  /** Waits for it however long that takes, and leaves the generation as it is. */
+  /** Waits for the lock without a timeout, and leaves the generation unchanged. */
   wait(): Promise<() => Promise<void>>;
 }
 
-/** The lock that scripts take with flock(1) as well, see scripts/database/common.sh. */
+/** The lock that scripts also take, with flock(1), see scripts/database/common.sh. */
 export class FileLock implements Lock {
   private readonly file: string;
   private readonly generationFile: string;
@@ -30,7 +32,9 @@ export class FileLock implements Lock {
     return readFile(this.generationFile, "utf8").catch(() => "none");
   }
 
-  /** The lock belongs to what was opened, and not to flock(1), which is given it: it stays when that has ended. */
+  /**
+   * The lock belongs to the open file, not to the flock(1) process that gets its descriptor: it outlives that process.
+   */
   private async lock(options: readonly string[]): Promise<FileHandle | undefined> {
     const handle = await open(this.file, "a", 0o600);
     const { status } = await program(["flock", ...options, "3"], { descriptor: handle.fd });

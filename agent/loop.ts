@@ -19,7 +19,7 @@ import { type Comparison, compare, NOT_COMPARED } from "./relation";
 import { type Address, type Own, type Peer, type ServerState, UNKNOWN_SERVER } from "./state";
 import { firstChange } from "./transactions";
 
-/** What the agent works with; tests give it others. */
+/** The agent's dependencies; tests replace them. */
 export interface Surroundings {
   readonly server: Server;
   readonly peers: Peers;
@@ -31,7 +31,7 @@ export interface Surroundings {
   readonly log: (line: string) => void;
 }
 
-/** This host, as the topology has it. */
+/** This host, as defined in the topology. */
 export interface Identity {
   readonly name: string;
   readonly number: number;
@@ -39,40 +39,42 @@ export interface Identity {
   readonly durability: "available" | "lossless";
 }
 
-/** How long a peer may take to accept a connection, in seconds; when writes wait for the answer, peers are near. */
+/**
+ * How long a peer may take to accept a connection, in seconds; shorter when writes wait for the answer: peers are near.
+ */
 const CONNECT_SECONDS = 0.5;
 const CONNECT_SECONDS_IN_HASTE = 0.2;
 
 /** Between two answers, in milliseconds. */
 const ANSWER_EVERY = 900;
 
-/** Between two rounds, in milliseconds: where all is as it should be, after an act, and where something is awaited. */
+/** Between two rounds, in milliseconds: if all is well, after an action, and while waiting for something. */
 const ROUND_EVERY = { settled: 2_000, acted: 100, waiting: 200 } as const;
 
-/** Milliseconds until the data volume is looked at again, while there is room. */
+/** Milliseconds until the data volume is checked again, while it has space. */
 const ROOM_EVERY = 5_000;
 
-/** A member is not cloned more often than that, in milliseconds: it would wear out the primary. */
+/** Minimum time between two clones of a member, in milliseconds: more clones would overload the primary. */
 const CLONE_EVERY = 60_000;
 
-/** A declaration that failed is left alone for so long, in milliseconds. */
+/** Delay before a failed declaration is retried, in milliseconds. */
 const DECLARE_EVERY = 60_000;
 
-/** A server that does its work for so long, in milliseconds, did not end for the sake of its data. */
+/** A server that has worked for this long, in milliseconds, did not crash because of its data. */
 const SOUND_AFTER = 60_000;
 
 /** How long an operator's command waits for the lock, in seconds. */
 const LOCK_SECONDS = 10;
 
 /**
- * How long what arrived may take to be applied, as it may be an acknowledged write's only copy, and a host that was just
- * seen to answer; in milliseconds.
+ * How long to wait for received transactions to be applied, as they may be the only copy of an acknowledged write, and
+ * for a host that answered just before; in milliseconds.
  */
 const PATIENCE = 10_000;
 
 /**
- * How old a peer's answer may be, in milliseconds: the longest age that the health port lets pass (hosts/database.ts),
- * with a second for a clock that was set back.
+ * Maximum age of a peer's answer, in milliseconds: the maximum age that the health port accepts (hosts/database.ts),
+ * plus a second for a clock that was set back.
  */
 const OLDEST_ANSWER = 4_000;
 
@@ -92,7 +94,7 @@ const ACTS: readonly string[] = [
   ],
 ];
 
-/** Transactions that were looked at, and what in them changes something. */
+/** Transactions that were examined, and the first change in them, if any. */
 interface Judged {
   readonly extra: string;
   readonly change: string | undefined;
@@ -100,18 +102,18 @@ interface Judged {
 
 const NOTHING_JUDGED: Judged = { extra: "", change: undefined };
 
-/** What an operator is told instead of what he asked for. */
+/** The error that an operator gets if the request is refused. */
 export class Refusal extends Error {}
 
-/** What went wrong with the last decision. */
+/** The failure of the last decision. */
 export interface Failure {
   readonly decision: string;
   readonly message: string;
 }
 
 /**
- * Supervises this host's part in the cluster: looks, decides, acts, answers, for ever. A primary must go on looking for a
- * newer one, and a replica for a new source. Answers are given by a loop of their own, whatever an act does.
+ * The main loop: observes, decides, acts and answers, for ever. A primary must keep looking for a newer one, and a
+ * replica for a new source. A separate loop publishes answers during any action.
  */
 export class Agent {
   private decided: Decided = { decision: "wait-for-server", since: 0 };
@@ -122,7 +124,7 @@ export class Agent {
   private roomLookedAt = Number.NEGATIVE_INFINITY;
   private clonedAt = Number.NEGATIVE_INFINITY;
   private declaredAt = Number.NEGATIVE_INFINITY;
-  /** What went wrong with the last declaration; `undefined` once all is as declared. */
+  /** The failure of the last declaration; `undefined` once everything is as declared. */
   private undeclared: Error | undefined = new Error("not declared yet");
   private wake: () => void = () => undefined;
   private isNotedSound = false;
@@ -137,16 +139,16 @@ export class Agent {
     this.own = this.ownOf(UNKNOWN_SERVER, false);
   }
 
-  /** Runs both loops; ends only where one throws, which is a fault. */
+  /** Runs both loops; returns only if one throws, which is a bug. */
   async run(): Promise<void> {
     await Promise.all([this.answerForEver(), this.decideForEver()]);
   }
 
-  // --- Looking
+  // --- Observing
 
   private ownOf(server: ServerState, isHeld: boolean): Own {
     const { name, number, peers, durability } = this.identity;
-    // With what is spread in front of the rest, Node takes thirty times as long.
+    // With the spread in front of the other properties, Node takes thirty times as long.
     return {
       name,
       number,
@@ -170,7 +172,7 @@ export class Agent {
     return this.ownOf(await server.look(), await marks.isHeld());
   }
 
-  /** Looks again where a server that runs is slow to answer: it must not be taken for gone. */
+  /** Retries if a running server is slow to answer: it must not be taken for gone. */
   private async lookPatiently<Seen>(
     look: () => Promise<Seen>,
     ownIn: (seen: Seen) => Own,
@@ -187,7 +189,7 @@ export class Agent {
     }
   }
 
-  /** Looks at the peers and then at this host: their transactions then are never newer than its own. */
+  /** Queries the peers first and then this host, so that their transactions are never newer than its own. */
   private async look(connectSeconds: number): Promise<View> {
     const { peers, marks, clock } = this.surroundings;
     const at = clock.now();
@@ -206,8 +208,8 @@ export class Agent {
   }
 
   /**
-   * Where this host holds transactions which the primary lacks, looks whether any changes a row. Those of a host that
-   * replicates are on their way to be told by the primary, but for its own.
+   * If this host holds transactions that the primary lacks, checks whether any changes a row. On a host that
+   * replicates, such transactions will show up at the primary with its next answer, except for the host's own.
    */
   private async judgeExtra(view: View): Promise<View> {
     const leader = leaderOf(view.peers);
@@ -246,7 +248,7 @@ export class Agent {
     }
   }
 
-  /** An empty server that clones restarts at the end, and waits two seconds for whoever is connected. */
+  /** An empty server that clones restarts at the end, and waits two seconds for open connections. */
   private isCloning(): boolean {
     return (
       (this.own.state === "empty" || this.own.state === "partial") &&
@@ -265,9 +267,9 @@ export class Agent {
     }
   }
 
-  /** Asks the server once, and has the health port say what it says. */
+  /** Queries the server once, and publishes its state on the health port. */
   private async observe(): Promise<void> {
-    // Before: however long this process stands still meanwhile, what was seen is no newer than that.
+    // Taken before the query: however long this process is stalled meanwhile, the observation is no newer than this.
     const at = this.surroundings.clock.now();
     this.own = await this.lookAtOwn();
     await this.publish(this.own, at);
@@ -280,7 +282,7 @@ export class Agent {
   private async answers(own: Own): Promise<Answers> {
     const { marks } = this.surroundings;
     const [incarnation, caughtUp] = await Promise.all([marks.incarnation(), marks.caughtUp()]);
-    // An earlier version noted it otherwise.
+    // An earlier version recorded it differently.
     const [run, caughtUpWith] = /^(\S+) ([a-z0-9-]+:\d+)$/.exec(caughtUp ?? "")?.slice(1) ?? [];
     const isOfThisRun = incarnation !== undefined && run === incarnation;
     return answersOf(
@@ -309,23 +311,23 @@ export class Agent {
   }
 
   /**
-   * One round. It is the only one that acts without being asked, so it looks without the lock: a person's promotion does
-   * not wait for a peer that does not answer. What was decided is void when somebody acted meanwhile.
+   * One round. Nobody waits for it, so it observes without the lock: an operator's promotion does not wait for a peer
+   * that does not answer. The decision is void if somebody acted meanwhile.
    *
    * @returns how long to pause, in milliseconds
    */
   async round(): Promise<number> {
     const { lock, marks } = this.surroundings;
     const before = this.lastRound;
-    // Before the server is asked: should it be started anew meanwhile, this is no longer its name.
+    // Before the server is queried: if it restarts meanwhile, this is no longer its incarnation.
     const incarnation = await marks.incarnation();
     await this.lookForRoom();
     const view = await this.judgeExtra(await this.look(CONNECT_SECONDS));
     const decision = decide(view);
     const release = await lock.wait();
     try {
-      // Compared with what it was when a round last held the lock: one that begins while somebody else does sees half of
-      // what that changes.
+      // Compared with the generation when a round last held the lock: a round that begins while somebody else holds it
+      // sees a half-finished change.
       const generation = await lock.generation();
       if (generation !== this.generation) {
         this.generation = generation;
@@ -349,7 +351,7 @@ export class Agent {
     }
     if (ACTS.includes(decision)) {
       await this.observe();
-      // What did not help at once is not repeated in haste.
+      // An action that did not help at once is not repeated immediately.
       return decision === before ? ROUND_EVERY.settled : ROUND_EVERY.acted;
     }
     return SETTLED.includes(decision) ? ROUND_EVERY.settled : ROUND_EVERY.waiting;
@@ -373,7 +375,7 @@ export class Agent {
     }
   }
 
-  /** Notes that this run of the server has received all that the primary had executed. */
+  /** Records that this run of the server has received everything that the primary had executed. */
   private async noteCaughtUp(view: View, incarnation: string | undefined): Promise<void> {
     const { marks } = this.surroundings;
     const leader = leaderOf(view.peers);
@@ -419,7 +421,7 @@ export class Agent {
         if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
           throw new Error("the server has more by now, which was not judged or not applied");
         }
-        // The server gives the same names to what it writes next.
+        // The server will reuse these GTIDs for its next writes.
         this.judged = NOTHING_JUDGED;
         log(`forgot ${formatGtidSet(extra)}, which ${leader?.name} lacks and which changes no row`);
         return;
@@ -427,7 +429,7 @@ export class Agent {
       case "set-aside": {
         await server.stopReplicating();
         const extra = subtract((await server.look()).executed, leader?.executed ?? NO_GTIDS);
-        // The answer that spoke of some was older than what the host holds by now.
+        // The answer that showed extra transactions may be older than what the host holds by now.
         if (extra.size > 0) {
           await bootstrap.setAside(extra, leader?.name ?? "");
           await this.clone(leader);
@@ -469,15 +471,17 @@ export class Agent {
     await bootstrap.clone(this.addressOf(leader));
   }
 
-  /** Writes wait for a replica wherever there is one: the cluster may have got its first since it was opened. */
+  /**
+   * Makes writes wait for a replica as soon as there is one: the cluster may have got its first since it was opened.
+   */
   private async serve(own: Own): Promise<void> {
     const { server, bootstrap, clock } = this.surroundings;
     const { peers, durability } = this.identity;
     if (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0) {
       await server.waitForReplica(peers.length > 0);
     }
-    // What is declared comes with the scripts and the facts, and with them this process is started anew. A write that
-    // waits for a replica would keep everybody else waiting for this host, so there has to be one.
+    // The declaration is part of the scripts and the facts, and this process restarts when they change. A write that
+    // waits for a replica would block everybody else who needs this host, so there has to be a replica.
     const waits = peers.length > 0 && (own.semiSync || durability === "lossless");
     if (this.undeclared === undefined || (waits && own.semiSyncReplicas === 0)) {
       return;
@@ -495,14 +499,16 @@ export class Agent {
     }
   }
 
-  /** Writes the next term and opens, in this order. In `lossless` a later round opens, once a replica acknowledges. */
+  /**
+   * Writes the next term and opens, in this order. With `lossless` a later round opens, once a replica acknowledges.
+   */
   private async becomePrimary(view: View): Promise<void> {
     const { server, marks } = this.surroundings;
     const isLossless = this.identity.durability === "lossless";
-    // From now on this host's data is no copy that another one has.
+    // From now on this host's data is not a copy of another host's.
     await marks.noteOriginal();
     await server.promote({
-      // Where nobody answers who could acknowledge, the first write would wait for nothing.
+      // If no peer that could acknowledge answers, the first write would wait in vain.
       waitForReplica: isLossless || view.peers.some(({ state }) => state === "member"),
       open: !isLossless,
       outrankUnheard: view.peers.some(({ state }) => state === "unknown"),
@@ -510,9 +516,9 @@ export class Agent {
     await marks.release();
   }
 
-  // --- What operators ask for
+  // --- Commands from operators
 
-  /** Does something with the lock, as somebody who decides for himself. */
+  /** Does something with the lock held, and changes its generation. */
   private async alone<Result>(act: () => Promise<Result>): Promise<Result> {
     const release = await this.surroundings.lock.take(LOCK_SECONDS);
     if (release === undefined) {
@@ -522,12 +528,12 @@ export class Agent {
       return await act();
     } finally {
       await release();
-      // What is to be done about it does not wait for the next round.
+      // The reaction to this does not wait for the next round.
       this.wake();
     }
   }
 
-  /** Writes may be waiting for the answer: the volume is taken to have room, which is another question. */
+  /** Writes may be waiting for the answer: the volume is assumed to have space, which is checked elsewhere. */
   private async lookInHaste(): Promise<View> {
     const seen = await this.lookPatiently(
       () => this.look(CONNECT_SECONDS_IN_HASTE),
@@ -545,7 +551,7 @@ export class Agent {
       marks.lastSeenPrimary(),
     ]);
     const isOfThisPrimary = seen?.name === own.primary && seen?.term === own.term;
-    // It was heard until the stream of its transactions broke off.
+    // The source was heard until its replication stream broke off.
     const wasHeard =
       isOfThisPrimary && this.surroundings.clock.now() - (seen?.at ?? 0) <= own.silentSeconds + 5;
     const promotion: Promotion = {
@@ -559,7 +565,7 @@ export class Agent {
     return [...objections(view, promotion), ...tableObjections(view, tables)];
   }
 
-  /** What a decision about the primary needs to know of this host. */
+  /** The facts about this host that a decision about the primary needs. */
   async candidate() {
     const view = await this.lookInHaste();
     const { state } = await this.answers(view.own);
@@ -570,7 +576,7 @@ export class Agent {
     };
   }
 
-  /** What only an operator wants to know. */
+  /** Facts that only an operator needs. */
   async status() {
     const { server } = this.surroundings;
     const own = await this.lookPatiently(
@@ -596,7 +602,7 @@ export class Agent {
     };
   }
 
-  /** What this host's server says, asked anew; for scripts on this host. */
+  /** The current state of this host's server, queried again; for scripts on this host. */
   async state() {
     return (await this.answers(await this.lookAtOwn())).state;
   }
@@ -610,7 +616,7 @@ export class Agent {
     return this.alone(async () => {
       await marks.hold();
       await bootstrap.close();
-      // What does not run says nothing, and is published as such within a second anyway.
+      // A server that is down reports nothing, and that is published within a second anyway.
       if (await server.isRunning()) {
         await this.observe();
       }
@@ -618,21 +624,21 @@ export class Agent {
     });
   }
 
-  /** Lets it reopen by itself. */
+  /** Allows it to reopen by itself. */
   async release(): Promise<string> {
     await this.surroundings.marks.release();
     return `${this.identity.name} may open again`;
   }
 
-  /** Publishes what the server says now, after something that a script did. */
+  /** Publishes the server's current state, after a script has changed something. */
   async publishNow(): Promise<string> {
     await this.observe();
     return "";
   }
 
   /**
-   * Whether a peer may have acknowledged a write of the lost primary after it gave the answer that was seen: the last
-   * ones may be on that peer alone.
+   * Whether a peer may have acknowledged a write of the lost primary after it gave the answer at hand: the last writes
+   * may exist only on that peer.
    */
   private mayHaveAcknowledged({ own, peers }: View, begun: number): boolean {
     const isLost = peers.some(({ name, state }) => name === own.primary && state === "unknown");
@@ -641,14 +647,14 @@ export class Agent {
   }
 
   /**
-   * Makes this host the primary. Every other database host must answer and be closed, and none may hold transactions
-   * which this one lacks; nor may acknowledged writes be on a host that is gone.
+   * Promotes this host. Every other database host must answer and be closed, and none may hold transactions that this
+   * one lacks; nor may acknowledged writes be on a host that is gone.
    *
-   * @param lost hosts for which somebody vouches that they are gone for good, or at least closed. Should one come back
-   *   open with an older term, it closes itself
-   * @param acceptLoss acknowledged writes that are not here may go. What another host holds of them is set aside in a
-   *   file there, when it joins. What is on its way is waited for all the same
-   * @throws Refusal with what speaks against it
+   * @param lost hosts that an operator declares to be permanently lost, or at least closed. If one comes back open with
+   *   an older term, it closes itself
+   * @param acceptLoss acknowledged writes that are not here may be lost. Those that another host holds are set aside in
+   *   a file there, when it joins. Transactions that are still arriving are waited for nevertheless
+   * @throws Refusal with the objections
    */
   async promote(lost: readonly string[], acceptLoss: boolean): Promise<string> {
     const { clock, server } = this.surroundings;
@@ -696,7 +702,7 @@ export class Agent {
   }
 }
 
-/** What was seen, for the journal and for whoever wonders what it waits for. */
+/** The observations, for the journal and for anyone who wonders what the host waits for. */
 function describe({ own, peers }: View): string {
   const seen = peers.map(({ name, state, writability }) =>
     state === "unknown" ? `${name}: unknown` : `${name}: ${state}, ${writability}`,

@@ -1,48 +1,48 @@
 import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { program, succeeds } from "./program";
 
-/** What the primary last said of itself, as it was last seen open. */
+/** What the primary reported about itself when it was last seen open. */
 export interface LastSeenPrimary {
   readonly name: string;
   readonly term: number;
-  /** When, seconds since 1970. */
+  /** When it was seen, seconds since 1970. */
   readonly at: number;
   /** Whether its writes waited for a replica. */
   readonly semiSync: boolean;
 }
 
-/** What is known of this host beyond its server: marks on the data volume, and notes that end with a reboot. */
+/** State of this host beyond its server: marks on the data volume, and notes that a reboot clears. */
 export interface Marks {
-  /** Whether a person closed it; outlives a reboot. */
+  /** Whether an operator closed it; survives a reboot. */
   isHeld(): Promise<boolean>;
   hold(): Promise<void>;
   release(): Promise<void>;
-  /** Notes that this host's data is no copy of another's from now on. */
+  /** Records that from now on this host's data is not a copy of another host's. */
   noteOriginal(): Promise<void>;
-  /** Notes that the binary logs begin anew. */
+  /** Records that the binary logs start again. */
   noteNewLogs(): Promise<void>;
-  /** Notes that the server has done its work for a while: it did not end for the sake of its data. */
+  /** Records that the server has worked for a while: it did not crash because of its data. */
   noteSound(): Promise<void>;
-  /** Whether a restore is under way, or was interrupted. */
+  /** Whether a restore is in progress, or was interrupted. */
   isRestoring(): Promise<boolean>;
-  /** The name of this run of the server, another from each of its starts on; `undefined` before the first. */
+  /** The identifier of this run of the server, new at each start; `undefined` before the first. */
   incarnation(): Promise<string | undefined>;
-  /** `INCARNATION PRIMARY:TERM`: that run had received all that the primary, by that term, had executed. */
+  /** `INCARNATION PRIMARY:TERM`: that run had received everything that the primary, in that term, had executed. */
   caughtUp(): Promise<string | undefined>;
   noteCaughtUp(text: string): Promise<void>;
   lastSeenPrimary(): Promise<LastSeenPrimary | undefined>;
   notePrimary(seen: LastSeenPrimary): Promise<void>;
-  /** Whether the data volume has room for more. */
+  /** Whether the data volume has space. */
   hasRoom(): Promise<boolean>;
 }
 
-/** What shell calls by the same names, see scripts/database/common.sh. */
+/** The marks as files, under the names that the shell scripts also use, see scripts/database/common.sh. */
 export class FileMarks implements Marks {
   /**
    * @param volume the data volume
    * @param run a folder that a reboot empties
-   * @param reserve as much of the volume must be free for writes to be taken, as fallocate(1) reads it. It is taken and
-   *   given back, whatever the file system says is free: there may be a quota
+   * @param reserve how much of the volume must be free for writes to be accepted, in fallocate(1) syntax. It is
+   *   allocated and released, whatever free space the file system reports: there may be a quota
    */
   constructor(
     private readonly volume: string,
@@ -62,7 +62,7 @@ export class FileMarks implements Marks {
     return text.trim() || undefined;
   }
 
-  /** Whole or not at all. */
+  /** Atomic. */
   private async put(name: string, text: string): Promise<void> {
     const path = `${this.run}/${name}`;
     await writeFile(`${path}.new`, `${text}\n`);

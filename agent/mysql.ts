@@ -3,53 +3,56 @@ import { formatGtidSet, type GtidSet, isSubset, parseGtidSet } from "./gtid-set"
 import { succeeds } from "./program";
 import { type Address, type ServerState, UNKNOWN_SERVER } from "./state";
 
-/** What the agent can ask of this host's MySQL server. Each verb may be interrupted and repeated. */
+/** The agent's interface to this host's MySQL server. Each operation can be interrupted and repeated. */
 export interface Server {
-  /** What it is; what it is taken for that does not answer within a second. */
+  /** The server's state; if it does not answer within a second, the state for an unreachable server. */
   look(): Promise<ServerState>;
-  /** Leaves it: a server that ends waits two seconds for whoever is connected. */
+  /** Disconnects: a server that shuts down waits two seconds for open connections. */
   hangUp(): void;
-  /** Whether there is a server, be it starting, hanging or well. */
+  /** Whether a server process exists, whether it is starting, hanging or healthy. */
   isRunning(): Promise<boolean>;
-  /** `schema.table (engine)` of tables that are not InnoDB's, a hundred at most. */
+  /** `schema.table (engine)` of tables that are not InnoDB, at most a hundred. */
   otherTables(): Promise<string[]>;
   version(): Promise<string>;
   /**
-   * Writes the next term, which names this host. While it does, no replica is waited for: the term is void until it is open.
+   * Writes the next term, which names this host. This write waits for no replica: the term has no effect until the host
+   * is open.
    *
-   * @param then.outrankUnheard whether a lost host may know a newer term than this one does. The new one is then at
-   *   least the milliseconds since 1970, and so higher than any that was counted or written so before
+   * @param then.outrankUnheard whether a lost host may know a newer term than this one does. The new term is then at
+   *   least the milliseconds since 1970, and so higher than any that was counted or written this way before
    */
   promote(then: {
     readonly waitForReplica: boolean;
     readonly open: boolean;
     readonly outrankUnheard: boolean;
   }): Promise<void>;
-  /** Ends being a replica, has writes wait for one, and lets writes in: all, or those of root and replication alone. */
+  /**
+   * Stops being a replica, makes writes wait for one, and allows writes: all, or only those of root and replication.
+   */
   admit(writability: "open" | "ready"): Promise<void>;
-  /** Refuses the app's writes, and no others. */
+  /** Refuses only the app's writes. */
   refuseWrites(): Promise<void>;
-  /** Has commits wait for a replica's acknowledgement, or not. */
+  /** Makes commits wait for a replica's acknowledgement, or not. */
   waitForReplica(wait: boolean): Promise<void>;
-  /** Receives no more, and applies what is in the relay log. */
+  /** Stops receiving, and applies what is in the relay log. */
   apply(): Promise<void>;
   stopReplicating(): Promise<void>;
   /**
-   * Forgets these transactions, as if they had never been received nor executed, and from whom it replicated; where it
-   * has written no more by now that the primary, with what that has executed, lacks, nor still has to apply such.
-   * Tells whether it did.
+   * Forgets these transactions, as if they had been neither received nor executed, and the source it replicated from.
+   * It does so only if the server has meanwhile written no others that the primary, with everything it has executed,
+   * lacks, and has no such transactions left to apply. Returns whether it did.
    */
   forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean>;
 }
 
 /**
- * What the server says of itself, in one row. The table of terms is asked only where it is, so that an error is never
- * taken for its absence.
+ * The server's state, in one row. The table of terms is only queried if it exists, so that an error is never mistaken
+ * for its absence.
  *
- * An applier's lag is counted from the commit on the primary of what is being applied now
+ * An applier's lag is measured from the commit on the primary of the transaction being applied now
  * (https://dev.mysql.com/doc/refman/8.4/en/performance-schema-replication-applier-status-by-worker-table.html);
- * Seconds_Behind_Source says 0 as well when nothing arrives any more. What arrived last, a transaction or a heartbeat,
- * tells whether the source is still heard.
+ * Seconds_Behind_Source is also 0 when nothing arrives any more. The last arrival, a transaction or a heartbeat, shows
+ * whether the source is still heard.
  */
 const LOOK = `
 SET SESSION max_execution_time = 1000, @term = NULL, @primary = NULL;
@@ -120,16 +123,15 @@ export interface LookRow {
 }
 
 /**
- * Errors of an applier that met the end of a relay log which was cut off when its host ended. What is missing is
- * fetched again by whoever joins.
- * https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+ * Errors of an applier that reached the end of a relay log that was truncated when its host went down. A host that
+ * joins fetches the missing part again. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
  */
 const CUT_OFF_RELAY_LOG = [1594, 13121];
 
 function replicationOf(row: LookRow): ServerState["replication"] {
   const receives = row.receiver !== null && row.receiver !== "OFF";
   const applies = row.applier === "ON";
-  // A receiver that goes on trying to reach its source runs; one that stopped on an error does not.
+  // A receiver that keeps trying to reach its source counts as running; one that stopped on an error does not.
   if (receives && applies) {
     return "running";
   }
@@ -138,9 +140,9 @@ function replicationOf(row: LookRow): ServerState["replication"] {
 }
 
 /**
- * What a row of the server tells.
+ * Parses a row of the server's state.
  *
- * @param peers whom it may replicate from
+ * @param peers hosts that it may replicate from
  */
 export function serverStateOf(row: LookRow, peers: readonly Address[]): ServerState {
   const executed = parseGtidSet(row.executed);
@@ -169,7 +171,7 @@ export function serverStateOf(row: LookRow, peers: readonly Address[]): ServerSt
   };
 }
 
-/** The data dictionary holds the engine: no table is opened for it. */
+/** The data dictionary records the engine: no table is opened for it. */
 const OTHER_TABLES = `SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')') AS name
   FROM information_schema.tables
   WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB'
@@ -179,16 +181,16 @@ const OTHER_TABLES = `SELECT CONCAT(table_schema, '.', table_name, ' (', engine,
 /** All transactions of a server, in an SQL expression that names it. */
 const ALL_OF = (serverUuid: string) => `CONCAT(${serverUuid}, ':1-9223372036854775806')`;
 
-/** The server of this host, as root through its socket. */
+/** This host's server, as root through its socket. */
 export class MysqlServer implements Server {
-  /** Kept from one look to the next: a login each time is most of what an idle host costs. */
+  /** Kept open between queries: a login each time would be most of an idle host's CPU use. */
   private looking: Promise<Connection> | undefined;
 
   /**
    * @param hostName this host
    * @param peers the other database hosts
-   * @param socket the server's own
-   * @param port where every server listens
+   * @param socket the server's socket
+   * @param port the port that every server listens on
    */
   constructor(
     private readonly hostName: string,
@@ -203,15 +205,15 @@ export class MysqlServer implements Server {
       user: "root",
       multipleStatements: true,
       connectTimeout: 2_000,
-      // auth_socket sends nothing: the server asks the socket who connects.
+      // auth_socket sends nothing: the server gets the client's identity from the socket.
       authPlugins: { auth_socket: () => () => Buffer.alloc(0) },
     });
-    // It may end while nobody asks; whoever asks next is told.
+    // The connection may end while idle; the next query gets the error.
     connection.on("error", () => undefined);
     return connection;
   }
 
-  /** The rows of the last statement. The connection ends where it fails or takes longer. */
+  /** The rows of the last statement. The connection is closed if it fails or times out. */
   private async rows(
     connecting: Promise<Connection>,
     seconds: number,
@@ -226,7 +228,7 @@ export class MysqlServer implements Server {
     });
     try {
       const asked = connecting.then((connection) => connection.query(sql));
-      // Whoever is late may still fail, with nobody listening.
+      // A late promise may still reject, with no handler attached.
       asked.catch(() => undefined);
       const [results] = await Promise.race([asked, late]);
       const last = Array.isArray(results) ? results.at(-1) : undefined;
@@ -255,7 +257,7 @@ export class MysqlServer implements Server {
     }
   }
 
-  /** Statements on a connection of their own, so that a look never waits for them. */
+  /** Statements on a separate connection, so that a state query never waits for them. */
   private async run(seconds: number, ...statements: string[]): Promise<RowDataPacket[]> {
     const connecting = this.connect();
     const rows = await this.rows(connecting, seconds, statements.join(";\n"));
@@ -292,7 +294,7 @@ export class MysqlServer implements Server {
     return String((await this.ask(1, "SELECT @@version AS version"))[0]?.version);
   }
 
-  /** A primary without a replica declared never waits: no other host could acknowledge anything. */
+  /** A primary without a declared replica never waits: no other host could acknowledge anything. */
   private semiSync(wait: boolean): string {
     return `SET GLOBAL rpl_semi_sync_source_enabled = ${wait && this.peers.length > 0 ? "ON" : "OFF"}`;
   }
@@ -306,8 +308,7 @@ export class MysqlServer implements Server {
     const term = outrankUnheard
       ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))`
       : next;
-    // STOP REPLICA would wait two seconds for an attempt to connect to a source that is gone; it does where the kernel
-    // has no way to end it.
+    // STOP REPLICA would wait two seconds for a connection attempt to a lost source, unless the kernel can abort it.
     await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", `:${this.port}`]);
     await this.run(
       30,
@@ -323,7 +324,7 @@ export class MysqlServer implements Server {
   }
 
   async admit(writability: "open" | "ready"): Promise<void> {
-    // read_only takes super_read_only along.
+    // Disabling read_only also disables super_read_only.
     const variable = writability === "open" ? "read_only" : "super_read_only";
     await this.run(
       30,
@@ -335,7 +336,7 @@ export class MysqlServer implements Server {
   }
 
   async refuseWrites(): Promise<void> {
-    // Commits in progress may wait for room themselves.
+    // Commits in progress may themselves be waiting for space.
     await this.run(5, "SET SESSION lock_wait_timeout = 2", "SET GLOBAL read_only = ON");
   }
 
@@ -344,7 +345,7 @@ export class MysqlServer implements Server {
   }
 
   async apply(): Promise<void> {
-    // skip_replica_start keeps a server from it that is started.
+    // skip_replica_start prevents this on a server that starts.
     await this.run(10, "STOP REPLICA IO_THREAD", "START REPLICA SQL_THREAD");
   }
 
@@ -353,10 +354,11 @@ export class MysqlServer implements Server {
   }
 
   /**
-   * The server looks and forgets in one go: what it wrote since it was judged would stay without a log to judge it by.
-   * With what it forgets it also forgets that it received it, or it would wait for ever to have applied all it received;
-   * so it does nothing while something of that is still to be applied which the primary lacks. Interrupted half-way it holds data and no
-   * transaction; it then receives all from the start, fails, and clones.
+   * The server checks and forgets atomically: otherwise, no log would be left to judge transactions that it wrote after
+   * the check. It also forgets that it received these transactions, because otherwise it would wait for ever to have
+   * applied everything it received. So it does nothing while some of them that the primary lacks are still to be
+   * applied. If interrupted half-way, it holds data and no transaction; it then receives everything from the start,
+   * fails, and clones.
    */
   async forget(transactions: GtidSet, executedByPrimary: GtidSet): Promise<boolean> {
     const [row] = await this.run(

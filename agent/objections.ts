@@ -6,34 +6,34 @@ import type { Peer } from "./state";
 /**
  * What overrides an objection:
  *
- * - `nothing`: only another state of things
- * - `lost`: somebody's word that the host is closed
- * - `accept-loss`: somebody's word that acknowledged writes may go
- * - `tables`: somebody's word that rows may go which only the last primary has
- * - `time`: nothing; it passes by itself
+ * - `nothing`: nothing, until the situation changes
+ * - `lost`: an operator's statement that the host is closed
+ * - `accept-loss`: an operator's consent to lose acknowledged writes
+ * - `tables`: an operator's consent to lose rows that only the last primary has
+ * - `time`: nothing; it resolves by itself
  */
 export type Override = "nothing" | "lost" | "accept-loss" | "tables" | "time";
 
-/** Something that speaks against making this host the primary. */
+/** A reason against promoting this host. */
 export interface Objection {
   readonly override: Override;
-  /** The host that it is about. */
+  /** The host that the objection is about. */
   readonly host: string;
   readonly sentence: string;
 }
 
 export interface Promotion {
-  /** Hosts for which somebody vouches that they are closed. */
+  /** Hosts that an operator declares to be closed. */
   readonly lost: readonly string[];
   readonly durability: "available" | "lossless";
   /**
-   * What the primary last said of its writes, before it fell silent: whether they waited for a replica. `undefined`
-   * where that is not known here.
+   * What the primary last reported about its writes, before it fell silent: whether they waited for a replica.
+   * `undefined` if that is not known here.
    */
   readonly lastSeenSemiSync: boolean | undefined;
   /**
-   * Whether this server has run on since it last had received all that the primary had executed. One that was started
-   * anew may lack something of what it acknowledged before.
+   * Whether this server has run without a restart since it last had received everything that the primary had executed.
+   * A restarted server may lack something that it acknowledged before.
    */
   readonly hasRunOn: boolean;
 }
@@ -57,7 +57,7 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
   const source = view.peers.find((one) => one.name === followed && one.state === "member");
   const comesFromSource = (transactions: GtidSet) =>
     source !== undefined && isSubset(transactions, source.executed);
-  // It has acknowledged them, and may be the only one that has them.
+  // This host has acknowledged them, and may be the only one that has them.
   const unapplied = subtract(peer.received, peer.executed);
   if (!isSubset(unapplied, union(own.executed, own.received))) {
     return objection(
@@ -91,19 +91,19 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
       );
 }
 
-/** A sentence's list of hosts. */
+/** Hosts as a list in a sentence. */
 const listed = (names: readonly string[]) => names.join(" and ");
 
 /**
- * About acknowledged writes, where the primary itself cannot be asked.
+ * Objections about acknowledged writes, if the primary itself cannot be asked.
  *
- * No acknowledged write is lost where R + W > N:
+ * No acknowledged write is lost if R + W > N:
  *
- * - N: the database hosts, each of which may hold a copy of a write
- * - W: on how many of them a write is before it is acknowledged: 2 where writes wait for a replica, which `lossless`
- *   always has them do; else 1, the primary itself
- * - R: how many of them answer and still hold all that they have acknowledged, this host included. A host that lost its
- *   data, or whose server was started anew since it had caught up with the primary, is none of them.
+ * - N: the number of database hosts, each of which may hold a copy of a write
+ * - W: the number of them that have a write before it is acknowledged: 2 if writes wait for a replica, which they
+ *   always do with `lossless`; otherwise 1, the primary itself
+ * - R: the number of them, including this host, that answer and still hold everything they have acknowledged. A host
+ *   that lost its data, or whose server was restarted since it had caught up with the primary, does not count.
  */
 function aboutLoss(view: View, primary: string, promotion: Promotion): Objection[] {
   const { own, peers } = view;
@@ -159,7 +159,7 @@ function aboutLoss(view: View, primary: string, promotion: Promotion): Objection
   return found;
 }
 
-/** Everything that speaks against making this host the primary, but for its tables. */
+/** All objections to promoting this host, except those about its tables. */
 export function objections(view: View, promotion: Promotion): Objection[] {
   const { own, peers } = view;
   if (own.state !== "member") {
@@ -203,7 +203,7 @@ export function objections(view: View, promotion: Promotion): Objection[] {
   if (silent.includes(own.primary ?? "")) {
     return [...found, ...aboutLoss(view, own.primary ?? "", promotion)];
   }
-  // Two are enough to have made one of them primary and to acknowledge its writes; one that answers would know of it.
+  // Two hosts are enough to promote one of them and acknowledge its writes; a host that answers would know of it.
   const [first] = silent.length > 1 ? silent : [];
   return first === undefined
     ? found
@@ -217,7 +217,7 @@ export function objections(view: View, promotion: Promotion): Objection[] {
       ];
 }
 
-/** What tables that are not InnoDB's say against it; `undefined` when they could not be looked up. */
+/** The objection about tables that are not InnoDB; `undefined` if they could not be looked up. */
 export function tableObjections(view: View, tables: readonly string[] | undefined): Objection[] {
   const { own } = view;
   if (own.state !== "member" || tables?.length === 0) {
@@ -242,7 +242,7 @@ export function tableObjections(view: View, tables: readonly string[] | undefine
   ];
 }
 
-/** Whether everything that speaks against it may pass by itself. */
+/** Whether all objections may resolve by themselves. */
 export function isPassing(found: readonly Objection[]): boolean {
   return found.every(({ override }) => override === "time" || override === "lost");
 }

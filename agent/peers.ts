@@ -4,14 +4,14 @@ import { type Address, type Peer, parsePeer } from "./state";
 /** The other database hosts. */
 export interface Peers {
   /**
-   * Asks all of them at once what they are; one that does not answer within a second is unknown.
+   * Queries the state of all of them at once; a peer that does not answer within a second is unknown.
    *
-   * @param connectSeconds how long one may take to accept a connection
+   * @param connectSeconds how long a peer may take to accept a connection
    */
   look(connectSeconds: number): Promise<Peer[]>;
 }
 
-/** The longest answer that is read, in bytes: it names every transaction that a host has, as sets. */
+/** The longest answer that is read, in bytes: it lists every transaction that a host has, as GTID sets. */
 const LONGEST = 262_144;
 
 function ask(address: string, port: number, connectSeconds: number): Promise<string | undefined> {
@@ -47,7 +47,7 @@ function ask(address: string, port: number, connectSeconds: number): Promise<str
   });
 }
 
-/** By their health ports. */
+/** The peers, through their health ports. */
 export class PeersByHealthPort implements Peers {
   constructor(
     private readonly addresses: readonly Address[],

@@ -1,25 +1,25 @@
 import { spawn } from "node:child_process";
 
-/** What a program did. */
+/** The result of a program. */
 export interface Ran {
-  /** `undefined` when it could not be started, or was ended by a signal. */
+  /** `undefined` if it could not be started, or was killed by a signal. */
   readonly status: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** As much of the end of its errors is kept, in characters. */
+/** How much of the end of its standard error is kept, in characters. */
 const KEPT = 4_000;
 
-/** As much of its output is read, in characters; a program that prints more is killed. */
+/** How much of its output is read, in characters; a program that prints more is killed. */
 const MOST = 4_000_000;
 
 export interface Options {
-  /** How long it may take, in seconds; it is killed then. Infinite by default. */
+  /** Timeout in seconds, after which it is killed. Infinite by default. */
   readonly seconds?: number;
-  /** Of a file that it has as its descriptor 3. */
+  /** A file that it gets as descriptor 3. */
   readonly descriptor?: number;
-  /** Whether what it prints on standard error is kept from the journal. */
+  /** Whether its standard error is kept out of the journal. */
   readonly isQuiet?: boolean;
 }
 
@@ -57,7 +57,7 @@ export function program(
   });
 }
 
-/** Whether a program ends well, within ten seconds. */
+/** Whether a program succeeds within ten seconds. */
 export async function succeeds(command: readonly string[]): Promise<boolean> {
   return (await program(command, { seconds: 10, isQuiet: true })).status === 0;
 }

@@ -2,13 +2,13 @@ import { type GtidSet, isSubset, NO_GTIDS, subtract, union, writtenBy } from "./
 import type { Peer, ServerState } from "./state";
 
 /**
- * How a peer's transactions stand to this host's:
+ * How a peer's transactions compare to this host's:
  *
  * - `same`, `ahead`: it has all of ours
  * - `behind`: we have all of its
  * - `diverged`: each has some that the other lacks
  * - `strayed`: some were written here while the peer was primary
- * - `rowless`: there are some here that the peer lacks, and none changes a row
+ * - `rowless`: some here are missing on the peer, and none changes a row
  * - `purged`: it has all of ours, but no longer the binary log of those we lack
  * - `unknown`: they could not be compared
  */
@@ -24,7 +24,7 @@ export type Relation =
 
 export interface Comparison {
   readonly relation: Relation;
-  /** What is here and not there. */
+  /** Transactions that are here and not there. */
   readonly extra: GtidSet;
   /** Whether this host has received all that the peer has executed. */
   readonly hasReceivedAll: boolean;
@@ -47,10 +47,10 @@ function relationOf(own: ServerState, executed: GtidSet, purged: GtidSet): Relat
 }
 
 /**
- * Compares a host with a peer. What a host writes itself begins with its own server's identity: where another is
- * primary none of that arrives any more, and the primary of the newest term does not miss any of it.
+ * Compares a host with a peer. GTIDs of transactions that a host writes itself begin with its own server UUID: while
+ * another host is primary none of them arrives there any more, and the primary of the newest term ignores them.
  *
- * The peer must have been asked first: its transactions then are never newer than our own.
+ * The peer must have been queried first: its transactions are then never newer than our own.
  *
  * @param name this host's
  */

@@ -1,23 +1,24 @@
 import { type GtidSet, NO_GTIDS, parseGtidSet } from "./gtid-set";
 
-// What a database host and its peers are. Times are seconds; what could not be learnt in time is unknown.
+// The state of a database host and its peers. Times are in seconds; anything that could not be learnt in time is
+// unknown.
 
 /**
- * What a host holds: `unknown` when its server does not answer, `empty` when that has executed no transaction, `partial`
- * when it holds data and no term (a clone was interrupted), `member` when it holds the cluster's data.
+ * A host's contents: `unknown` if its server does not answer, `empty` if the server has executed no transaction,
+ * `partial` if it holds data and no term (an interrupted clone), `member` if it holds the cluster's data.
  */
 export type Contents = "unknown" | "empty" | "partial" | "member";
 
 /**
- * Who may write: `open`, the app; `ready`, replication and root alone (`read_only`), so that it may be cloned and
- * replicated from; `closed`, nobody (`super_read_only`).
+ * Which accounts may write: `open`, the app's; `ready`, only replication's and root (`read_only`), so that the host can
+ * be cloned and replicated from; `closed`, none (`super_read_only`).
  */
 export type Writability = "open" | "ready" | "closed";
 
-/** Whether it replicates: `failed` when it stopped on an error, because what arrives does not fit the data. */
+/** Whether it replicates: `failed` if it stopped on an error, because replicated changes do not match the data. */
 export type Replication = "running" | "failed" | "stopped";
 
-/** What a server says of itself. */
+/** A server's state, as it reports it. */
 export interface ServerState {
   readonly state: Contents;
   readonly writability: Writability;
@@ -27,25 +28,25 @@ export interface ServerState {
   readonly primary: string | undefined;
   readonly serverUuid: string;
   readonly executed: GtidSet;
-  /** What it has executed and no longer has a binary log of. */
+  /** Executed transactions that are no longer in a binary log. */
   readonly purged: GtidSet;
-  /** What it received from its source; it may have applied less. */
+  /** Transactions received from its source; it may have applied fewer. */
   readonly received: GtidSet;
-  /** The host that it is set to replicate from; an address that is no database host's is named `unknown`. */
+  /** The host that it is configured to replicate from; an address that is not a database host's is named `unknown`. */
   readonly source: string | undefined;
   readonly replication: Replication;
-  /** Whether all that it received is applied. */
+  /** Whether everything it received is applied. */
   readonly hasApplied: boolean;
-  /** For how long nothing was heard of the source; infinite when it never was. */
+  /** Seconds since the source was last heard; infinite if it never was. */
   readonly silentSeconds: number;
-  /** How far what is being applied is behind; infinite when that is not known. */
+  /** Lag of the transaction being applied; infinite if it is not known. */
   readonly lagSeconds: number;
   /** Whether commits wait for a replica's acknowledgement right now. */
   readonly semiSync: boolean;
   readonly semiSyncReplicas: number;
 }
 
-/** What a server is taken for that does not answer. */
+/** The state assumed for a server that does not answer. */
 export const UNKNOWN_SERVER: ServerState = {
   state: "unknown",
   writability: "closed",
@@ -64,15 +65,15 @@ export const UNKNOWN_SERVER: ServerState = {
   semiSyncReplicas: 0,
 };
 
-/** This host: its server, and what else a decision depends on. */
+/** This host: its server, and everything else that a decision depends on. */
 export interface Own extends ServerState {
   readonly name: string;
   readonly number: number;
-  /** Whether a person closed it, so that it must not reopen by itself. */
+  /** Whether an operator closed it, so that it must not reopen by itself. */
   readonly isHeld: boolean;
-  /** Whether `lossless` forbids it to open: no replica acknowledges. */
+  /** Whether `lossless` forbids opening it: no replica acknowledges. */
   readonly lacksReplica: boolean;
-  /** Whether the data volume has room for more. */
+  /** Whether the data volume has space. */
   readonly hasRoom: boolean;
 }
 
@@ -87,10 +88,13 @@ export interface Peer {
   readonly serverUuid: string;
   readonly executed: GtidSet;
   readonly purged: GtidSet;
-  /** What it received from its source, as in {@link ServerState.received}. */
+  /** Transactions received from its source, as in {@link ServerState.received}. */
   readonly received: GtidSet;
   readonly semiSync: boolean;
-  /** `PRIMARY:TERM`: its server has run on since it had received all that this primary had executed. */
+  /**
+   * `PRIMARY:TERM`: its server has run without a restart since it had received everything that this primary had
+   * executed.
+   */
   readonly caughtUpWith: string | undefined;
 }
 
@@ -105,7 +109,7 @@ function numberOf(name: string): number {
   return Number(/\d+$/.exec(name)?.[0] ?? 0);
 }
 
-/** What a peer is taken for that does not answer, or whose answer makes no sense. */
+/** The state assumed for a peer that does not answer, or whose answer is invalid. */
 export function unknownPeer(name: string): Peer {
   return {
     name,
@@ -123,7 +127,7 @@ export function unknownPeer(name: string): Peer {
   };
 }
 
-/** What the health port says at /state. */
+/** The health port's answer at /state. */
 export interface StateAnswer {
   readonly host: string;
   readonly state: Contents;
@@ -135,11 +139,11 @@ export interface StateAnswer {
   /** The host it replicates from; `-` if none. */
   readonly source: string;
   readonly replication: Replication;
-  /** How far it is behind; `null` when it replicates from nobody, or never heard of its source. */
+  /** Replication lag; `null` if it does not replicate, or never heard from its source. */
   readonly lagSeconds: number | null;
   readonly semiSync: "on" | "off";
   readonly semiSyncReplicas: number;
-  /** See {@link Peer.caughtUpWith}; `-` if it is not so. */
+  /** See {@link Peer.caughtUpWith}; `-` if there is none. */
   readonly caughtUpWith: string;
   /** Its last decision (docs/database.md), and when it was first made, seconds since 1970. */
   readonly decision: string;
@@ -154,10 +158,10 @@ const is = <Value>(known: readonly Value[], value: unknown): value is Value =>
   known.includes(value as Value);
 
 /**
- * Reads what a peer answered. It came over the network, so each value must look as it should before it is used; where one
- * does not, the peer is unknown.
+ * Parses a peer's answer. It came over the network, so each value is validated before it is used; if one is invalid,
+ * the peer is unknown.
  *
- * @param answer the body of the answer at /state; `undefined` when there was none
+ * @param answer the body of the answer at /state; `undefined` if there was none
  */
 export function parsePeer(name: string, answer: string | undefined): Peer {
   try {
@@ -185,7 +189,7 @@ export function parsePeer(name: string, answer: string | undefined): Peer {
         serverUuid,
         executed: parseGtidSet(said.gtidExecuted),
         purged: parseGtidSet(said.gtidPurged),
-        // Left out by hosts with an agent from before it was told.
+        // Omitted by hosts with an older agent.
         received:
           typeof said.gtidReceived === "string" ? parseGtidSet(said.gtidReceived) : NO_GTIDS,
         semiSync: said.semiSync === "on",
@@ -194,7 +198,7 @@ export function parsePeer(name: string, answer: string | undefined): Peer {
       };
     }
   } catch {
-    // As one that does not answer.
+    // Treated like a peer that does not answer.
   }
   return unknownPeer(name);
 }

@@ -3,7 +3,7 @@ import { firewall } from "./firewall";
 import type { RoleContent } from "./host";
 import { staticFiles } from "./static-files";
 
-/** What every host carries, whatever its role. */
+/** The content of every host, whatever its role. */
 export function baseContent(topology: Topology, host: TopologyHost): RoleContent {
   return {
     packages: ["ca-certificates", "curl", "jq", "nftables", "openssl"],

@@ -4,17 +4,17 @@ import { DATABASE, DATABASE_ACCOUNTS, HAPROXY_SOCKET, MYSQL } from "./agreed";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
 import { staticFiles } from "./static-files";
 
-/** Where the agent lies among the scripts. */
+/** The agent's path among the scripts. */
 export const AGENT_PROGRAM = "database/agent.js";
 
-/** How long a write waits for a replica's acknowledgement: 49 days is the longest MySQL takes. */
+/** How long a write waits for a replica's acknowledgement: 49 days is MySQL's maximum. */
 const ACKNOWLEDGEMENT_TIMEOUT = { available: 1_000, lossless: 4_294_967_295 } as const;
 
 /**
- * Engines of which no table can be made: a clone copies InnoDB's tables alone
- * (https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html), what MEMORY holds ends with the
- * server, and no other engine survives a crash or takes part in a transaction. The system's own tables are there
- * already, and stay usable. A name that a server does not know is of no effect there.
+ * Engines with which no table can be created: a clone copies only InnoDB tables
+ * (https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html), the contents of MEMORY are lost when the
+ * server ends, and no other engine survives a crash or takes part in a transaction. The system's own tables already
+ * exist, and stay usable. A name that a server does not know has no effect there.
  * https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_disabled_storage_engines
  */
 const DISABLED_ENGINES = [
@@ -30,14 +30,14 @@ const DISABLED_ENGINES = [
   "ndbinfo",
 ];
 
-/** A replica that was away for longer is cloned anew. */
+/** A replica that was away for longer clones again. */
 const BINARY_LOG_SECONDS = 7 * 24 * 60 * 60;
 
 /**
- * The server's configuration. It is given to mysqld by name (`--defaults-file`), so it is the
- * whole of it: what a distribution's own files say has no part in it.
+ * The server's configuration. mysqld gets it by name (`--defaults-file`), so it is complete: a distribution's own files
+ * have no effect.
  *
- * Only words which MySQL 8.4 and 9.7 both know.
+ * Only options that MySQL 8.4 and 9.7 both support.
  */
 function serverConfiguration(topology: Topology, host: TopologyHost): string {
   return `[mysqld]
@@ -117,7 +117,7 @@ rpl_semi_sync_source_timeout = ${ACKNOWLEDGEMENT_TIMEOUT[topology.settings.datab
 }
 
 /**
- * The most memory that the agent and the scripts it runs may take. The server is given what this host has beyond it
+ * The maximum memory of the agent and the scripts it runs. The server gets the rest of the host's memory
  * (scripts/database/prepare.sh).
  */
 const AGENT_MEBIBYTES = 128;
@@ -138,13 +138,12 @@ RestartSec=1
 WantedBy=multi-user.target
 `;
 
-/** How old, in seconds, an answer may be: then the agent hangs. */
+/** Maximum age of an answer, in seconds; an older one means that the agent hangs. */
 const LONGEST_AGE = 3;
 
 /**
- * The health port. HAProxy answers out of its memory, where the agent puts one line every second:
- * `time|status of /primary|of /replica|of /readable|state as JSON`. Without a fresh line the answer
- * is no.
+ * The health port. HAProxy answers from memory, where the agent writes one line every second: `time|status of
+ * /primary|of /replica|of /readable|state as JSON`. Without a fresh line the answer is no.
  */
 function healthPort(host: TopologyHost): string {
   const state = `content-type application/json lf-string "%[var(txn.now),field(5,|)]\\n"`;
@@ -189,7 +188,7 @@ frontend health
 `;
 }
 
-/** What a database host carries beyond what every host does. */
+/** The content of a database host beyond that of every host. */
 export function databaseContent(topology: Topology, host: TopologyHost): RoleContent {
   const { name, durability } = topology.settings.database;
   const peers = hostsOf(topology, "database").filter((other) => other.name !== host.name);

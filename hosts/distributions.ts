@@ -1,11 +1,11 @@
-/** The release of Ubuntu that hosts on EC2 boot, and local ones of `local.distribution: "ubuntu"`. */
+/** The Ubuntu release that hosts on EC2 boot, and local hosts with `local.distribution: "ubuntu"`. */
 export const UBUNTU = { version: "26.04", codeName: "resolute" } as const;
 
-/** A distribution that hosts are made of. */
+/** A distribution that hosts can run. */
 export type Distribution = "debian" | "ubuntu";
 
 interface Packages {
-  /** What apt calls the release. Of Debian, MySQL alone comes from unstable: scripts/local/image.sh. */
+  /** The release's name for apt. On Debian, only MySQL comes from unstable: scripts/local/image.sh. */
   readonly suite: string;
   /** The keys its packages are signed with, once the package `keyringPackage` is installed. */
   readonly keyring: string;

@@ -17,7 +17,7 @@ function peerMatch(
   peer: Flow["from"],
 ): string | undefined {
   if (peer === "internet") {
-    // Visitors may come from anywhere; what leaves for the internet must not go to a peer.
+    // Visitors may come from anywhere; traffic to the internet must not go to a peer.
     return direction === "saddr" ? "" : `ip daddr != ${topology.network.cidr} `;
   }
   const addresses = addressesOf(topology, peer, host);

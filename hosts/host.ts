@@ -10,7 +10,7 @@ export interface HostFile {
   readonly permissions: string;
 }
 
-/** Facts reach the scripts through one env file; values are plain words and lists of words. */
+/** Scripts get facts through one env file; values are plain words and lists of words. */
 export type Facts = Readonly<Record<string, string>>;
 
 /** What one role adds to a host. */
@@ -21,7 +21,7 @@ export interface RoleContent {
   readonly facts: Facts;
 }
 
-/** A host with everything it carries, ready to be placed by a stack. */
+/** A host with its whole content, ready to be placed by a stack. */
 export interface Host extends TopologyHost {
   readonly files: readonly HostFile[];
   readonly facts: Facts;
@@ -29,13 +29,13 @@ export interface Host extends TopologyHost {
   readonly userData: string;
 }
 
-/** Where the env file of facts lies on every host. */
+/** Path of the env file of facts on every host. */
 export const FACTS_PATH = "/etc/cluster/host.env";
 
-/** Where what user-data itself brings lies on every host. */
+/** Folder of what user-data itself contains, on every host. */
 export const BOOT_PATH = "/opt/cluster";
 
-/** Where the scripts of the archive lie on every host. */
+/** Folder of the scripts from the archive, on every host. */
 export const SCRIPTS_PATH = "/opt/cluster/scripts";
 
 export function textFile(path: string, content: string): HostFile {

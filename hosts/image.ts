@@ -2,7 +2,7 @@ import type { ClusterSettings } from "../topology/settings";
 import { DISTRIBUTIONS } from "./distributions";
 import type { Host } from "./host";
 
-/** What names a host image and makes it; the head of scripts/local/image.sh says what each is. */
+/** What identifies and builds a host image; the head of scripts/local/image.sh explains each value. */
 export type ImageFacts = Readonly<
   Record<"DWI_PACKAGES" | "DWI_DISTRIBUTION" | "DWI_SUITES" | "DWI_KEYRINGS" | "DWI_MIRROR", string>
 >;

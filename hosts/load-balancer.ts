@@ -7,7 +7,7 @@ import { HEALTH_PATH } from "./release-files";
 /** The load balancer's own health, on the port of the site: 200 while a web server can serve. */
 export const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";
 
-/** How the load balancer asks a web server for its health, times in milliseconds. */
+/** The load balancer's health check of a web server, times in milliseconds. */
 const HEALTH_CHECK = {
   interval: 1000,
   fastInterval: 250,
@@ -17,28 +17,28 @@ const HEALTH_CHECK = {
 } as const;
 
 /**
- * Seconds within which the load balancer knows that a web server has stopped to answer: the fault comes just
- * after a check, and each check that fails takes all the time it has.
+ * Seconds within which the load balancer detects that a web server no longer answers: in the worst case the fault comes
+ * just after a check, and each failing check runs into its timeout.
  */
 export function secondsToNotice(): number {
   const { interval, fastInterval, timeout, fall } = HEALTH_CHECK;
   return Math.ceil((interval + timeout + (fall - 1) * (fastInterval + timeout)) / 1000);
 }
 
-/** Where the load balancer keeps what it knows of the web servers, besides its memory. */
+/** Where the load balancer stores the state of the web servers, besides its memory. */
 const SERVER_STATE = "/var/lib/cluster/haproxy-server-state";
 
 /**
- * Seconds for which the load balancer waits longer for an answer than Nginx waits for the app. What the app
- * does not answer in time is then answered by Nginx, once; only of a web server that says nothing at all the
- * load balancer gives up waiting.
+ * How many seconds longer the load balancer waits for a response than Nginx waits for the app. So if the app does not
+ * respond in time, Nginx answers, once; the load balancer's own timeout only expires for a web server that sends
+ * nothing at all.
  */
 const LONGER_THAN_NGINX = 2;
 
 /**
- * Headers with which whoever stands before an app tells it who the visitor is, where he comes from and what he
- * asked for. Nobody stands before this load balancer, so in a visitor's request they are claims of his own.
- * Regular expressions of names in lower case, as HAProxy keeps them.
+ * Headers with which a trusted proxy tells an app who the visitor is, where they come from and what they requested.
+ * There is no trusted proxy in front of this load balancer, so in a visitor's request they are the visitor's own
+ * claims. Regular expressions for names in lower case, as HAProxy keeps them.
  */
 const CLAIMS = [
   // The visitor's address, the scheme, the host and the port.
@@ -51,14 +51,14 @@ const CLAIMS = [
   "(x-)?(url-)?scheme",
   "x-(host|http-host-override|request-uri)",
   "front-end-https",
-  // What was asked for before somebody changed it.
+  // The original request, before a rewrite.
   "x-(original|rewrite)-.*",
-  // What delivery networks and other clouds' load balancers add.
+  // Headers added by CDNs and other clouds' load balancers.
   "(cf|fastly|fly|cloudfront|akamai|x-akamai|x-amzn|x-azure|x-arr|x-appengine|x-envoy|x-vercel|x-nf|x-geo)-.*",
-  // Who the visitor is, as an authenticating proxy or the end of TLS says it.
+  // The visitor's identity, as stated by an authenticating proxy or a TLS terminator.
   "(x-)?ssl-.*",
   "x-(auth-request|authenticated|authentik|webauth|goog|ms-client|tls)-.*",
-  // Words to a proxy, which an app or its server could take for a proxy's own.
+  // Instructions to a proxy, which an app or its server could mistake for a proxy's own.
   "x-(accel|sendfile)-.*",
   "proxy",
   "http2-settings",
@@ -182,7 +182,7 @@ frontend metrics
 `;
 }
 
-/** HAProxy in front of the web servers, with the chosen algorithm written out. */
+/** HAProxy in front of the web servers, with the chosen algorithm. */
 export function loadBalancerContent(topology: Topology): RoleContent {
   return {
     packages: ["haproxy", "socat"],

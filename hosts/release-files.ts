@@ -1,10 +1,10 @@
 import type { ClusterSettings } from "../topology/settings";
 import { envFile } from "./env-file";
 
-/** The path of a web server on which the load balancer asks whether it can serve. */
+/** The path of the load balancer's health check on a web server. */
 export const HEALTH_PATH = "/.cluster/health";
 
-/** Where a web server keeps the release that serves: a link that changes in one step. */
+/** Path of the release that serves, on a web server: a link that is switched atomically. */
 export const CURRENT_RELEASE = "/srv/app/current";
 
 /** A file of a release, by its path in the archive. */
@@ -16,11 +16,11 @@ export interface ReleaseFile {
 }
 
 /**
- * What a release carries beside the app's own files, which lie in its folder `app`: all that the
- * settings say of the app. A release is therefore started, and taken back, as a whole.
+ * The files of a release beside the app's own files, which are in its folder `app`: all app settings. So a release is
+ * started, and rolled back, as a whole.
  *
- * Nginx includes what is in `nginx/http` into its http block, and what is in `nginx/server` into the
- * site's server block. What `about.json` says is for the scripts that start a release.
+ * Nginx includes `nginx/http` in its http block, and `nginx/server` in the site's server block. `about.json` is for the
+ * scripts that start a release.
  */
 export function releaseFiles(app: ClusterSettings["app"]): ReleaseFile[] {
   const file = (path: string, content: string, permissions = "0644") => ({
@@ -58,7 +58,7 @@ function upstream(port: number): string {
 `;
 }
 
-/** What the load balancer takes for long-lived too: an Upgrade, and server-sent events. */
+/** What the load balancer also treats as long-lived: an Upgrade, and server-sent events. */
 const LONG_LIVED = `
 map "$http_upgrade|$http_accept" $long_lived {
   default "";

@@ -9,7 +9,7 @@ import { bootScripts } from "./scripts";
 import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "./user-data";
 import { webContent } from "./web";
 
-/** Where hosts can be placed. What differs between the two is one script, scripts/platform/<name>.sh. */
+/** Where hosts can be placed. The only difference between the two is one script, scripts/platform/<name>.sh. */
 export type Platform = "aws" | "local";
 
 /** What is rendered into hosts besides the topology. */
@@ -19,7 +19,7 @@ export interface Placement {
   readonly scripts: string;
 }
 
-/** What a host of each role carries beyond what every host does. */
+/** The content of a host of each role beyond that of every host. */
 const CONTENT: Readonly<Record<Role, (topology: Topology, host: TopologyHost) => RoleContent>> = {
   "load-balancer": loadBalancerContent,
   web: webContent,
@@ -50,7 +50,7 @@ function renderHost(topology: Topology, host: TopologyHost, placement: Placement
   return { ...host, files, facts, userData: cloudConfig(host.name, files) };
 }
 
-/** Renders every host of a cluster: the files it carries and the user-data that boots it. */
+/** Renders every host of a cluster: its files and the user-data that boots it. */
 export function renderHosts(topology: Topology, placement: Placement): Host[] {
   return topology.hosts.map((host) => renderHost(topology, host, placement));
 }
@@ -58,7 +58,7 @@ export function renderHosts(topology: Topology, placement: Placement): Host[] {
 /** A host whose user-data EC2 would refuse. */
 export interface OversizedUserData {
   readonly host: string;
-  /** What it comes to, compressed. */
+  /** Its size, compressed. */
   readonly bytes: number;
 }
 

@@ -8,8 +8,8 @@ import { PROJECT } from "./project";
 export const SCRIPTS = join(PROJECT, "scripts");
 
 /**
- * The folders of scripts/ that make up the archive of scripts: what runs on a host once it has
- * booted. One archive serves every role and both platforms.
+ * The folders of scripts/ that make up the script archive: everything that runs on a host after it has booted. One
+ * archive serves every role and both platforms.
  */
 export const ARCHIVED_SCRIPTS = ["host", ...ROLES] as const;
 
@@ -22,8 +22,8 @@ function script(source: string, path: string): HostFile {
 }
 
 /**
- * The scripts that user-data brings itself: enough to fetch the others. The platform interface has
- * one name on every host, and one implementation for each platform.
+ * The scripts that are part of the user-data: enough to fetch the others. The platform interface has one name on every
+ * host, and one implementation for each platform.
  */
 export function bootScripts(platform: string): HostFile[] {
   return [

@@ -7,8 +7,8 @@ import { PROJECT } from "./project";
 const FILES = join(PROJECT, "hosts", "files");
 
 /**
- * The files that every host, or every host of a role, carries as they are: hosts/files/<who>/<path on the host>. What has
- * parameters is rendered instead.
+ * The verbatim files of every host, or of every host of a role: hosts/files/<who>/<path on the host>. Files with
+ * parameters are rendered instead.
  */
 export function staticFiles(who: "every" | Role): HostFile[] {
   const folder = join(FILES, who);

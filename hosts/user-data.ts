@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import type { HostFile } from "./host";
 
 /**
- * The most user-data that EC2 takes, in bytes, before base64.
+ * EC2's limit for user-data, in bytes, before base64.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
  */
 export const USER_DATA_LIMIT = 16 * 1024;
@@ -20,11 +20,11 @@ export function cloudConfig(hostName: string, files: readonly HostFile[]): strin
   const document = {
     hostname: hostName,
     preserve_hostname: false,
-    // No account is made: sessions come in through the platform, as root or through SSM.
+    // No account is created: sessions come in through the platform, as root or through SSM.
     users: [],
     ssh_pwauth: false,
     write_files: files.map(({ path, content, permissions }) => ({ path, permissions, content })),
-    // Enabled for the boots to come, of which systemd need not know yet: reading every unit again takes time.
+    // Enabled for later boots, without a reload of systemd now: reading every unit again takes time.
     runcmd: [
       ["systemctl", "enable", "--no-reload", ...STARTED_BY_CLOUD_INIT],
       ["systemctl", "start", ...STARTED_BY_CLOUD_INIT],
@@ -33,7 +33,7 @@ export function cloudConfig(hostName: string, files: readonly HostFile[]): strin
   return `#cloud-config\n${stringify(document, { version: "1.1", lineWidth: 0, blockQuote: "literal" })}`;
 }
 
-/** User-data as EC2 takes it: compressed, the same bytes for the same text. cloud-init unpacks it. */
+/** User-data in EC2's format: compressed, reproducibly. cloud-init unpacks it. */
 export function compressUserData(userData: string): Buffer {
   return gzipSync(userData, { level: 9 });
 }

@@ -6,14 +6,13 @@ import { type RoleContent, textFile } from "./host";
 import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
 import { staticFiles } from "./static-files";
 
-/** Local ports of a web server behind which HAProxy follows the database's roles. */
+/** Local ports of a web server on which HAProxy follows the database's roles. */
 const WRITE_PORT = 3306;
 const READ_PORT = 3307;
 
 /**
- * How often a web server asks each database host for its role, in milliseconds. Each asks four
- * times, so it grows with the number of web servers: a database host answers at most some four
- * hundred questions a second.
+ * How often a web server checks each database host's role, in milliseconds. Each makes four checks, so the interval
+ * grows with the number of web servers: a database host answers at most some four hundred checks a second.
  */
 export function roleCheckInterval(webServers: number): number {
   return Math.max(500, webServers * 10);
@@ -22,7 +21,7 @@ export function roleCheckInterval(webServers: number): number {
 function databaseRouter(topology: Topology): string {
   const databases = hostsOf(topology, "database");
   const interval = roleCheckInterval(topology.settings.webServers.count);
-  // The part of a server's name before the colon is what its health check asks for.
+  // The part of a server's name before the colon is the path that its health check requests.
   const servers = (path: string, options = "") =>
     databases
       .map((host) => `  server ${path}:${host.name} ${host.address}:${PORTS.mysql}${options}`)
@@ -181,7 +180,7 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
 `;
 }
 
-/** Nginx in front of the app, and the way from the app to the database. */
+/** Nginx in front of the app, and the app's access to the database. */
 export function webContent(topology: Topology, host: TopologyHost): RoleContent {
   const { database } = topology.settings;
   return {

@@ -16,7 +16,7 @@ function oneOf<const T extends readonly [string, ...string[]]>(values: T) {
   return z.enum(values, `one of ${values.map((value) => `"${value}"`).join(", ")}`);
 }
 
-/** A string that must match a pattern; `wanted` says in words what the pattern accepts. */
+/** A string that must match a pattern; `wanted` describes what the pattern accepts. */
 function text(pattern: RegExp, wanted: string) {
   return z.string(wanted).regex(pattern, wanted);
 }
@@ -41,7 +41,7 @@ const relativeFolder = (inside: string) =>
 
 const urlPath = text(/^\/[\w./~-]*$/, 'a path starting with "/", without a query');
 
-/** What every role's hosts have in common. */
+/** Settings that hosts of every role have. */
 const machine = (defaults: { instanceType: string; memory: number; leastMemory?: number }) => ({
   instanceType: instanceType
     .default(defaults.instanceType)
@@ -62,10 +62,10 @@ const loadBalancer = z.strictObject({
 });
 
 const webServers = z.strictObject({
-  count: whole(1, 100).default(2).describe("How many web servers."),
+  count: whole(1, 100).default(2).describe("Number of web servers."),
   mode: oneOf(["active-active", "active-passive"])
     .default("active-active")
-    .describe("All web servers serve, or the first one serves and the others stand by."),
+    .describe("All web servers serve, or the first one serves and the others are on standby."),
   ...machine({ instanceType: "t3.micro", memory: 512 }),
 });
 
@@ -75,12 +75,14 @@ const database = z.strictObject({
     "a lower-case letter, then up to 31 letters, digits or underscores; not a schema of MySQL's own, nor cluster",
   )
     .default("app")
-    .describe("Name of the app's database. Fixed once the cluster has been founded."),
-  replicas: whole(0, 5).default(1).describe("How many replicas beside the primary."),
+    .describe(
+      "Name of the app's database. It cannot be changed once the cluster has been founded.",
+    ),
+  replicas: whole(0, 5).default(1).describe("Number of replicas in addition to the primary."),
   durability: oneOf(["available", "lossless"])
     .default("available")
     .describe(
-      "When no replica acknowledges: writes go on without it after one second (available), or wait for it (lossless).",
+      "When no replica acknowledges: writes continue without it after one second (available), or wait for it (lossless).",
     ),
   dataVolumeSize: whole(8, 16384, "GiB")
     .default(20)
@@ -102,7 +104,7 @@ const backup = z.strictObject({
   keepDays: whole(1, 365, "days")
     .default(14)
     .describe(
-      "How long backups and archived binary logs are kept, days: any moment of that time can be restored.",
+      "How long backups and archived binary logs are kept, days: any point in time in that period can be restored.",
     ),
   localDirectory: text(
     /^\/(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
@@ -110,7 +112,7 @@ const backup = z.strictObject({
   )
     .default("/var/backups/dwi")
     .describe(
-      "Folder of this machine for the backups of local clusters; each has a folder of its own in it, which stays when the cluster is destroyed. Stack local only.",
+      "Folder on this machine for the backups of local clusters; each cluster has its own folder in it, which is kept when the cluster is destroyed. Stack local only.",
     ),
 });
 
@@ -118,7 +120,7 @@ const local = z.strictObject({
   distribution: oneOf(["machine", "debian", "ubuntu"])
     .default("machine")
     .describe(
-      "What local hosts are: the machine's own distribution, Debian testing, or the Ubuntu that stack aws boots. A change holds for hosts made from then on. Stack local only.",
+      "Distribution of local hosts: the machine's own, Debian testing, or the Ubuntu that stack aws boots. A change applies to hosts created from then on. Stack local only.",
     ),
   mirror: text(
     /^https?:\/\/[\w.-]+(:[1-9]\d{0,4})?(\/[\w.~-]+)*$/,
@@ -126,7 +128,7 @@ const local = z.strictObject({
   )
     .optional()
     .describe(
-      "Mirror of that distribution, all of whose suites local hosts' packages come from. Left out: the machine's own mirror for the machine's own distribution, else the distribution's. Stack local only.",
+      "Mirror of that distribution, with all the suites that local hosts' packages come from. If omitted: the machine's own mirror for the machine's own distribution, else the distribution's. Stack local only.",
     ),
 });
 
@@ -139,7 +141,7 @@ const app = z.strictObject({
   bundle: text(/^[\w.-]+\.(ts|js|mjs|cjs)$/, 'a source file of the folder, for example "server.ts"')
     .optional()
     .describe(
-      "Entry point to bundle with esbuild into server.js. The release is then that file and the static folder. Left out: the folder is released as it is.",
+      "Entry point to bundle with esbuild into server.js. The release is then that file and the static folder. If omitted: the folder is released as it is.",
     ),
   command: z
     .string(COMMAND_WANTED)
@@ -151,46 +153,50 @@ const app = z.strictObject({
     })
     .default("/usr/bin/node server.js")
     .describe(
-      "Start command, run in the app's folder: a program by its absolute path, and its arguments. What needs a shell goes into a script of the folder.",
+      "Start command, run in the app's folder: a program by its absolute path, and its arguments. If you need a shell, put a script into the folder.",
     ),
   port: whole(1024, 65535)
     .refine((port) => ![3306, 3307, 8008, 8404].includes(port), {
       message: "a port the host does not use itself (3306, 3307, 8008, 8404)",
     })
     .default(3000)
-    .describe("Port on 127.0.0.1 the app listens on; given to it as PORT."),
+    .describe("Port on 127.0.0.1 that the app listens on; passed to it as PORT."),
   healthPath: urlPath
     .default("/readyz")
-    .describe("Path that answers 200 when the app can serve; the load balancer asks it."),
+    .describe(
+      "Path that returns 200 when the app can serve; the load balancer's health check requests it.",
+    ),
   healthHost: text(
     /^(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9]\d{0,4})?$/,
     'a host name or an IPv4 address, with a port if need be, for example "shop.example.com"',
   )
     .default("load-balancer")
     .describe(
-      "What stands as Host in the requests for healthPath. An app that answers to hosts of its own only is given one of them.",
+      "Host header of the requests for healthPath. If the app only answers to its own host names, set one of them.",
     ),
   startTimeout: whole(1, 900, "seconds")
     .default(30)
     .describe(
-      "How long the app may take from its start to its first 200 at healthPath, seconds. A release that takes longer is taken back.",
+      "How long the app may take from its start to its first 200 at healthPath, seconds. A release that takes longer is rolled back.",
     ),
   responseTimeout: whole(1, 300, "seconds")
     .default(10)
     .describe(
-      "How long the app may take to answer, and between two parts of its answer, seconds. A request that takes longer is answered with 504 and not repeated.",
+      "How long the app may take to respond, and between two parts of its response, seconds. A request that takes longer is answered with 504 and not retried.",
     ),
   tunnelTimeout: whole(10, 86400, "seconds")
     .default(3600)
     .describe(
-      "How long a WebSocket or another upgraded connection, or a stream of server-sent events, may be silent, seconds.",
+      "How long a WebSocket or another upgraded connection, or a stream of server-sent events, may be idle, seconds.",
     ),
   maxBodySize: whole(1, 1024, "MiB")
     .default(1)
-    .describe("The largest body of a request, MiB. A larger one is answered with 413."),
+    .describe("Largest request body, MiB. A larger one is answered with 413."),
   staticDirectory: relativeFolder("the app's folder")
     .optional()
-    .describe("Folder inside the app's that Nginx serves itself at /static/. Left out: none."),
+    .describe(
+      "Folder inside the app's folder that Nginx itself serves at /static/. If omitted: none.",
+    ),
   environment: z
     .record(
       text(/^[A-Z][A-Z0-9_]*$/, "an environment variable's name, upper case"),
@@ -198,10 +204,10 @@ const app = z.strictObject({
       "an object of environment variables",
     )
     .default({})
-    .describe("Further environment variables. No secrets: they are readable on the host."),
+    .describe("Additional environment variables. No secrets: they are readable on the host."),
 });
 
-// What EC2, IAM, SSM and S3 all take. The length is EC2's: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html
+// What EC2, IAM, SSM and S3 all accept. The length is EC2's: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html
 const tagKey = text(
   /^(?!aws:| )[\p{L}\p{N} _.:/=+@-]{1,127}(?<! )$/iu,
   "1 to 127 letters, digits, spaces or _.:/=+-@, not starting with aws:, without a space at either end",
@@ -233,7 +239,9 @@ export const clusterSchema = z.strictObject({
   name: text(
     /^(?!aws|ssm|sg-|xn--|sthree|amzn)[a-z](?:[a-z0-9]|-(?!-)){0,18}[a-z0-9]$/,
     "2 to 20 lower-case letters, digits or single hyphens, starting with a letter and ending with a letter or digit, and not starting with aws, ssm, sg-, xn--, sthree or amzn, which AWS refuses",
-  ).describe("Name of the cluster, unique among the clusters; part of every name it makes."),
+  ).describe(
+    "Name of the cluster, unique among the clusters; part of the name of everything it creates.",
+  ),
   region: text(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region, for example "eu-central-1"')
     .refine((region) => REGIONS.includes(region), {
       message: `a region that version 5.100 of Terraform's AWS provider knows: ${REGIONS.join(", ")}`,
@@ -249,14 +257,14 @@ export const clusterSchema = z.strictObject({
     .min(2, "2 to 4 availability zones")
     .max(4, "2 to 4 availability zones")
     .default(["eu-central-1a", "eu-central-1b"])
-    .describe("Availability zones of the region over which the hosts alternate."),
+    .describe("Availability zones of the region, across which the hosts alternate."),
   network: z
     .strictObject({
       cidr: z
         .cidrv4("an IPv4 network in CIDR notation, for example 10.90.0.0/22")
         .default("10.90.0.0/22")
         .describe(
-          "The private network of all hosts, on both platforms: /16 to /26, private, cut into two subnets for each zone.",
+          "The private network of all hosts, on both platforms: /16 to /26, private, divided into two subnets for each zone.",
         ),
     })
     .prefault({}),
@@ -268,19 +276,19 @@ export const clusterSchema = z.strictObject({
   natGateways: oneOf(["one", "per-zone"])
     .default("one")
     .describe(
-      "One NAT gateway for all zones, or one in each: dearer, but egress survives the loss of a zone. Stack aws only.",
+      "One NAT gateway for all zones, or one in each: more expensive, but egress survives the loss of a zone. Stack aws only.",
     ),
   local: local.prefault({}),
   localPort: whole(1024, 65535)
     .default(8080)
     .describe(
-      "Port of this machine's 127.0.0.1 that leads to the load balancer. Stack local only.",
+      "Port on this machine's 127.0.0.1 that forwards to the load balancer. Stack local only.",
     ),
   tags: z
     .record(tagKey, tagValue, "an object of tags")
     .default({})
     .describe(
-      "Tags of every AWS resource, besides Cluster and ManagedBy. At most 40, whose keys differ in more than case.",
+      "Tags of every AWS resource, in addition to Cluster and ManagedBy. At most 40, whose keys differ in more than case.",
     ),
   backend: backend
     .default({ type: "local" })

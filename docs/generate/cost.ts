@@ -128,24 +128,24 @@ ${costTable(lines)}
 
 ## Where the prices come from
 
-Looked up on ${prices.date}. AWS's own pages fill in their numbers by script; the last column is
-where each number stood in plain text, and what is open about it. Check them before you rely on them.
+Looked up on ${prices.date}. AWS's own pages load their prices by script; the last column says where
+each price was found in plain text, and what is uncertain about it. Check the prices before you rely on them.
 
 ${table(["What", "Price", "AWS's page", "Read at"], sources)}
 
 ## What is not in the sum
 
-- Traffic. Data that leaves for the internet, that a NAT gateway processes, and that crosses from one
+- Traffic. Data that leaves for the internet, that a NAT gateway processes, or that crosses from one
   availability zone to another is charged by the gigabyte. Requests cross zones by design: the load
-  balancer stands in one, half of the web servers in the other.
+  balancer is in one, half of the web servers are in the other.
 - CPU credits. T3 instances launch in unlimited mode: a host whose average load stays above its
   baseline is charged for the surplus
   ([AWS](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html)).
-- S3. Backups are compressed, stored only as far as they are new, and charged by the gigabyte-month, what was
-  deleted for 30 days more. The archive of binary logs makes some requests every five minutes while something is
-  written. The other bucket holds a few megabytes. Each host asks for its user-data once a minute, which is
-  about 44,000 requests per host and month.
-- Snapshots. A data volume that Terraform destroys while \`database.preventDestroy\` is in force leaves
+- S3. Backups are compressed, deduplicated, and charged by the gigabyte-month, deleted ones for 30 more days.
+  Archiving the binary logs makes some requests every five minutes while something is written. The other bucket
+  holds a few megabytes. Each host requests its user-data once a minute, which is about 44,000 requests per host
+  and month.
+- Snapshots. A data volume that Terraform destroys while \`database.preventDestroy\` is true leaves
   a final snapshot, which is stored until you delete it.
 - The state bucket, if you use one.
 
@@ -156,6 +156,6 @@ SSM parameters under AWS's own key.
 
 - \`natGateways: "per-zone"\` adds a gateway and an address for each further zone.
 - Instance types and volume sizes are settings of each role: see [settings](settings.md).
-- A stopped instance is not charged, its volumes and addresses are.
+- A stopped instance is not charged; its volumes and addresses are.
 `;
 }

@@ -1,14 +1,14 @@
 import { DOES, PARTS } from "../../agent/decide";
 import { table } from "./markdown";
 
-/** What a database host decides, as tables: a part for each kind of host, in the order in which the rules are tried. */
+/** The decisions of a database host, as tables: one for each kind of host, rules in evaluation order. */
 export function decisionTables(): string {
   return PARTS.map(({ title, when: forWhom, rules }) =>
     [
       `### ${title}`,
-      ...forWhom.map(({ says }) => `All of it where ${says}.`),
+      ...forWhom.map(({ says }) => `Applies if ${says}.`),
       table(
-        ["Where all of this holds, else the next", "Decision", "What is done"],
+        ["If all of this holds", "Decision", "Action"],
         rules.map(({ when, decision }) => [
           when.map(({ says }) => says).join("; ") || "otherwise",
           `\`${decision}\``,

@@ -10,8 +10,8 @@ interface Room {
 }
 
 /**
- * Every room, each after those that it may import: this order is the one way in which imports go. A room may be named
- * before it is there.
+ * Every room, each after those that it may import: imports only go backwards in this order. A room may be listed
+ * before it exists.
  */
 export const ROOMS: readonly Room[] = [
   {
@@ -22,17 +22,17 @@ export const ROOMS: readonly Room[] = [
   {
     name: "scripts",
     sentence:
-      "Shell that glues programs together, on hosts and on the machine that carries local ones.",
+      "Shell that glues programs together, on hosts and on the machine that runs local hosts.",
     imports: [],
   },
   {
     name: "agent",
-    sentence: "The program that decides on a database host.",
+    sentence: "The agent on each database host.",
     imports: [],
   },
   {
     name: "app",
-    sentence: "The guestbook, an app like any other: nothing of the cluster knows it.",
+    sentence: "The guestbook, an app like any other: the cluster knows nothing about it.",
     imports: [],
   },
   {
@@ -42,17 +42,17 @@ export const ROOMS: readonly Room[] = [
   },
   {
     name: "hosts",
-    sentence: "What each host carries: files, units, user-data; pure.",
+    sentence: "The content of each host: files, units, user-data; pure.",
     imports: ["topology"],
   },
   {
     name: "archives",
-    sentence: "What travels beside user-data: the scripts, and releases of the app.",
+    sentence: "What is delivered alongside user-data: the scripts, and releases of the app.",
     imports: ["topology", "hosts"],
   },
   {
     name: "stacks",
-    sentence: "Where hosts are placed, by cdktf: local (Incus) and aws (EC2).",
+    sentence: "The stacks that hosts are placed in, by cdktf: local (Incus) and aws (EC2).",
     imports: ["topology", "hosts", "archives"],
   },
   {
@@ -62,32 +62,33 @@ export const ROOMS: readonly Room[] = [
   },
   {
     name: "ops",
-    sentence: "What an operator does to a cluster that is up.",
+    sentence: "What an operator does to a running cluster.",
     imports: ["topology", "agent", "cluster.config.ts", "hosts", "archives"],
   },
   {
     name: "machine",
-    sentence: "Bringing up and down a local cluster on one's own machine.",
+    sentence: "Bringing a local cluster up and down on your own machine.",
     imports: ["topology", "hosts", "archives", "ops"],
   },
   {
     name: "drill",
-    sentence: "Faults under load, on a scratch cluster of its own, as tests and benches use one.",
+    sentence:
+      "Faults under load, on a scratch cluster of its own; tests and benchmarks use such clusters too.",
     imports: ["topology", "hosts", "stacks", "ops"],
   },
   {
     name: "bench",
-    sentence: "What a synthesis and a deploy take, against what they are compared with.",
+    sentence: "Benchmarks: how long a synthesis and a deploy take, against a baseline.",
     imports: ["topology", "hosts", "stacks", "ops", "drill"],
   },
   {
     name: "docs",
-    sentence: "What is written down, and what generates the parts of it that are derived.",
+    sentence: "The documentation, and the generators of its derived parts.",
     imports: ["topology", "agent", "hosts"],
   },
   {
     name: "__tests__",
-    sentence: "The tests, by the names of what they test.",
+    sentence: "The tests, in folders named after what they test.",
     imports: [
       "topology",
       "agent",
@@ -104,14 +105,14 @@ export const ROOMS: readonly Room[] = [
   },
   {
     name: ".ci",
-    sentence: "What runs all of it, in order, with one closing line.",
+    sentence: "Runs everything in order, and ends with one summary line.",
     imports: ["hosts", "ops", "machine", "drill", "__tests__"],
   },
 ];
 
 const isFile = (name: string) => name.endsWith(".ts");
 
-/** The rooms, the ground first, and what each may import. */
+/** The rooms, lowest layer first, and what each may import. */
 export function roomsTable(): string {
   const shown = (name: string) => (isFile(name) ? `\`${name}\`` : `\`${name}/\``);
   return table(

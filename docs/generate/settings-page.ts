@@ -35,7 +35,7 @@ function holding(path: readonly string[], value: unknown): unknown {
     : { [key]: inner };
 }
 
-/** What a setting accepts, in the words in which a wrong value is refused. */
+/** What a setting accepts, worded as in the message that refuses a wrong value. */
 function accepted(path: readonly string[]): string {
   const result = clusterSchema.safeParse(holding(path, NOT_A_SETTING));
   const issue = result.error?.issues.find((one) => one.path.join(".") === path.join("."));
@@ -74,7 +74,7 @@ function row({ path, schema, required }: Setting): string[] {
   return [`\`${path.join(".")}\``, schema.description ?? "", accepted(path), fallback];
 }
 
-/** Settings with about one of each mistake, to show what is said of them. */
+/** Settings with about one of each mistake, to show the error messages. */
 const WRONG: readonly unknown[] = [
   {
     name: "aws-shop",
@@ -120,13 +120,13 @@ function wrongSource(): string {
   }).join("\n");
 }
 
-/** What stands for an object that is left out as a whole, where that differs from an empty one. */
+/** The default of an object that is omitted entirely, if it differs from an empty one. */
 function wholeDefault(schema: Schema | undefined): string[] {
   const whole = schema?.properties === undefined ? {} : (schema.default ?? {});
   return Object.keys(whole).length === 0
     ? []
     : [
-        `Left out as a whole, it is \`${asTypeScript(whole)}\`. An object of your own starts without.`,
+        `If omitted entirely, it is \`${asTypeScript(whole)}\`. An object of your own does not include these.`,
       ];
 }
 
@@ -157,23 +157,23 @@ export function settingsPage(): string {
   return `${GENERATED}
 # Settings
 
-Settings stand in \`cluster.config.ts\`: a list of clusters, each an object with the settings below.
+Settings are in \`cluster.config.ts\`: a list of clusters, each an object with the settings below.
 Everything but \`name\` has a default. The file is typed, so an editor completes and checks it; what
-types cannot say is checked before anything is written or deployed.
+types cannot express is checked before anything is written or deployed.
 
 The first cluster of the list is deployed as the stacks \`local\` and \`aws\`, each further one as
-\`local-<name>\` and \`aws-<name>\`. Clusters side by side need names, networks and local ports of their
-own.
+\`local-<name>\` and \`aws-<name>\`. Clusters running side by side need distinct names, networks and
+local ports.
 
-A deploy brings a change to the hosts it concerns. What stands under \`app\` goes with a
+A deploy applies a change to the affected hosts. Settings under \`app\` are applied by a
 [release](operations.md#release-rollback) instead; \`app.responseTimeout\` and \`app.tunnelTimeout\` need both,
-because the load balancer waits as long.
+because the load balancer's timeouts follow them.
 
 ${tables.join("\n\n")}
 
 ## When settings are wrong
 
-Every problem is told at once, each with its path, the value found there and what would be right. The
+All problems are reported at once, each with its path, the value found there and the value wanted. The
 exit code is 1, and nothing is written or deployed. These settings:
 
 \`\`\`ts
@@ -182,7 +182,7 @@ ${wrongSource()}
 ];
 \`\`\`
 
-are answered by:
+give this message:
 
 \`\`\`text
 ${wrongMessage()}

@@ -5,14 +5,14 @@ import { type CheckedServer, checkInWords } from "./checks";
 import { complaintOf } from "./on-host";
 import { parseFacts } from "./status";
 
-/** How long to wait beyond the time that is to pass, in seconds: a check comes at least every other second. */
+/** Grace beyond the required period, in seconds: a check arrives at least every other second. */
 const PATIENCE = 20;
 
 /**
- * Waits until every load balancer's own checks of a web server have been good for some time, in a row.
+ * Waits until every load balancer's own checks of a web server have succeeded for some time without a break.
  *
- * @param inService whether it has to be sent requests, too
- * @throws OperatorError with what the last check said
+ * @param inService whether it also has to be sent requests
+ * @throws OperatorError with the result of the last check
  */
 export async function awaitChecks(
   topology: Topology,

@@ -11,12 +11,12 @@ import {
   silencesOf,
 } from "./status";
 
-/** What a large database may need, in seconds. */
+/** Timeout for a large database, in seconds. */
 const LONG = 12 * 60 * 60;
 
 type Say = (line: string) => void;
 
-/** The primary by its own word, whether it serves at the moment or not. */
+/** The primary as it reports itself, whether or not it serves at the moment. */
 function primaryOf(status: ClusterStatus): string {
   const [primary] = factsOf(status, "database")
     .filter(
@@ -36,7 +36,7 @@ function primaryOf(status: ClusterStatus): string {
 const otherTablesIn = (status: ClusterStatus): string[] =>
   otherTablesOf(factsOf(status, "database").map(({ facts }) => facts));
 
-/** The host whose dump disturbs least: a fresh replica that has everything, or else the primary. */
+/** The host whose dump disturbs least: a fresh replica that has everything, otherwise the primary. */
 function hostToDump(status: ClusterStatus): string {
   const replica = factsOf(status, "database").find(({ facts }) => facts.answers.replica === 200);
   return replica === undefined || otherTablesIn(status).length > 0
@@ -47,7 +47,7 @@ function hostToDump(status: ClusterStatus): string {
 /**
  * Dumps the app's database into the cluster's repository, and archives the primary's binary logs.
  *
- * @throws OperatorError with what the host says, when it does not work
+ * @throws OperatorError with the host's error, if it fails
  */
 export async function backup(topology: Topology, platform: Platform, say: Say): Promise<void> {
   const status = await gatherStatus(topology, platform, ["database"]);
@@ -66,17 +66,17 @@ export async function backup(topology: Topology, platform: Platform, say: Say): 
   say("done");
 }
 
-/** A dump of the repository (scripts/database/backup.sh). */
+/** A dump in the repository (scripts/database/backup.sh). */
 export interface Dump {
   readonly id: string;
   readonly completeAt: string;
   /** Its size as SQL. */
   readonly bytes: number;
-  /** Up to when the binary logs of its history reach, microseconds since 1970; 0 where there are none. */
+  /** How far the binary logs of its history reach, microseconds since 1970; 0 if there are none. */
   readonly reaches: number;
 }
 
-/** Tells what can be restored: the dumps, and up to when binary logs follow on each. */
+/** Prints what can be restored: the dumps, and how far the binary logs after each reach. */
 export function backupTable(dumps: readonly Dump[]): string[] {
   if (dumps.length === 0) {
     return ["There is no backup yet. One is made every night, or by: backup"];
@@ -97,9 +97,9 @@ export function backupTable(dumps: readonly Dump[]): string[] {
 }
 
 /**
- * Asks for the dumps of the repository, the oldest first.
+ * Lists the dumps in the repository, oldest first.
  *
- * @throws OperatorError when no database host answers, or the repository cannot be read
+ * @throws OperatorError if no database host answers, or the repository cannot be read
  */
 export async function listBackups(topology: Topology, platform: Platform): Promise<Dump[]> {
   const status = await gatherStatus(topology, platform, ["database"]);
@@ -116,17 +116,17 @@ export interface RestorePlan {
   readonly dump: string;
   /** When the dump was complete. */
   readonly dumpedAt: string;
-  /** What scripts/database/restore.sh takes from the archive of binary logs; `-` for nothing. */
+  /** What scripts/database/restore.sh uses from the archive of binary logs; `-` for nothing. */
   readonly logs: string;
-  /** Up to when the logs reach, microseconds since 1970; `-` where there are none. */
+  /** How far the logs reach, microseconds since 1970; `-` if there are none. */
   readonly reaches: string;
-  /** The moment that was asked for, microseconds since 1970; `-` for all there is. */
+  /** The requested moment, microseconds since 1970; `-` for everything. */
   readonly to: string;
-  /** How many tables of the app's database have rows now. */
+  /** Number of tables of the app's database that have rows now. */
   readonly tablesWithRows: number;
 }
 
-/** Reads the line of fields that restore.sh prints as its plan. */
+/** Parses the line of fields that restore.sh prints as its plan. */
 export function parsePlan(primary: string, printed: string): RestorePlan {
   const [dump, dumpedAt, logs, reaches, to, tables] = printed.trim().split("\t");
   if (
@@ -143,12 +143,12 @@ export function parsePlan(primary: string, printed: string): RestorePlan {
 }
 
 /**
- * Finds out what a restore would do. Archives the primary's binary logs first, so that what is there now
- * can be restored as well.
+ * Finds out what a restore would do. Archives the primary's binary logs first, so that the current data can be restored
+ * as well.
  *
- * @param to a moment as ISO 8601, with as many digits after the second as are wanted; `undefined` for all
- *   that is archived
- * @throws OperatorError when there is no such backup, or the logs do not reach so far
+ * @param to a moment in ISO 8601, with any number of decimal places for the seconds; `undefined` for everything that is
+ *   archived
+ * @throws OperatorError if there is no such backup, or the logs do not reach that far
  */
 export async function planRestore(
   topology: Topology,
@@ -184,7 +184,7 @@ const moment = (microseconds: string) => {
   return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${fraction}Z`;
 };
 
-/** Says what a restore will do, and to what. */
+/** Prints what a restore will do, and what it will replace. */
 export function explainRestore(plan: RestorePlan, database: string): string[] {
   const dumpedAt = new Date(plan.dumpedAt).toISOString();
   const target =
@@ -207,10 +207,10 @@ export function explainRestore(plan: RestorePlan, database: string): string[] {
 }
 
 /**
- * Restores the app's database as it was planned. Interrupted, it is repeated from the start: until it has
- * succeeded no database host serves.
+ * Restores the app's database as planned. If interrupted, it is repeated from the start: until it has succeeded no
+ * database host serves.
  *
- * @throws OperatorError with what a host says, when it does not work
+ * @throws OperatorError with a host's error, if it fails
  */
 export async function restore(
   topology: Topology,
@@ -245,7 +245,7 @@ export async function restore(
     silent.length > 0 ? await platform.power(silent.map(({ host }) => host)) : undefined;
   for (const { host, ran } of silent) {
     const state = power?.get(host);
-    // One that was not told may serve what is half restored. The others wait, and are told again.
+    // A host that was not told may serve half-restored data. The others wait, and are told again.
     if (state !== "stopped" && state !== "absent") {
       throw new OperatorError(
         `${complaintOf(host, ran)}\nIt may serve what is half restored: stop it first, or start it, and run this again. Nothing was restored, and nobody is served until a restore has succeeded.`,

@@ -4,15 +4,15 @@ import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
 import { act, decide, explain, gather, isPassing, type Request } from "./promotion";
 
-/** How long after a refusal it is looked again whether it still stands. */
+/** Delay before a refusal is checked again. */
 const SECOND_LOOK_MS = 1000;
-/** For how long a refusal for what passes by itself is looked at again. */
+/** How long a refusal that may resolve by itself is checked again. */
 const PASSING_MS = 15_000;
 
 /**
- * Has another database host be the primary: gathers, decides, says what will be done, and does it.
+ * Makes another database host the primary: gathers, decides, prints what will be done, and does it.
  *
- * @throws OperatorError when it is refused, after why has been said on standard error
+ * @throws OperatorError if it is refused, after the reason has been printed on standard error
  */
 export async function changePrimary(
   topology: Topology,
@@ -27,7 +27,7 @@ export async function changePrimary(
     say(`Waiting, for ${PASSING_MS / 1000} s at most: ${decision.refusals[0]?.reason}.`);
   }
   while (decision.kind === "refuse") {
-    // A host may have been slow to answer for once.
+    // A host may have been slow to answer once.
     const patience = isPassing(decision) ? PASSING_MS : SECOND_LOOK_MS;
     if (Date.now() - started >= patience) {
       break;

@@ -1,14 +1,14 @@
 /** A web server as a load balancer sees it (scripts/load-balancer/servers.sh). */
 export interface CheckedServer {
   readonly name: string;
-  /** In HAProxy's words, for example `UP`, `DOWN` or `DRAIN`. */
+  /** HAProxy's status, for example `UP`, `DOWN` or `DRAIN`. */
   readonly status: string;
   readonly underWay: number;
-  /** Since its status has been what it is, in seconds. */
+  /** Seconds since the status last changed. */
   readonly changedSecondsAgo: number;
-  /** What its last check said, in HAProxy's words. */
+  /** The result of its last check, in HAProxy's terms. */
   readonly check: string;
-  /** The status that was answered to that check; `null` without an answer. */
+  /** The HTTP status of the answer to that check; `null` without an answer. */
   readonly answer: number | null;
 }
 
@@ -23,17 +23,17 @@ const CHECKS: Readonly<Record<string, string>> = {
   L7RSP: "what it answers is no HTTP",
 };
 
-/** What the last check of a web server said. */
+/** The result of a web server's last check. */
 export function checkInWords({ check, answer }: CheckedServer): string {
   return answer === null
     ? (CHECKS[check] ?? `the check says ${check}`)
     : `the check is answered ${answer}`;
 }
 
-/** What a load balancer holds a web server for. */
+/** A web server's status according to a load balancer. */
 export type Held = "up" | "down" | "drained";
 
-/** `up` only where a check has been good: before the first one, nothing is known. */
+/** `up` only after a check has succeeded: before the first one, nothing is known. */
 export function heldFor({ status, check }: CheckedServer): Held {
   if (status.startsWith("DRAIN") || status.startsWith("MAINT")) {
     return "drained";

@@ -27,10 +27,10 @@ async function onLoadBalancers(
 }
 
 /**
- * Takes a web server out of service: no new requests, and those under way end first.
+ * Takes a web server out of service: it gets no new requests, and requests in flight finish first.
  *
- * @returns what the load balancer says of it
- * @throws OperatorError when it is the last one that serves, unless `force` is given
+ * @returns the load balancer's status of it
+ * @throws OperatorError if it is the last one that serves, unless `force` is given
  */
 export function drain(
   topology: Topology,
@@ -41,7 +41,7 @@ export function drain(
   return onLoadBalancers(topology, platform, webServer, [webServer, ...(force ? ["--force"] : [])]);
 }
 
-/** Takes a web server back into service. It gets its share slowly. */
+/** Puts a web server back into service. Its share grows slowly. */
 export function undrain(
   topology: Topology,
   platform: Platform,
@@ -51,10 +51,11 @@ export function undrain(
 }
 
 /**
- * Does something to a web server while it is sent no requests. Alone it cannot be spared: its visitors wait.
+ * Does something to a web server while it is sent no requests. The only web server cannot be drained: its visitors
+ * wait.
  *
- * @param serves whether visitors would miss it; one that does not serve is missed by nobody
- * @throws what `act` throws, once the web server is sent requests again; OperatorError when it may not be
+ * @param serves whether it serves visitors; otherwise draining it affects nobody
+ * @throws what `act` throws, once the web server is sent requests again; OperatorError if it may not be
  */
 export async function outOfService<Result>(
   topology: Topology,

@@ -1,10 +1,10 @@
 import { OperatorError } from "../operator-error";
 import type { Platform, Ran } from "../platform/platform";
 
-/** What a shell, and the container engine, end with when there is no such program. */
+/** Exit code of a shell, and of the container engine, if there is no such program. */
 const NOT_FOUND = 127;
 
-/** Why a command on a host did not do what it was to do, as one sentence or as the lines that the host has said. */
+/** Why a command on a host failed, as one sentence or as the lines that the host printed. */
 export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): string {
   const said = stderr.trim();
   if (exitCode === undefined) {
@@ -18,11 +18,11 @@ export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): strin
 }
 
 /**
- * Runs a script of a host's role on it, and returns what it printed.
+ * Runs a script of a host's role on it, and returns its output.
  *
  * @param script below /opt/cluster/scripts, for example `web/release.sh`
- * @param seconds how long it may take; default 60
- * @throws OperatorError with what the host says, when it fails or cannot be reached
+ * @param seconds timeout; default 60
+ * @throws OperatorError with the host's error, if it fails or cannot be reached
  */
 export async function onHost(
   platform: Platform,

@@ -5,47 +5,47 @@ import type { Platform, Power } from "../platform/platform";
 import { onHost } from "./on-host";
 import { type DatabaseState, parseFacts } from "./status";
 
-// Who is primary, changed by an operator: gather, decide, act. A switchover hands the part over while
-// both hosts answer; a promotion takes it when the primary does not.
+// A change of the primary by an operator: gather, decide, act. A switchover hands the role over while both hosts
+// answer; a promotion takes it when the primary does not.
 
-/** What the operator asks for. */
+/** The operator's request. */
 export interface Request {
   readonly verb: "promote" | "switchover";
-  /** The host that is to be primary; left out, the one that is fit. */
+  /** The host to promote; if omitted, the best candidate. */
   readonly candidate?: string | undefined;
-  /** Hosts for which the operator vouches that they are gone for good, or closed. */
+  /** Hosts that the operator declares to be permanently lost, or closed. */
   readonly lost: readonly string[];
-  /** Hosts that are to be stopped first, so that they are known to be closed. */
+  /** Hosts to stop first, so that they are known to be closed. */
   readonly fence: readonly string[];
-  /** Whether acknowledged writes that the new primary lacks may go. */
+  /** Whether acknowledged writes that the new primary lacks may be lost. */
   readonly acceptLoss: boolean;
 }
 
-/** What a database host says of itself where it is to be decided who is primary. */
+/** What a database host reports for a decision about the primary. */
 export interface Candidate extends DatabaseState {
   /**
-   * What it says itself against being promoted. What `time` overrides is waited for by the host once others are closed;
-   * `tables` is overridden as `accept-loss` is in a promotion, and in a switchover by nothing: while the primary is
-   * there, what it holds can be saved.
+   * Its own objections to being promoted. The host itself waits for those that `time` overrides, once others are
+   * closed. `tables` is overridden in a promotion like `accept-loss`, and by nothing in a switchover: while the primary
+   * is there, its data can be saved.
    */
   readonly objections: readonly Objection[];
 }
 
-/** A database host, as it was found. */
+/** A database host and its observed state. */
 export interface Found {
   readonly host: string;
-  /** What its platform says of it, where it says nothing itself. */
+  /** Its state according to its platform, if it does not answer itself. */
   readonly power: Power;
-  /** What it says of itself; `undefined` when it does not answer. */
+  /** Its own report; `undefined` if it does not answer. */
   readonly state: Candidate | undefined;
 }
 
-/** Why not, and what the operator may say to have it done all the same. */
+/** The reason for a refusal, and the flag that overrides it. */
 export interface Refusal {
   readonly reason: string;
-  /** Left out where nothing but another state of things helps. */
+  /** Omitted if nothing helps until the situation changes. */
   readonly override?: { readonly flag: string; readonly cost: string };
-  /** Whether it may pass by itself within seconds, as when a host is just joining. Default no. */
+  /** Whether it may resolve by itself within seconds, for example because a host is just joining. Default no. */
   readonly passes?: true;
 }
 
@@ -59,16 +59,16 @@ export type Decision =
       readonly candidate: string;
       /** The open primary, which is closed first. */
       readonly close: string | undefined;
-      /** Hosts that answer while their server does not: should it come back, it must stay closed. */
+      /** Hosts that answer while their server does not: if the server comes back, it must stay closed. */
       readonly hold: readonly string[];
       /** Closed hosts that may reopen by themselves at any moment, and must not. */
       readonly keepClosed: readonly string[];
       readonly fence: readonly string[];
-      /** Hosts that are taken for closed although they do not answer. */
+      /** Hosts that count as closed although they do not answer. */
       readonly lost: readonly string[];
     };
 
-/** A replica that is further behind would have writes wait too long for it. */
+/** A replica that lags more than this would make writes wait too long. */
 const FRESH_SECONDS = 5;
 
 const stateOf = (hosts: readonly Found[], name: string): Candidate | undefined =>
@@ -154,7 +154,7 @@ function judge(
   const silent = objections.filter(({ override }) => override === "lost").map(({ host }) => host);
   const { lost, fence, hold, refusals } = closedBy(hosts, request, silent);
   for (const { override, host, sentence } of objections) {
-    // It is closed first, and what it has by then is waited for.
+    // It is closed first, and the replica then waits for what it still lacks.
     if (host === close || override === "time") {
       continue;
     }
@@ -183,7 +183,7 @@ function judge(
     : { kind: "act", candidate, close, fence, hold, keepClosed: mayReopen(hosts, candidate), lost };
 }
 
-/** The hosts that could be primary, the fittest first: the fewest objections, the least behind. */
+/** The candidates for primary, best first: the fewest objections, the smallest lag. */
 function candidatesOf(hosts: readonly Found[], except: string | undefined): string[] {
   return hosts
     .flatMap(({ host, state }) =>
@@ -261,25 +261,25 @@ function decidePromote(hosts: readonly Found[], request: Request): Decision {
   );
 }
 
-/** The open primary, where the candidate knows a newer promotion: it never heard of that one. */
+/** The open primary, if the candidate knows a newer promotion: the primary never heard of that one. */
 function outdatedPrimary(hosts: readonly Found[], open: string | undefined, candidate: string) {
   const termOf = (name: string) => stateOf(hosts, name)?.term ?? 0;
   return open !== undefined && termOf(open) < termOf(candidate) ? open : undefined;
 }
 
-/** Decides what is done. Pure: it depends on nothing but what is given. */
+/** Decides what to do. Pure: it depends only on its arguments. */
 export function decide(hosts: readonly Found[], request: Request): Decision {
   return request.verb === "switchover"
     ? decideSwitchover(hosts, request)
     : decidePromote(hosts, request);
 }
 
-/** Whether everything that a refusal names may pass by itself within seconds. */
+/** Whether every reason of a refusal may resolve by itself within seconds. */
 export function isPassing({ refusals }: Extract<Decision, { kind: "refuse" }>): boolean {
   return refusals.every(({ passes }) => passes === true);
 }
 
-/** Asks every database host what it is, all at once, since writes may be waiting. */
+/** Queries every database host at once, since writes may be waiting. */
 export async function gather(topology: Topology, platform: Platform): Promise<Found[]> {
   const names = hostsOf(topology, "database").map(({ name }) => name);
   const states = await Promise.all(
@@ -298,7 +298,7 @@ export async function gather(topology: Topology, platform: Platform): Promise<Fo
   }));
 }
 
-/** What a decision comes to, in sentences for the operator. */
+/** The decision in sentences for the operator. */
 export function explain(decision: Decision): string[] {
   switch (decision.kind) {
     case "nothing":
@@ -335,7 +335,7 @@ export function explain(decision: Decision): string[] {
   }
 }
 
-/** Does what was decided. Every step may be interrupted and repeated. */
+/** Carries out the decision. Every step can be interrupted and repeated. */
 export async function act(
   decision: Decision,
   request: Request,

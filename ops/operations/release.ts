@@ -16,40 +16,40 @@ import {
   type WebFacts,
 } from "./status";
 
-// A release goes from web server to web server: each is taken out of service, gets it, proves healthy
-// and comes back. What serves is the cluster's own state, like who is primary: Terraform gives a
-// cluster its first release, and operators every later one.
+// A release is rolled out to one web server at a time: each is drained, gets the release, proves healthy and is
+// undrained. Which release serves is the cluster's own state, like which host is primary: Terraform gives a cluster its
+// first release, and operators every later one.
 
-/** How many releases are remembered, the one that is to run included. */
+/** How many releases are remembered, including the current one. */
 const REMEMBERED = 5;
 
 /**
- * For so long a release answers without a break before it counts as healthy, in seconds: first asked by its
- * own host, then by the load balancer. Either is longer than the load balancer takes to notice a fault.
+ * How long a release must answer without a failure before it counts as healthy, in seconds: first checked by its own
+ * host, then by the load balancer. Either is longer than the load balancer takes to detect a fault.
  */
 const STEADY = secondsToNotice();
 
-/** For how long the load balancer then sends it requests before the next web server's turn, in seconds. */
+/** How long the load balancer then sends it requests before the next web server's turn, in seconds. */
 const IN_SERVICE = 2;
 
-/** How long systemd lets an app stop (TimeoutStopSec in hosts/web.ts), in seconds. */
+/** How long systemd gives an app to stop (TimeoutStopSec in hosts/web.ts), in seconds. */
 const STOPPING = 15;
 
-/** How long a release may take to be fetched, in seconds. */
+/** Timeout for fetching a release, in seconds. */
 const FETCHING = 180;
 
 const short = (release: string) => release.slice(0, 12);
 
-/** The releases to remember once `release` runs: it first, and no other twice. */
+/** The releases to remember once `release` is current: it first, without duplicates. */
 export function rememberedReleases(release: string, before: readonly string[]): string[] {
   return [release, ...before.filter((other) => other !== release)].slice(0, REMEMBERED);
 }
 
 /**
- * The releases to remember once the first of them has been taken back for the second. The one that
- * was taken back is forgotten: rolling back again goes one further back.
+ * The releases to remember after a rollback from the first to the second. The one that was rolled back is forgotten: a
+ * further rollback goes one further back.
  *
- * @throws OperatorError when there is none before it
+ * @throws OperatorError if there is no previous release
  */
 export function rolledBack(releases: readonly string[]): string[] {
   if (releases.length < 2) {
@@ -62,36 +62,36 @@ const reasonOf = (error: unknown) => (error as Error).message;
 
 const indented = (text: string) => text.split("\n").map((line) => `  ${line}`);
 
-/** The last lines that a web server's app printed, for a message; never a failure. */
+/** The last lines that a web server's app printed, for a message; never throws. */
 export async function linesOfApp(platform: Platform, host: string): Promise<string> {
   return (await onHost(platform, host, ["web/app-lines.sh"]).catch(reasonOf)).trim();
 }
 
 /**
- * Has a web server fetch a release, which nobody notices.
+ * Makes a web server fetch a release, without effect on visitors.
  *
- * @returns how long it may take to serve it, or to find out that it does not and to go back, in seconds
+ * @returns how long it may take to serve it, or to find it unhealthy and roll back, in seconds
  */
 async function fetched(platform: Platform, host: string, release: string): Promise<number> {
   const limits: { startTimeout: number; startTimeoutBefore: number } = JSON.parse(
     await onHost(platform, host, ["web/install-release.sh", release], FETCHING),
   );
-  // Stop, start and look, and the same again for the one before; half a minute for the host itself.
+  // Stop, start and check, and the same again for the previous release; half a minute for the host itself.
   return 2 * STOPPING + 10 * STEADY + limits.startTimeout + limits.startTimeoutBefore + 30;
 }
 
-/** One web server's part of a release. */
+/** The rollout of a release on one web server. */
 interface Part {
   readonly host: string;
-  /** What it goes back to; `undefined` when there is nothing before. */
+  /** The release to roll back to; `undefined` if there is none. */
   readonly before: string | undefined;
-  /** Whether visitors would miss it. */
+  /** Whether it serves visitors. */
   readonly serves: boolean;
 }
 
-/** Goes from web server to web server, and back. */
+/** Rolls a release out to the web servers one by one, and back. */
 class Rolling {
-  /** Those that have the release, and the run in which its app has proved healthy. */
+  /** The web servers that have the release, and the run in which the app has proved healthy. */
   private readonly done: Array<Part & { readonly run: string }> = [];
   private readonly notBack: string[] = [];
 
@@ -105,10 +105,10 @@ class Rolling {
     return (await askHost<WebFacts>(this.platform, host))?.run ?? "";
   }
 
-  /** @throws OperatorError when the app was started anew since `run` began, or does not answer */
+  /** @throws OperatorError if the app has been restarted since `run` began, or does not answer */
   private async stillRuns(host: string, run: string): Promise<void> {
     const { healthPath } = this.topology.settings.app;
-    // As the load balancer, which does not give up a web server for one bad answer.
+    // Like the load balancer, which does not take a web server out for one failed check.
     for (let looks = 1; ; looks++) {
       const facts = await askHost<WebFacts>(this.platform, host);
       if (facts?.run === run && facts.healthy) {
@@ -128,7 +128,7 @@ class Rolling {
     }
   }
 
-  /** What the load balancer says of a release that the web server itself finds healthy. */
+  /** The load balancer's checks of a release that the web server itself finds healthy. */
   private async prove(host: string, seconds: number, inService: boolean): Promise<string> {
     const started = Date.now();
     const run = await this.runOf(host);
@@ -153,7 +153,7 @@ class Rolling {
     }
     try {
       const facts = await askHost<WebFacts>(this.platform, host);
-      // Where it was the host itself that found it unhealthy, it has gone back already.
+      // If the host itself found it unhealthy, it has already rolled back.
       if (facts?.release !== before || !facts.healthy) {
         const seconds = await fetched(this.platform, host, before);
         const again = ["web/activate-release.sh", before, String(STEADY), "--take-back"] as const;
@@ -164,7 +164,7 @@ class Rolling {
     }
   }
 
-  /** Waits for one that went back. */
+  /** Waits for a web server that rolled back. */
   private async isBack({ host, before }: Part): Promise<void> {
     if (before !== undefined) {
       await awaitChecks(this.topology, this.platform, host, {
@@ -185,7 +185,7 @@ class Rolling {
     await this.isBack(part);
   }
 
-  /** @throws OperatorError once it has what it had before */
+  /** @throws OperatorError once the web server has its previous release again */
   async bring(part: Part): Promise<void> {
     const { host } = part;
     const seconds = await fetched(this.platform, host, this.release);
@@ -212,13 +212,13 @@ class Rolling {
     this.done.push({ ...part, run });
   }
 
-  /** One that has the release already goes back with the others. */
+  /** A web server that already has the release rolls back with the others. */
   has(part: Part, run: string): void {
     this.done.push({ ...part, run });
   }
 
   /**
-   * Looks at all of them once more: by the time the last one has the release, the first has had it for long.
+   * Checks all of them once more: by the time the last one has the release, the first has had it for long.
    *
    * @throws OperatorError naming the first that did not stay healthy
    */
@@ -233,7 +233,7 @@ class Rolling {
     }
   }
 
-  /** Takes the release back everywhere, and says how that ended. */
+  /** Rolls the release back everywhere, and reports the result. */
   async end(host: string, error: unknown, say: (line: string) => void): Promise<OperatorError> {
     say(`${host} does not become healthy with ${short(this.release)}`);
     for (const part of this.done.reverse()) {
@@ -254,11 +254,11 @@ class Rolling {
 }
 
 /**
- * Brings every web server to a release, one at a time. At the first that does not become healthy with
- * it, all that have it go back to what they served before.
+ * Rolls a release out to every web server, one at a time. If one does not become healthy with it, all that have it roll
+ * back to their previous release.
  *
- * @param current the cluster's release so far, to which those that have the new one already go back
- * @throws OperatorError that says which one, and why
+ * @param current the cluster's release so far, to which those that already have the new one roll back
+ * @throws OperatorError that says which one failed, and why
  */
 async function roll(
   topology: Topology,
@@ -317,7 +317,7 @@ async function remember(store: ReleaseStore, releases: readonly string[]): Promi
   });
 }
 
-/** A cluster whose app is released, with the way to its hosts and to its releases. */
+/** A cluster whose app is released, with access to its hosts and to its releases. */
 interface Target {
   readonly topology: Topology;
   readonly platform: Platform;
@@ -325,7 +325,7 @@ interface Target {
 }
 
 /**
- * Brings a new release of the app to every web server, one at a time.
+ * Rolls a new release of the app out to every web server, one at a time.
  *
  * @param archive the packed release
  */
@@ -337,11 +337,11 @@ export async function release(
   const before = await releases.list();
   await releases.put(archive.name, archive.file);
   await roll(topology, platform, archive.sha256, before[0], say);
-  // Said last: a web server that boots meanwhile serves what it is known to be able to.
+  // Recorded last: a web server that boots meanwhile serves a release that is known to work.
   await remember(releases, rememberedReleases(archive.sha256, before));
 }
 
-/** Brings every web server back to the release before the one that runs. */
+/** Rolls every web server back to the previous release. */
 export async function rollback(
   { topology, platform, releases }: Target,
   say: (line: string) => void,

@@ -5,36 +5,36 @@ import type { Topology, TopologyHost } from "../../topology/topology";
 import type { Platform, Power, Ran } from "../platform/platform";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
 
-/** What newer packages there are for a host, and what it runs that is older (scripts/host/updates.sh). */
+/** Available package upgrades of a host, and its running programs that are outdated (scripts/host/updates.sh). */
 export interface Updates {
-  /** What would be installed: name, version now, version then. */
+  /** The upgrades: name, installed version, new version. */
   readonly packages: readonly string[];
-  /** When the package lists were fetched, seconds since 1970; `null` where there are none. */
+  /** When the package lists were fetched, seconds since 1970; `null` if there are none. */
   readonly listedAt: number | null;
   readonly rebootRequired: boolean;
-  /** Units that run a program or a library which has been replaced since. */
+  /** Units that run a program or a library that has been replaced since. */
   readonly outdatedUnits: readonly string[];
-  /** Whether an upgrade was begun and not ended. */
+  /** Whether an upgrade was started and not finished. */
   readonly underWay: boolean;
 }
 
-/** What every host says of itself (scripts/host/status.sh). */
+/** Facts that every host reports (scripts/host/status.sh). */
 interface HostFacts {
   readonly uptimeSeconds: number;
-  /** Whether it has come to its declared state. */
+  /** Whether it has converged to its declared state. */
   readonly converged: boolean;
   readonly failedUnits: readonly string[];
   /** By program, for example `mysql`. */
   readonly versions: Readonly<Record<string, string>>;
-  /** `null` where the package manager could not be asked; left out by hosts with scripts from before upgrades. */
+  /** `null` if the package manager could not be queried; omitted by hosts with scripts from before upgrades. */
   readonly updates?: Updates | null;
-  /** Whether it was told to reboot and has not yet. */
+  /** Whether a reboot was requested and has not happened yet. */
   readonly rebooting?: boolean;
 }
 
 export interface LoadBalancerFacts extends HostFacts {
   readonly role: "load-balancer";
-  /** How it chooses a web server. */
+  /** Its balancing algorithm. */
   readonly balance: string;
   /** The web servers as it sees them. */
   readonly servers: readonly CheckedServer[];
@@ -45,33 +45,33 @@ export interface WebFacts extends HostFacts {
   /** SHA-256 of the release that serves; empty when there is none. */
   readonly release: string;
   readonly releaseBefore: string;
-  /** Whether the app answers that it can serve, asked by its own host. */
+  /** Whether the app answers its own host that it can serve. */
   readonly healthy: boolean;
-  /** A name for the app's present run: each start is another one. */
+  /** Identifier of the app's current run: each start has a new one. */
   readonly run: string;
-  /** For how long that run has gone on. */
+  /** How long that run has lasted. */
   readonly runningSeconds: number;
   readonly writesTo: readonly string[];
   readonly readsFrom: readonly string[];
 }
 
-/** What a database host says of its part in the cluster, whatever its agent is asked for. */
+/** What a database host's agent reports about its role, whatever the command. */
 export interface DatabaseState extends Omit<StateAnswer, "host"> {
-  /** Whether a person closed it, so that it does not reopen by itself. */
+  /** Whether an operator closed it, so that it does not reopen by itself. */
   readonly held: boolean;
 }
 
-/** What scripts/database/status.sh adds to it. */
+/** What scripts/database/status.sh adds. */
 export interface DatabaseFacts extends HostFacts, DatabaseState {
   readonly role: "database";
-  /** Whether its agent answers; where it does not, the rest is as of a host whose server does not answer. */
+  /** Whether its agent answers; if not, the other values are those of a host whose server does not answer. */
   readonly agentAnswers: boolean;
-  /** What went wrong with the last decision, which is tried again; `null` where nothing did. */
+  /** The failure of the last decision, which is retried; `null` if there was none. */
   readonly failure: Failure | null;
   readonly hasRoom: boolean;
   readonly freeMebibytes: number;
   readonly durability: "available" | "lossless";
-  /** What its health port answers. */
+  /** The answers of its health port. */
   readonly answers: {
     readonly primary: number;
     readonly replica: number;
@@ -80,27 +80,27 @@ export interface DatabaseFacts extends HostFacts, DatabaseState {
   /** Files with transactions that never reached the primary. */
   readonly setAside: readonly string[];
   /**
-   * Tables that are not InnoDB's, `schema.table (engine)`, a hundred at most: no clone copies their rows. Left out
-   * by hosts that do not look for them.
+   * Tables that are not InnoDB, `schema.table (engine)`, at most a hundred: no clone copies their rows. Omitted by
+   * hosts that do not look for them.
    */
   readonly otherTables?: readonly string[];
   /** When this host last put a dump and binary logs into the repository, seconds since 1970. */
   readonly backups: { readonly dump: number | null; readonly logs: number | null };
 }
 
-/** One host, as it was found. */
+/** A host and its observed state. */
 export interface HostStatus {
   readonly host: string;
   readonly address: string;
   readonly role: TopologyHost["role"];
   readonly power: Power;
-  /** What it says of itself; `undefined` when it does not answer. */
+  /** Its own report; `undefined` if it does not answer. */
   readonly facts: LoadBalancerFacts | WebFacts | DatabaseFacts | undefined;
-  /** Why there are no facts, a sentence, where that is known. */
+  /** Why there are no facts, as a sentence, if that is known. */
   readonly silence?: string;
 }
 
-/** A whole cluster, as it was found. */
+/** A whole cluster and its observed state. */
 export interface ClusterStatus {
   readonly cluster: string;
   readonly hosts: readonly HostStatus[];
@@ -108,10 +108,10 @@ export interface ClusterStatus {
 
 const SCRIPT = "/opt/cluster/scripts/host/status.sh";
 
-/** How long a host may take to say what it is. */
+/** How long a host may take to report its facts. */
 const ANSWER_SECONDS = 20;
 
-/** The facts a script printed, its last line; `undefined` when that is something else. */
+/** The facts that a script printed as its last line; `undefined` if that line is something else. */
 export function parseFacts<Facts>({ exitCode, stdout, cut }: Ran): Facts | undefined {
   if (exitCode !== 0 || cut !== undefined) {
     return undefined;
@@ -123,7 +123,7 @@ export function parseFacts<Facts>({ exitCode, stdout, cut }: Ran): Facts | undef
   }
 }
 
-/** Why a host that was asked for its facts gave none; `undefined` where nothing is known. */
+/** Why a host returned no facts; `undefined` if that is not known. */
 function silenceOf(host: string, { exitCode, stdout, stderr, cut }: Ran): string | undefined {
   const last = stderr.trim().split("\n").at(-1) ?? "";
   if (exitCode === undefined) {
@@ -138,7 +138,7 @@ function silenceOf(host: string, { exitCode, stdout, stderr, cut }: Ran): string
   return `${host} does not answer: ${why}`;
 }
 
-/** Asks one host what it is; `undefined` when it does not answer. */
+/** Queries the facts of one host; `undefined` if it does not answer. */
 export async function askHost<Facts extends NonNullable<HostStatus["facts"]>>(
   platform: Platform,
   host: string,
@@ -146,9 +146,7 @@ export async function askHost<Facts extends NonNullable<HostStatus["facts"]>>(
   return parseFacts<Facts>(await platform.run(host, [SCRIPT], ANSWER_SECONDS));
 }
 
-/**
- * Asks every host, or those of some roles, what it is.
- */
+/** Queries the facts of every host, or of those of some roles. */
 export async function gatherStatus(
   topology: Topology,
   platform: Platform,
@@ -187,14 +185,14 @@ export function factsOf<Role extends TopologyHost["role"]>(
   );
 }
 
-/** Why hosts do not answer, a sentence each, where that is known. */
+/** Why hosts do not answer, one sentence each, if that is known. */
 export function silencesOf(status: ClusterStatus): string[] {
   return status.hosts.flatMap(({ silence }) => silence ?? []);
 }
 
 /**
- * What the load balancers hold a web server for: the worst of it, where there are several. `undefined` when
- * none answers or knows it.
+ * A web server's status according to the load balancers: the worst, if there are several. `undefined` if none answers
+ * or knows it.
  */
 export function heldByLoadBalancers(status: ClusterStatus, webServer: string): Held | undefined {
   const held = factsOf(status, "load-balancer").flatMap(({ facts }) =>
@@ -209,7 +207,7 @@ const WEB_STATES: Readonly<Record<Held, string>> = {
   drained: "drained",
 };
 
-/** A web server serves when the load balancer sends it requests, whatever it says of itself. */
+/** A web server serves if the load balancer sends it requests, whatever it reports itself. */
 function webState(facts: WebFacts, held: Held | undefined): string {
   if (!facts.healthy) {
     return "unhealthy";
@@ -218,8 +216,8 @@ function webState(facts: WebFacts, held: Held | undefined): string {
 }
 
 /**
- * Whom the writes of a primary wait for. The server's own count has connections in it that are dead; what counts is who
- * replicates from it.
+ * The replicas that a primary's writes wait for. The server's own count includes dead connections; what counts is which
+ * hosts replicate from it.
  */
 function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: DatabaseFacts): string {
   if (semiSync !== "on") {
@@ -340,7 +338,7 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   return problems;
 }
 
-/** Tables that are not InnoDB's, on any of the hosts. */
+/** Tables that are not InnoDB, on any of the hosts. */
 export function otherTablesOf(databases: readonly DatabaseFacts[]): string[] {
   return [...new Set(databases.flatMap(({ otherTables = [] }) => otherTables))].sort();
 }
@@ -381,7 +379,7 @@ function backupLine(databases: readonly DatabaseFacts[]): string {
   ].join(", ");
 }
 
-/** What of the updates of a host waits to be done, in words; empty where nothing does. */
+/** The updates of a host that are still to be done, in words; empty if there are none. */
 export function pendingOf({ packages, rebootRequired, outdatedUnits, underWay }: Updates): string {
   return [
     ...(packages.length > 0 ? [`${packages.length} package${packages.length > 1 ? "s" : ""}`] : []),
@@ -391,7 +389,7 @@ export function pendingOf({ packages, rebootRequired, outdatedUnits, underWay }:
   ].join(" and ");
 }
 
-/** What the hosts have to be upgraded by, and by what lists that is known. */
+/** The upgrades due on the hosts, and the age of the package lists that show them. */
 function updatesLine({ hosts }: ClusterStatus): string {
   const known = hosts.flatMap(({ host, facts }) =>
     facts?.updates ? [{ host, ...facts.updates }] : [],
@@ -408,7 +406,7 @@ function updatesLine({ hosts }: ClusterStatus): string {
   ].join(", ");
 }
 
-/** What is not as it should be, a sentence each; nothing when all is well. */
+/** All problems, one sentence each; empty if all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
   const problems = status.hosts.flatMap(problemsOfHost);
   const databases = factsOf(status, "database");
@@ -448,7 +446,7 @@ export function problemsOf(status: ClusterStatus): string[] {
   return problems;
 }
 
-/** The status as a table for people, and what is not as it should be. */
+/** The status as a table for people, with all problems. */
 export function statusTable(status: ClusterStatus): string[] {
   const rows = [
     ["HOST", "ADDRESS", "STATE", "DETAILS"],

@@ -19,25 +19,26 @@ import {
   type Updates,
 } from "./status";
 
-// Updates go over the hosts one at a time: each is out of service while its packages are installed, reboots, and
-// proves well before the next one's turn. A reboot is what has every process run what is installed, the kernel too.
+// Upgrades go through the hosts one at a time: each is out of service while its packages are installed, reboots, and
+// proves healthy before the next one's turn. The reboot makes every process run what is installed, including the
+// kernel.
 
-/** How long packages may take to be installed, in seconds. */
+/** Timeout for installing packages, in seconds. */
 const INSTALLING = 1800;
-/** How long fetching the package lists may take, in seconds. */
+/** Timeout for fetching the package lists, in seconds. */
 const FETCHING = 300;
-/** How long a host may take to reboot and to do its part again, in seconds. */
+/** How long a host may take to reboot and to work again, in seconds. */
 const REBOOTING = 600;
-/** For how long the load balancer sends a web server requests before the next host's turn, in seconds. */
+/** How long the load balancer sends a web server requests before the next host's turn, in seconds. */
 const IN_SERVICE = 2;
-/** For how long an upgrade that was interrupted is given to leave a cluster that stands, in seconds. */
+/** How long to wait for the cluster to recover after an interrupted upgrade, in seconds. */
 const SETTLING = 120;
 
-/** What an operator asks for. */
+/** The operator's request. */
 export interface UpgradeRequest {
-  /** The one host that is meant; left out, all. */
+  /** The one host to upgrade; if omitted, all. */
   readonly host?: string | undefined;
-  /** Whether hosts that are alone in their role reboot as well, which visitors notice. */
+  /** Whether hosts that are the only one in their role also reboot, which visitors notice. */
   readonly interrupt: boolean;
   readonly dryRun: boolean;
 }
@@ -46,22 +47,22 @@ export interface UpgradeRequest {
 export interface Turn {
   readonly host: string;
   readonly role: TopologyHost["role"];
-  /** Whether it is the primary, which hands its part over first where there is a replica. */
+  /** Whether it is the primary, which first hands its role over if there is a replica. */
   readonly isPrimary: boolean;
   readonly reboots: boolean;
   readonly updates: Updates;
 }
 
-/** What an upgrade is going to do, and what it leaves. */
+/** What an upgrade will do, and what it will not do. */
 export interface UpgradePlan {
   readonly turns: readonly Turn[];
-  /** What it leaves undone unless `--interrupt` is given, a sentence each. */
+  /** What it does not do unless `--interrupt` is given, one sentence each. */
   readonly left: readonly string[];
 }
 
 const underWay = ({ facts }: HostStatus) => facts?.updates?.underWay === true;
 
-/** Why a host cannot be counted on while another one is taken away; `undefined` when it can. */
+/** Why a host cannot be relied on while another one is away; `undefined` if it can. */
 function against(one: HostStatus, status: ClusterStatus): string | undefined {
   const { host, facts, silence } = one;
   if (facts === undefined) {
@@ -89,7 +90,7 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
 }
 
 /**
- * Why the cluster does not stand well enough for a host of it to be taken away, a sentence each. A host whose own
+ * Why the cluster is not healthy enough for one of its hosts to be taken away, one sentence each. A host whose own
  * upgrade was interrupted does not count.
  */
 export function standing(status: ClusterStatus): string[] {
@@ -101,8 +102,8 @@ export function standing(status: ClusterStatus): string[] {
 }
 
 /**
- * What there is to do, in order: replicas, web servers, the primary once a replica that is upgraded can take its part,
- * load balancers last. Pure.
+ * The steps, in order: replicas, web servers, the primary once an upgraded replica can take its role, load balancers
+ * last. Pure.
  */
 export function planUpgrade(
   status: ClusterStatus,
@@ -110,7 +111,7 @@ export function planUpgrade(
 ): UpgradePlan {
   const count = (role: TopologyHost["role"]) =>
     status.hosts.filter((one) => one.role === role).length;
-  /** What visitors would notice of a host that is away; `undefined` where nothing. */
+  /** What visitors would notice if a host is away; `undefined` if nothing. */
   const noticed = ({ role, facts }: HostStatus): string | undefined => {
     if (count(role) === 1) {
       return `it is the only ${role}, visitors would notice`;
@@ -131,7 +132,8 @@ export function planUpgrade(
     if (interrupt || why === undefined) {
       return [{ host, role, isPrimary, reboots: true, updates }];
     }
-    // HAProxy takes a newer program over without a break; nothing else of a host that is alone can be spared.
+    // HAProxy switches to a newer program without interruption; everything else on the only host of a role would
+    // interrupt service.
     if (role === "load-balancer" && (updates.packages.length > 0 || updates.underWay)) {
       left.push(`${host} does not reboot: it is the only ${role}. With --interrupt it does`);
       return [{ host, role, isPrimary, reboots: false, updates }];
@@ -144,7 +146,7 @@ export function planUpgrade(
   return { turns: turns.sort((one, other) => rank(one) - rank(other)), left };
 }
 
-/** What a plan comes to, a line for each host. */
+/** The plan, one line for each host. */
 export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
   return [
     turns.length === 0 ? "Nothing is to be done now." : "This will be done, one host at a time:",
@@ -163,7 +165,7 @@ export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
   ];
 }
 
-/** Has every host fetch its package lists, at once. */
+/** Makes every host fetch its package lists, in parallel. */
 async function refresh(platform: Platform, hosts: readonly string[]): Promise<void> {
   const failures = await Promise.all(
     hosts.map((host) =>
@@ -182,7 +184,7 @@ async function refresh(platform: Platform, hosts: readonly string[]): Promise<vo
   }
 }
 
-/** Upgrades one host after the other. */
+/** Upgrades one host at a time. */
 class Upgrading {
   constructor(
     private readonly topology: Topology,
@@ -194,7 +196,7 @@ class Upgrading {
     return onHost(this.platform, host, ["host/upgrade.sh", part], seconds);
   }
 
-  /** Whether a host does its part in the cluster, as it says itself. */
+  /** Whether a host works in the cluster, as it reports itself. */
   private async doesItsPart(host: string): Promise<{ yes: boolean; why: string }> {
     const facts = await askHost(this.platform, host);
     if (facts === undefined) {
@@ -249,7 +251,7 @@ class Upgrading {
     await this.isBack(host);
   }
 
-  /** Has a replica take the primary's part. */
+  /** Hands the primary role to a replica. */
   async handOver(): Promise<void> {
     const request = { verb: "switchover", lost: [], fence: [], acceptLoss: false } as const;
     await changePrimary(this.topology, this.platform, request, { dryRun: false }, this.say);
@@ -262,7 +264,7 @@ class Upgrading {
 
   private async take(turn: Turn): Promise<void> {
     const { host, role } = turn;
-    // From here on a host that is drained or closed is known to be so on behalf of an upgrade.
+    // From here on, a drained or closed host is known to be so because of an upgrade.
     await this.part(host, "begin");
     if (role === "web") {
       const found = (seconds: number, inService: boolean) =>
@@ -274,7 +276,7 @@ class Upgrading {
       await found(IN_SERVICE, true);
     } else {
       const databases = hostsOf(this.topology, "database");
-      // Asked now: it may have become the primary since.
+      // Checked now: it may have become the primary since.
       if (role === "database" && databases.length > 1 && (await this.isPrimary(host))) {
         await this.handOver();
       }
@@ -305,12 +307,12 @@ class Upgrading {
   }
 }
 
-/** A primary that was closed to hand its part over when an upgrade was interrupted. */
+/** A primary that was closed to hand its role over when an upgrade was interrupted. */
 const isHandingOver = ({ hosts }: ClusterStatus) =>
   hosts.some((one) => one.facts?.role === "database" && one.facts.held && underWay(one)) &&
   hosts.every(({ facts }) => facts?.role !== "database" || facts.writability !== "open");
 
-/** Returns once the cluster stands well enough; what an interrupted upgrade left is waited for. */
+/** Returns once the cluster is healthy enough; waits for what an interrupted upgrade left to recover. */
 async function stands(
   topology: Topology,
   platform: Platform,
@@ -341,9 +343,10 @@ async function stands(
 }
 
 /**
- * Brings every host to the newest packages, one at a time, each out of service meanwhile and rebooted after.
+ * Upgrades every host to the newest packages, one at a time, each out of service meanwhile and rebooted afterwards.
  *
- * @throws OperatorError when a host cannot be spared, or does not come back: the ones after it are not begun
+ * @throws OperatorError if a host cannot be taken out of service, or does not come back: the remaining ones are not
+ *   started
  */
 export async function upgrade(
   topology: Topology,

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Asks the agent of this host (agent/commands.ts) to do something, and prints what it answers.
+# Sends a command to the agent of this host (agent/commands.ts), and prints its answer.
 #
-#   agent.sh candidate    what a decision about the primary needs to know of this host, as JSON
-#   agent.sh status       what an operator wants to know, as JSON
-#   agent.sh state        what this host's server says now, as JSON
-#   agent.sh observe      have the health port say at once what the server says
+#   agent.sh candidate    the facts about this host that a decision about the primary needs, as JSON
+#   agent.sh status       the facts that an operator needs, as JSON
+#   agent.sh state        the current state of this host's server, as JSON
+#   agent.sh observe      publish the server's state on the health port at once
 #   agent.sh close        close this host to writes, until it is promoted, follows another primary, or is released
-#   agent.sh release      let it open again by itself
+#   agent.sh release      allow it to reopen by itself
 #   agent.sh promote [--lost HOST]... [--accept-loss]
-#                         make this host the primary. What speaks against it is said, and nothing is done;
-#                         --lost HOST vouches that the host is gone for good, or at least closed;
-#                         --accept-loss lets acknowledged writes go that are not here
+#                         promote this host. If there are objections, prints them and does nothing;
+#                         --lost HOST declares the host permanently lost, or at least closed;
+#                         --accept-loss consents to losing acknowledged writes that are not here
 set -euo pipefail
 # shellcheck source=/dev/null
 source /etc/cluster/host.env

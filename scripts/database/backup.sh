@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Backs the app's database up, encrypted, into the cluster's repository.
+# Backs up the app's database, encrypted, into the cluster's repository.
 #
-#   backup.sh dump        a dump of it, as it is at one moment; forgets what is older than is to be kept
-#   backup.sh scheduled   the same, on one host of the cluster: a fresh replica, or else the primary
+#   backup.sh dump        a consistent dump of it; removes backups older than the retention period
+#   backup.sh scheduled   the same, on one host of the cluster: a fresh replica, otherwise the primary
 #   backup.sh logs        the primary's binary logs, if anything was written since the last time
-#   backup.sh list        prints, as JSON, each dump and up to when the logs of its history reach (microseconds
-#                         since 1970, 0 where there are none)
+#   backup.sh list        prints, as JSON, each dump and how far the logs of its history reach (microseconds
+#                         since 1970, 0 if there are none)
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=engines.sh
@@ -13,8 +13,8 @@ source "$HERE/engines.sh"
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
-# The server's own account of root, as everywhere. Without --source-data the dump would flush tables by a
-# statement that becomes a transaction of the replica's own (MySQL bug 115022).
+# As the server's root account, like everywhere. Without --source-data the dump would flush tables with a statement that
+# becomes a transaction of the replica's own (MySQL bug 115022).
 dump() {
   founded || fail "the server does not answer, or has no data yet"
   in_repository backup --host "$CLUSTER_NAME" --tag "dump,founded-$founded" \
@@ -27,18 +27,18 @@ dump() {
   if look_for_other_tables && ((${#other_tables[@]} > 0)); then
     log "of $(name_tables "${other_tables[@]}") the dump may hold another moment, and half of a change; restored, they become InnoDB's"
   fi
-  # Logs are of use from the oldest dump on.
+  # Logs older than the oldest dump are useless.
   in_repository forget --group-by '' --tag dump --keep-within "${BACKUP_KEEP_DAYS}d" >&2
   in_repository forget --group-by '' --tag logs --keep-within "${BACKUP_KEEP_DAYS}d" --prune >&2
 }
 
-# answers PATH HOST: whether that host says so.
+# answers PATH HOST: whether that host answers yes.
 answers() {
   curl --silent --fail --output /dev/null --max-time 2 "http://$2:$DATABASE_HEALTH_PORT/$1"
 }
 
-# is_chosen: whether this host is the one that dumps: of the fresh replicas the first, and the primary where
-# there is none, or where a replica may lack rows.
+# is_chosen: whether this host is the one that dumps: the first of the fresh replicas, or the primary if there is none,
+# or if a replica may lack rows.
 is_chosen() {
   local peer
   look_for_other_tables || return

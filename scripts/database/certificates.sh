@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Gives this host a key and a certificate, issued by the cluster's own authority. The authority is
-# derived from a shared seed, so every database host makes the same one, to the byte, without
-# asking another. Its key exists in memory-backed files only.
+# Gives this host a key and a certificate, issued by the cluster's own authority. The authority is derived from a shared
+# seed, so every database host creates the same one, byte for byte, without contacting another. Its key exists only in
+# memory-backed files.
 #
-#   certificates.sh [--look]   with --look also when all was found good within a day
+#   certificates.sh [--look]   with --look also if everything was found valid within a day
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
@@ -15,18 +15,17 @@ KEY=$MYSQL_CONFIGURATION/server.key
 CERTIFICATE=$MYSQL_CONFIGURATION/server.pem
 DAY=$((24 * 60 * 60))
 RENEW_BEFORE=$((30 * DAY))
-# When it was last found good, and for which names.
+# When the certificate was last found valid, and for which names.
 SEEN=$DATABASE_RUN/certificates-seen
 NAMES="$CLUSTER_NAME $HOST_NAME $HOST_ADDRESS"
 SERVICE_NAME=database.$CLUSTER_NAME.internal
 
-# request ARGUMENT...: openssl req, without what a distribution's own openssl.cnf would add.
+# request ARGUMENT...: openssl req, without additions from the distribution's own openssl.cnf.
 request() {
   openssl req -config <(printf '[req]\ndistinguished_name = name\n[name]\n') -x509 -new "$@"
 }
 
-# authority_key: an Ed25519 key whose 32 secret bytes are the hash of the seed, in the wrapping of
-# RFC 8410, section 7.
+# authority_key: an Ed25519 key whose 32 secret bytes are the hash of the seed, in the format of RFC 8410, section 7.
 authority_key() {
   local seed secret_bytes
   seed=$(password certificate-authority-seed)
@@ -63,7 +62,7 @@ is_good() {
     [[ $(openssl pkey -in "$KEY" -pubout) == "$(openssl x509 -in "$CERTIFICATE" -noout -pubkey)" ]]
 } >/dev/null 2>&1
 
-# issue: valid from an hour ago, for peers whose clocks are behind.
+# issue: valid from an hour ago, for peers whose clocks are slow.
 issue() {
   local not_before not_after
   not_before=$(date --utc --date=@$((EPOCHSECONDS - 3600)) +%Y%m%d%H%M%SZ)
@@ -87,8 +86,8 @@ issue() {
   log "issued a certificate for $HOST_ADDRESS, $HOST_NAME and $SERVICE_NAME"
 }
 
-# tell_authority: the answer to /certificate-authority. Who shares the app's password can tell that the
-# certificate comes from a host that shares it too.
+# tell_authority: publishes the answer to /certificate-authority. A client that has the app's password can verify that
+# the sender of the certificate has it too.
 tell_authority() {
   local app authentication
   app=$(password mysql-app-password)
@@ -97,7 +96,7 @@ tell_authority() {
   mv "$AUTHORITY_ANSWER.new" "$AUTHORITY_ANSWER"
 }
 
-# was_seen: whether all of this was found good within the last day, since the host booted.
+# was_seen: whether everything was found valid within the last day, since the host booted.
 was_seen() {
   local at names
   read -r at names 2>/dev/null <"$SEEN" && [[ $names == "$NAMES" ]] && ((EPOCHSECONDS - at < DAY))
@@ -105,15 +104,15 @@ was_seen() {
 
 main() {
   if [[ ${1:-} != --look && -e $AUTHORITY_ANSWER ]] && was_seen; then return; fi
-  # The daily look and a convergence may meet.
+  # The daily check and a convergence may coincide.
   exec 7>"$DATABASE_RUN/certificates.lock"
   flock 7
   install --directory --mode=0755 "$MYSQL_CONFIGURATION"
   authority_key
   authority
   is_good || issue
-  # A running server takes a new one without a restart; one that starts reads it anyway. Said every
-  # time, so that one time without an answer does not matter.
+  # A running server loads a new one without a restart; a starting server reads it anyway. Sent every time, so that one
+  # missed answer does not matter.
   printf 'ALTER INSTANCE RELOAD TLS;\n' | sql 5 2>/dev/null || true
   tell_authority
   printf '%s %s\n' "$EPOCHSECONDS" "$NAMES" >"$SEEN"

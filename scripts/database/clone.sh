@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Replaces all data of this host by a primary's.
+# Replaces all data of this host with a primary's.
 #
 #   clone.sh ADDRESS   of the primary
 #
-# The server restarts by itself at the end, so a lost connection is no failure: whether it worked shows in what the
-# server says of it then. What the host held is dropped first, which super_read_only would forbid; read_only stays.
-# With clone_ssl_ca set, the donor's certificate is verified
+# The server restarts by itself at the end, so a lost connection is not a failure: success shows in the server's state
+# afterwards. The clone first drops the host's data, which super_read_only would forbid; read_only stays on. With
+# clone_ssl_ca set, the donor's certificate is verified
 # (https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-remote.html).
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
@@ -20,11 +20,11 @@ said=$(printf '%s\n' "
     REQUIRE SSL;
 " | sql infinity 2>&1 | without_secrets) || true
 for ((attempt = 0; attempt < 100; attempt++)); do
-  # First, too: the server may not have closed its sessions yet, and then waits for whoever comes in.
+  # Also before the first attempt: the server may not have closed its sessions yet, and then waits for new connections.
   sleep 0.3
   if ask 2 "SELECT state, error_no, error_message FROM performance_schema.clone_status;"; then break; fi
 done
 IFS=$'\t' read -r state number message <<<"${ROWS[0]:-unknown}"
-# A donor serves one clone at a time: with several replicas, all but one hear so again and again.
+# A donor serves one clone at a time: with several replicas, all but one get this error repeatedly.
 [[ $state == Completed ]] || fail "the clone of $1 is $state${number:+, error $number: $message}. $said"
 log "cloned $1"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Has this host's server refuse all writes, at once. SET waits for commits in progress, and in lossless durability those
-# may wait for a replica that never comes: then the server is killed, because it starts closed and has acknowledged none
-# of them.
+# Makes this host's server refuse all writes at once. SET waits for commits in progress, and with lossless durability
+# those may wait for a replica that never comes: then the server is killed, because it starts closed and has
+# acknowledged none of them.
 #
-# The agent runs it, and opens the server again where nothing speaks against it; `agent.sh close` keeps it closed.
+# The agent runs this, and opens the server again if nothing prevents it; `agent.sh close` keeps it closed.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
-# One that is started later starts closed.
+# A server that starts later starts closed.
 pgrep --exact mysqld >/dev/null || exit 0
 if ! printf '%s\n' "
   SET SESSION lock_wait_timeout = 2;

@@ -1,42 +1,42 @@
 # shellcheck shell=bash
-# What the database scripts share: paths, the client, secrets in the form SQL takes them.
+# Shared by the database scripts: paths, the client, secrets in SQL form.
 
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 
 HERE=/opt/cluster/scripts/database
 DATA=$DATABASE_VOLUME/mysql
-# Data that proved to be damaged, until there is a copy of the primary's again.
+# Data that proved to be damaged, kept until the host has a copy of the primary's again.
 DAMAGED=$DATABASE_VOLUME/damaged
-# Transactions that never reached the primary, a file for each time.
+# Transactions that never reached the primary, one file for each occasion.
 SET_ASIDE=$DATABASE_VOLUME/set-aside
-# There while this host holds nothing but a copy of a primary's data.
+# Exists while this host holds only a copy of a primary's data.
 FOLLOWS=$DATABASE_VOLUME/follows
-# There when the server ended by itself, in a way that may come from damaged data.
+# Exists if the server crashed in a way that may come from damaged data.
 CRASHED=$DATABASE_VOLUME/crashed
-# Names the run of log files that the server numbers; one whose data is replaced begins another.
+# Names the series of log files that the server numbers; a server whose data is replaced starts a new series.
 SERIES=$DATABASE_VOLUME/log-series
-# Names this run of the server: another from each of its starts on.
+# Names this run of the server: new at each start.
 INCARNATION=$DATABASE_RUN/incarnation
-# There while a restore is under way, or was interrupted: what is here may be half of something.
+# Exists while a restore is in progress, or was interrupted: the data may be incomplete.
 RESTORING=$DATABASE_VOLUME/restoring
-# The data of an empty server, where the host's image carries it.
+# The data of an empty server, if the host's image has it.
 EMPTY_SERVER=/var/lib/cluster/empty-server
-# What the health port tells of the certificate authority: its authentication and the certificate.
+# The health port's answer for the certificate authority: its authentication and the certificate.
 AUTHORITY_ANSWER=$DATABASE_RUN/authority
 REPLICATION_USER=replication
 export DAMAGED SET_ASIDE FOLLOWS CRASHED SERIES RESTORING INCARNATION HERE DATA EMPTY_SERVER REPLICATION_USER AUTHORITY_ANSWER
 
 [[ -d $DATABASE_RUN ]] || mkdir --parents "$DATABASE_RUN"
 
-# sql SECONDS: runs the SQL on its standard input as root, through the socket. SQL never is an
-# argument, so no secret is ever in a process list.
+# sql SECONDS: runs the SQL on its standard input as root, through the socket. SQL is never an argument, so no secret is
+# ever in a process list.
 sql() {
   timeout --kill-after=1 "$1" mysql --no-defaults --user=root --socket="$MYSQL_SOCKET" \
     --connect-timeout=2 --batch --skip-column-names --default-character-set=utf8mb4
 }
 
-# password NAME: a secret, known to be harmless between single quotes.
+# password NAME: a secret, verified to be safe between single quotes.
 password() {
   local value
   value=$(secret "$1")
@@ -45,32 +45,31 @@ password() {
 }
 
 # replication_password: a password for replication has at most 32 characters
-# (https://dev.mysql.com/doc/refman/8.4/en/change-replication-source-to.html, SOURCE_PASSWORD);
-# of a longer one the receiver would silently send another than the account has.
+# (https://dev.mysql.com/doc/refman/8.4/en/change-replication-source-to.html, SOURCE_PASSWORD); with a longer one, the
+# receiver would silently send a different password than the account has.
 replication_password() {
   local value
   value=$(password mysql-replication-password) || return
   printf '%s' "${value:0:32}"
 }
 
-# Who changes what a database host is holds this lock while it does, the agent as well. What that has seen before is void
-# once somebody else has held it: the generation tells.
+# Everything that changes a database host's role or data holds this lock meanwhile, including the agent. The agent's
+# observations are void once somebody else has held it: the generation shows that.
 GENERATION=$DATABASE_RUN/generation
 exec {lock}>"$DATABASE_RUN/lock"
 
-# take_lock SECONDS: waits for the lock, and takes it as somebody who decides for himself.
+# take_lock SECONDS: waits for the lock, takes it and changes the generation.
 take_lock() {
   flock --timeout "$1" "$lock" || return
   printf '%s.%s\n' "$$" "$EPOCHREALTIME" >"$GENERATION"
 }
 
-# lock_part SECONDS: the same, for whoever does nothing without it.
+# lock_part SECONDS: the same, for callers that do nothing without it.
 lock_part() {
   take_lock "$1" || fail "this host is in the middle of something, a clone perhaps"
 }
 
-# ask SECONDS SQL: sets ROWS to what root is answered. Fails when there is no answer, an error, or none within the
-# seconds.
+# ask SECONDS SQL: sets ROWS to root's query result. Fails if there is no answer, an error, or none within the timeout.
 # shellcheck disable=SC2034  # read by whoever sources this file
 ask() {
   local answer
@@ -79,8 +78,8 @@ ask() {
   [[ -z $answer ]] || mapfile -t ROWS <<<"$answer"
 }
 
-# look: sets own_state, own_writability, own_primary and own_executed to what the agent hears of this host's server
-# now; the state is `unknown` where one of them does not answer.
+# look: sets own_state, own_writability, own_primary and own_executed to this host's server state, as the agent sees it
+# now; the state is `unknown` if the agent or the server does not answer.
 # shellcheck disable=SC2034  # read by whoever sources this file
 look() {
   local said
@@ -89,7 +88,7 @@ look() {
   read -r own_state own_writability own_primary own_executed <<<"$said"
 }
 
-# An error message quotes the statement near its mistake.
+# An error message quotes the statement near the error.
 without_secrets() {
   sed --regexp-extended "s/(IDENTIFIED BY|PASSWORD *=) *'[^']*'?/\1 (secret)/g"
 }

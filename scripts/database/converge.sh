@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings a database host to its declared state. It waits for nothing: what has to wait, for a
-# volume, for the server or for a peer, is a unit that tries again.
+# Brings a database host to its declared state. It waits for nothing: steps that have to wait, for a volume, for the
+# server or for a peer, are units that retry.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
@@ -11,20 +11,20 @@ SCRIPTS=("$HERE"/{*.sh,agent.js} /opt/cluster/scripts/host/lib.sh /etc/cluster/h
   /etc/systemd/system/cluster-database-*)
 SERVER_FILES=("$MYSQL_CONFIGURATION/mysqld.cnf" "$DROP_IN")
 
-# The drop-in is put in its place only now, after the package: a package that starts the server
-# while it is being installed must find it as its maintainers made it.
+# The drop-in is installed only now, after the package: a package that starts the server while it is being installed
+# must find it as its maintainers configured it.
 is_new=no
 [[ -e $DROP_IN ]] || is_new=yes
 cmp --quiet /etc/cluster/database/mysql.service.conf "$DROP_IN" ||
   install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
 
-# A server on another directory is the one which the package started, on the root volume.
+# A server on another directory is the one that the package started, on the root volume.
 if [[ ! $MYSQL_DATA_DIRECTORY -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
   systemctl stop mysql.service
 fi
 
 if changed database-server "${SERVER_FILES[@]}"; then
-  # Where systemd had not read the unit yet, it has read it as it is to be.
+  # If systemd had not read the unit yet, it has now read the right version.
   if [[ $is_new == no ]] || ! has_read mysql.service "$DROP_IN"; then
     systemctl daemon-reload
   fi
@@ -35,7 +35,7 @@ else
   # Facts of the certificate may have changed.
   if systemctl --quiet is-active mysql.service; then "$HERE/certificates.sh"; fi
 fi
-# Of a host that was supervised otherwise before.
+# Left by an earlier version that supervised the host differently.
 for unit in cluster-database-{join,observer}.service; do
   if [[ -e /etc/systemd/system/$unit ]]; then
     systemctl --quiet disable --now "$unit"

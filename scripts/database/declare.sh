@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Brings accounts, privileges and time zones to what is declared, on the open primary: by ordinary transactions, which
-# replicas follow like any other. Writes nothing where all is as declared.
+# Updates accounts, privileges and time zones to match the declaration, on the open primary: with ordinary transactions,
+# which replicas replicate like any other. Writes nothing if everything matches.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=declared.sh
 source "$HERE/declared.sh"
 
-# recorded: prints the version that was brought about last, - where none was.
+# recorded: prints the version that was last applied, or - if none was.
 recorded() {
   ask 5 "SELECT COUNT(*) FROM information_schema.tables
     WHERE table_schema = 'cluster' AND table_name = 'declared';" || return

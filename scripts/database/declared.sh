@@ -1,29 +1,28 @@
 # shellcheck shell=bash
-# What the cluster declares in MySQL: the app's database and its accounts. found.sh makes it where a cluster is
-# founded, and declare.sh brings it about on the open primary where it is not what is declared now.
+# The cluster's declaration in MySQL: the app's database and its accounts. found.sh creates it when a cluster is
+# founded, and declare.sh updates the open primary if it differs from the current declaration.
 
-# What the app's account may do in its database: all that ordinary migrations need. Each is explained in
-# docs/database.md, and so is what is not in here.
+# What the app's account may do in its database: everything that ordinary migrations need. docs/database.md explains
+# each privilege, and why others are missing.
 APP_PRIVILEGES="SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, SHOW VIEW,
   TRIGGER, CREATE ROUTINE, ALTER ROUTINE, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES"
-# What it has not, should anybody have granted it.
+# Privileges to revoke, in case somebody has granted them.
 APP_DENIED="EVENT, GRANT OPTION"
 
-# Nothing in here lets a closed server write a transaction of its own. Others would, in spite of super_read_only:
-# a temporary table can be repaired and analysed by whoever made it, and a procedure can repair one of its
-# definer's.
+# None of these lets a closed server write a transaction of its own. Others would, despite super_read_only: the creator
+# of a temporary table can repair and analyse it, and a procedure can repair one of its definer's.
 READ_PRIVILEGES="SELECT, SHOW VIEW"
 READ_DENIED="INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, TRIGGER, CREATE ROUTINE,
   ALTER ROUTINE, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES, EVENT, GRANT OPTION"
 
-# account USER PASSWORD: the statements that have it log in so.
+# account USER PASSWORD: the statements that give it this login.
 account() {
   printf '%s\n' "
     CREATE USER IF NOT EXISTS '$1'@'$CLUSTER_NETWORK' IDENTIFIED BY '$2' REQUIRE SSL;
     ALTER USER '$1'@'$CLUSTER_NETWORK' IDENTIFIED BY '$2' REQUIRE SSL;"
 }
 
-# grant USER PRIVILEGES DENIED: on the app's database. What is granted stays granted all the while.
+# grant USER PRIVILEGES DENIED: on the app's database. Existing grants stay in effect throughout.
 grant() {
   local on="ON \`${DATABASE_NAME//_/\\_}\`.*"
   printf '%s\n' "
@@ -31,7 +30,7 @@ grant() {
     REVOKE IF EXISTS $3 $on FROM '$1'@'$CLUSTER_NETWORK';"
 }
 
-# declaration: prints the statements that bring all of it about, whatever there is; they may be repeated.
+# declaration: prints the statements that apply the whole declaration, whatever the current state; they are idempotent.
 declaration() {
   local app reader replication
   app=$(password mysql-app-password) || return
@@ -52,12 +51,12 @@ declaration() {
     GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';"
 }
 
-# declared_version STATEMENTS: what cluster.declared has of them once they are carried out.
+# declared_version STATEMENTS: the version that cluster.declared records once they have been executed.
 declared_version() {
   printf '%s' "$1" | sha256
 }
 
-# record_declared VERSION: the statement that has it known that they are.
+# record_declared VERSION: the statement that records that they have been executed.
 record_declared() {
   printf '%s\n' "
     INSERT INTO cluster.declared (subject, version) VALUES ('accounts', '$1') AS new

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# Tables that are not InnoDB's: made before the server refused them, or brought along by a backup of that time.
-# A clone has them empty, so the rows may be on one host alone, and go with its part as the primary.
+# Tables that are not InnoDB: created before the server refused them, or restored from a backup of that time. A clone
+# copies them empty, so the rows may be on one host only, and are lost when it stops being the primary.
 
-# The data dictionary holds the engine: no table is opened for it.
+# The data dictionary records the engine: no table is opened for it.
 OTHER_TABLES_QUERY="SELECT CONCAT(table_schema, '.', table_name, ' (', engine, ')')
   FROM information_schema.tables
   WHERE table_type = 'BASE TABLE' AND engine <> 'InnoDB'
     AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
   ORDER BY table_schema, table_name LIMIT 100;"
 
-# look_for_other_tables: sets other_tables to them, `schema.table (engine)`, 100 at most. Fails where the server does
-# not answer.
+# look_for_other_tables: sets other_tables to them, `schema.table (engine)`, at most 100. Fails if the server does not
+# answer.
 # shellcheck disable=SC2034  # read by whoever sources this file
 other_tables=()
 # shellcheck disable=SC2034
@@ -27,13 +27,13 @@ name_tables() {
   if (($# > 5)); then printf ' and %s more' "$(($# - 5))"; fi
 }
 
-# Backups may hold such tables as well. Where a session does not insist on the engine it names, the server makes
-# InnoDB's of them (https://dev.mysql.com/doc/refman/8.4/en/sql-mode.html#sqlmode_no_engine_substitution), and so
-# does every replica, which is given the session's sql_mode along with the statement.
+# Backups may contain such tables as well. If a session does not insist on the engine it names, the server uses InnoDB
+# instead (https://dev.mysql.com/doc/refman/8.4/en/sql-mode.html#sqlmode_no_engine_substitution), and so does every
+# replica, which gets the session's sql_mode along with the statement.
 
-# as_innodb: has statements of a dump, or of a binary log, make InnoDB's of such tables. They are not to insist: the
-# sql_mode of a log is a number, in which NO_ENGINE_SUBSTITUTION is 2^30, and a dump does not insist as it is.
-# Options that InnoDB refuses go; to have it ignore them is not possible, as no replica would.
+# as_innodb: makes statements of a dump, or of a binary log, create InnoDB tables instead. They must not insist on the
+# engine: the sql_mode of a log is a number, in which NO_ENGINE_SUBSTITUTION is 2^30, and a dump does not insist anyway.
+# Options that InnoDB refuses are removed; making InnoDB ignore them is not possible, as no replica would.
 as_innodb() {
   awk '/^SET @@session.sql_mode=[0-9]+\/\*!\*\/;/ {
       mode = $0
@@ -51,8 +51,8 @@ as_innodb() {
     { print }'
 }
 
-# tables_of_dump [ENGINE]: of a dump, on standard input, the definitions of tables, but for those of ENGINE, each
-# ending with a NUL: the name, the engine and then the statement.
+# tables_of_dump [ENGINE]: the table definitions in a dump on standard input, except those of ENGINE, each terminated by
+# a NUL: the name, the engine and then the statement.
 tables_of_dump() {
   awk -v except="${1:-}" '/^CREATE TABLE `.*` \($/ { name = substr($0, 15, length($0) - 17); text = ""; engine = "" }
     name == "" { next }
@@ -64,7 +64,7 @@ tables_of_dump() {
     }'
 }
 
-# tables_of_log: the same of a binary log as mysqlbinlog prints it, of which each statement ends with /*!*/;
+# tables_of_log: the same for a binary log as printed by mysqlbinlog, in which each statement ends with /*!*/;
 tables_of_log() {
   awk -v database="$DATABASE_NAME" '
     statement == "" && toupper($0) !~ /^CREATE +TABLE/ { next }
@@ -88,8 +88,8 @@ tables_of_log() {
     }'
 }
 
-# try_table STATEMENT: makes a table for a moment, without rows and in a schema of its own: what cannot be is to be
-# known before anything is replaced. Nothing of it is in the binary log. Prints the error where it fails.
+# try_table STATEMENT: creates a table temporarily, without rows and in a separate schema: what InnoDB cannot hold must
+# be known before anything is replaced. Nothing is written to the binary log. Prints the error if it fails.
 try_table() {
   local trial=cluster_trial status=0
   printf '%s\n' "
@@ -102,7 +102,7 @@ try_table() {
   return "$status"
 }
 
-# become_innodb: of definitions as above, prints which tables will become InnoDB's, and tries each.
+# become_innodb: for definitions as above, prints which tables will be converted to InnoDB, and tries each.
 become_innodb() {
   local definition name engine statement error failed=0
   local -a named=()
@@ -121,8 +121,8 @@ become_innodb() {
     fail "nothing was changed: restore another moment, before there was such a table, or after it had become InnoDB's"
 }
 
-# made_here THEIRS OURS: of definitions as above, from a server of the one version, fails where the other, this server's,
-# cannot make one, and tells which.
+# made_here THEIRS OURS: for definitions as above, from a server of the one version: fails if the other version, this
+# server's, cannot create one, and names it.
 made_here() {
   local definition name engine error failed=0
   while IFS= read -r -d "" definition; do

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Has this host replicate from a primary.
+# Makes this host replicate from a primary.
 #
 #   follow.sh ADDRESS   of the primary
 #
-# The password is given to START REPLICA, which keeps it in memory; CHANGE REPLICATION SOURCE would store it in a table
-# (https://dev.mysql.com/doc/refman/8.4/en/start-replica.html). A source that is silent is retried every second, for
-# ever.
+# The password is passed to START REPLICA, which keeps it in memory; CHANGE REPLICATION SOURCE would store it in a table
+# (https://dev.mysql.com/doc/refman/8.4/en/start-replica.html). A silent source is retried every second, for ever.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 

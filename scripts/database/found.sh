@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the first accounts and tables of a cluster, on a server that has executed no transaction. Nothing of it is in
-# the binary log: every other host gets it by cloning, and a server that is interrupted before its first term still has
-# executed no transaction, which is how it is known to be as good as empty.
-# Only super_read_only is lifted: the app's account still cannot write.
+# Creates the first accounts and tables of a cluster, on a server that has executed no transaction. None of it is in the
+# binary log: every other host gets it by cloning, and a server that is interrupted before its first term still has
+# executed no transaction, so it still counts as empty.
+# Only super_read_only is turned off: the app's account still cannot write.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=declared.sh

@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Makes the data of an empty server, with the time zones that this machine knows.
+# Creates the data of an empty server, with this machine's time zones.
 #
-#   initialise.sh DIRECTORY      an empty directory that is mysql's
-#   initialise.sh --time-zones   prints the statements alone that load the time zones, as one transaction
+#   initialise.sh DIRECTORY      an empty directory owned by mysql
+#   initialise.sh --time-zones   only prints the statements that load the time zones, as one transaction
 #
-# No binary log is written: the server starts without a transaction of its own. It has no identity
-# yet either: MySQL gives it one (auto.cnf) at its first start, so that this may be copied. Nothing
-# is durable before the caller has synchronised it.
+# No binary log is written: the server starts without a transaction of its own. It has no identity yet either: MySQL
+# gives it one (auto.cnf) at its first start, so the data may be copied. Nothing is durable until the caller syncs it.
 set -euo pipefail
 ZONES=/usr/share/zoneinfo
 
-# time_zones: https://dev.mysql.com/doc/refman/8.4/en/mysql-tzinfo-to-sql.html. Names of old, such as
-# US/Eastern, are in a package of their own, but tzdata.zi names what each stands for. Zones that count leap
-# seconds (right) are of no use to a server whose clock does not.
+# time_zones: https://dev.mysql.com/doc/refman/8.4/en/mysql-tzinfo-to-sql.html. Old names, such as US/Eastern, are in a
+# separate package, but tzdata.zi says what each refers to. Zones with leap seconds (right) are useless to a server
+# whose clock has none.
 time_zones() {
   local copy target name _
   copy=$(mktemp --directory)
@@ -38,11 +37,11 @@ if [[ $1 == --time-zones ]]; then
 fi
 directory=$1
 
-# AppArmor on Ubuntu lets mysqld read this folder, and root's files in no other that would do.
+# AppArmor on Ubuntu lets mysqld read this folder, and root's files in no other suitable one.
 statements=$(mktemp /etc/mysql/initialise.XXXXXX)
 trap 'rm --force "$statements"' EXIT
 chmod 0644 "$statements"
-# Debian's maintainer scripts and log rotation need debian-sys-maint; it is root by another name.
+# Debian's maintainer scripts and log rotation need debian-sys-maint; it is root under another name.
 cat >"$statements" <<'SQL'
 INSTALL PLUGIN auth_socket SONAME 'auth_socket.so';
 ALTER USER 'root'@'localhost' IDENTIFIED WITH auth_socket;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what mysqlbinlog tells of transactions of this host. Fails where they are not all in its binary logs any more.
+# Prints mysqlbinlog's output for transactions of this host. Fails if they are no longer all in its binary logs.
 #
 #   logged.sh GTIDS
 # shellcheck source=common.sh

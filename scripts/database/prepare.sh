@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs before every start of mysqld: puts the data volume where MySQL expects its data, and makes
-# data, certificates and the size of the memory where there are none. In the unit rather than in
-# the first boot, so that a reboot and a volume that comes late take the same way.
+# Runs before every start of mysqld: mounts the data volume where MySQL expects its data, and creates data, certificates
+# and memory settings if there are none. It is in the unit rather than in the first boot, so that a reboot and a volume
+# that comes late take the same path.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
-# initialise: a fresh, empty server. It is made under another name and renamed at the end, so what
-# stands under the final name is whole. An image may carry one ready to be copied.
+# initialise: a new, empty server. It is created under a temporary name and renamed at the end, so the data under the
+# final name is complete. An image may have one ready to be copied.
 initialise() {
   local new=$DATA.new
   rm --recursive --force "$new"
@@ -14,7 +14,7 @@ initialise() {
     cp --archive --reflink=auto "$EMPTY_SERVER" "$new"
   else
     install --directory --owner=mysql --group=mysql --mode=0750 "$new"
-    # Where AppArmor lets mysqld write.
+    # A place where AppArmor lets mysqld write.
     mount --bind "$new" "$MYSQL_DATA_DIRECTORY"
     "$HERE/initialise.sh" "$MYSQL_DATA_DIRECTORY"
     umount "$MYSQL_DATA_DIRECTORY"
@@ -25,7 +25,7 @@ initialise() {
   log "initialised an empty server"
 }
 
-# damaged_file: names a file of the data with a page that does not match its checksum, if there is one.
+# damaged_file: names a data file with a page that does not match its checksum, if there is one.
 # https://dev.mysql.com/doc/refman/8.4/en/innochecksum.html
 damaged_file() {
   local file
@@ -37,16 +37,15 @@ damaged_file() {
   done < <(find "$DATA" -type f \( -name '*.ibd' -o -name 'ibdata*' -o -name 'undo_*' \) -print0)
 }
 
-# could_start: whether the server would start, were its data sound.
+# could_start: whether the server would start if its data were sound.
 could_start() {
   fallocate --length "$DATABASE_RESERVE" "$DATABASE_VOLUME/reserve" 2>/dev/null || return
   rm --force "$DATABASE_VOLUME/reserve"
   mysqld --defaults-file="$MYSQL_CONFIGURATION/mysqld.cnf" --validate-config 2>/dev/null
 }
 
-# put_damaged_aside: where the server ended by itself and its data is damaged, or it does not start at
-# all, the data is taken away, and the host clones the primary's. Only where it is nothing but a copy:
-# a primary's data is for a person to judge.
+# put_damaged_aside: if the server crashed and its data is damaged, or if it does not start at all, the data is moved
+# away, and the host clones the primary's. Only if it is merely a copy: an operator has to judge a primary's data.
 put_damaged_aside() {
   local crashes file
   [[ -e $CRASHED && -d $DATA ]] || return 0
@@ -79,15 +78,15 @@ mount_data() {
     umount "$MYSQL_DATA_DIRECTORY"
   done
   [[ -d $DATA ]] || initialise
-  # A rebuilt host may number its users differently.
+  # User IDs may differ on a rebuilt host.
   if [[ $(stat --format=%U:%G "$DATA/ibdata1") != mysql:mysql ]]; then
     chown --recursive mysql:mysql "$DATA"
   fi
   mount --bind "$DATA" "$MYSQL_DATA_DIRECTORY"
 }
 
-# size_memory: shares of the memory this host has beyond the agent's; a container's limit shows in /proc/meminfo.
-# Small hosts leave more to the server's other parts, which need some 350 MiB in any case.
+# size_memory: shares of the host's memory minus the agent's; /proc/meminfo reflects a container's limit. Small hosts
+# leave more to the server's other parts, which need some 350 MiB in any case.
 size_memory() {
   local key kibibytes _ mebibytes pool connections
   while read -r key kibibytes _; do
@@ -101,7 +100,7 @@ size_memory() {
 innodb_buffer_pool_size = $((pool < 64 ? 64 : pool))M
 innodb_redo_log_capacity = $((mebibytes <= 2048 ? 128 : 1024))M
 max_connections = $connections
-# For each account: the app can never take the last connections from the replicas.
+# Per account: the app can never take the last connections from the replicas.
 max_user_connections = $((connections - 20))
 CNF
   mv "$MYSQL_CONFIGURATION/memory.cnf.new" "$MYSQL_CONFIGURATION/memory.cnf"

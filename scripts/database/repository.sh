@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # own_* come from common.sh
-# Where backups are kept: a repository of restic, encrypted with a password of the cluster's own. All
-# database hosts share it, and it outlives them.
+# Where backups are kept: a restic repository, encrypted with a password of the cluster. All database hosts share it,
+# and it outlives them.
 #
-# What is in it is told by tags (https://restic.readthedocs.io/en/stable/040_backup.html#tags-for-backup):
+# Tags describe its contents (https://restic.readthedocs.io/en/stable/040_backup.html#tags-for-backup):
 #
-#   dump    the app's database at a moment, as SQL
+#   dump    the app's database at one moment, as SQL
 #   logs    the binary logs that a primary had closed; with `series-ID`, which numbers them, and `until-TIME`:
-#           all that was committed before that moment (microseconds since 1970) is in them
+#           they contain everything committed before that moment (microseconds since 1970)
 #
-# and on each `founded-ID`: two of the same value are of one history.
+# and on each `founded-ID`: two with the same value belong to the same history.
 
-# For programs of jq: what follows a name in a snapshot's tags, - where there is none.
+# For jq programs: the value after a name in a snapshot's tags, - if there is none.
 # shellcheck disable=SC2016,SC2034  # jq's own variables; read by whoever sources this file
 TAG='def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name | length) + 1:])[0] // "-";'
 
@@ -19,16 +19,16 @@ TAG='def tag($name): (.tags // []) | map(select(startswith($name + "-"))[($name 
 BACKUP_STAMPS=/var/lib/cluster/backups
 [[ -d $BACKUP_STAMPS ]] || mkdir --parents "$BACKUP_STAMPS"
 
-# use_repository: has restic know where and as whom.
+# use_repository: gives restic the location and the credentials.
 use_repository() {
   RESTIC_REPOSITORY=$(/opt/cluster/platform.sh backup-repository)
   secret backup-password >/dev/null
-  # It may be slow, and must take neither memory nor processors from the server.
+  # It may be slow, and must not take memory or CPU from the server.
   export RESTIC_REPOSITORY RESTIC_PASSWORD_FILE=/run/cluster/secrets/backup-password \
     RESTIC_CACHE_DIR=/var/cache/cluster/restic GOMAXPROCS=1 GOGC=25
 }
 
-# in_repository ARGUMENT...: restic, in a repository that is made when there is none yet (exit code 10,
+# in_repository ARGUMENT...: restic, in a repository that is created if there is none yet (exit code 10,
 # https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes).
 in_repository() {
   local status=0
@@ -42,17 +42,17 @@ in_repository() {
   return "$status"
 }
 
-# founded: sets founded to what names the history of this cluster's data: its first promotion.
+# founded: sets founded to the identifier of the history of this cluster's data: its first promotion.
 founded() {
   ask 5 "SELECT server_uuid FROM cluster.primary_term ORDER BY term LIMIT 1;" && founded=${ROWS[0]:-}
   [[ -n ${founded:-} ]]
 }
 
-# archive_logs WHEN: puts the primary's binary logs into the repository, always, or if anything was committed
-# since the last time (changed).
+# archive_logs WHEN: puts the primary's binary logs into the repository, either always, or only if anything was
+# committed since the last time (changed).
 archive_logs() {
   local archiving archived=0
-  # The timer, a backup and a restore may meet, and there is one such folder.
+  # The timer, a backup and a restore may coincide, and there is only one such folder.
   exec {archiving}>"$DATABASE_RUN/archive.lock"
   flock "$archiving"
   archive_closed_logs "$1" || archived=$?
@@ -71,9 +71,9 @@ archive_closed_logs() {
   [[ -s $SERIES ]] || cat /proc/sys/kernel/random/uuid >"$SERIES"
   until=${EPOCHREALTIME/[.,]/}
   ask 30 "FLUSH BINARY LOGS; SHOW BINARY LOGS;" || return
-  # A folder of them, since a snapshot names each path it was given.
+  # A folder of them, since a snapshot records each path it was given.
   rm --recursive --force "$directory" && mkdir "$directory" || return
-  # All but the last, which is written to.
+  # All but the last, which is still being written.
   for ((number = 0; number < ${#ROWS[@]} - 1; number++)); do
     log_file=${ROWS[number]%%$'\t'*}
     ln "$DATA/$log_file" "$directory/$log_file" || return

@@ -2,18 +2,17 @@
 # Restores the app's database from the cluster's repository.
 #
 #   restore.sh plan [TIME]       what would be restored: prints PLAN, tab-separated fields
-#   restore.sh fetch DUMP LOGS   on the primary: fetches it, and makes sure that nothing is missing and all of it
-#                                can be loaded; prints what will not be as it was
-#   restore.sh begin             from now on this host serves nobody
-#   restore.sh apply TIME        on the primary: executes what was fetched; prints the transactions it then has
-#   restore.sh end GTIDS         once this host has these, it serves again
+#   restore.sh fetch DUMP LOGS   on the primary: fetches the backup, and verifies that nothing is missing and that
+#                                all of it can be loaded; prints what will differ
+#   restore.sh begin             from now on this host does not serve
+#   restore.sh apply TIME        on the primary: executes the fetched backup; prints the transactions it then has
+#   restore.sh end GTIDS         once this host has these transactions, it serves again
 #
-# TIME is a moment as date(1) reads it, with as many digits after the second as are wanted; left out, all
-# that is archived is restored. PLAN is: dump, its time, logs (`SNAPSHOT:SERIES` with commas, or -), the time
-# up to which they reach (microseconds, or -), TIME as microseconds (or -), and the number of tables here that
-# have rows.
+# TIME is a moment in date(1) format, with any number of decimal places for the seconds; if omitted, everything that is
+# archived is restored. PLAN is: dump, its time, logs (`SNAPSHOT:SERIES` with commas, or -), the time up to which they
+# reach (microseconds, or -), TIME as microseconds (or -), and the number of tables here that have rows.
 #
-# All of it becomes new transactions of the primary, which replicas follow like any other.
+# All of it becomes new transactions of the primary, which replicas replicate like any other.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=engines.sh
@@ -24,12 +23,12 @@ source "$HERE/repository.sh"
 source "$HERE/transactions.sh"
 
 WORK=$DATABASE_VOLUME/restore
-# What of WORK is to be executed: the transactions which the dump has, then a line for each part of the logs,
-# the oldest first: its first file, and the transactions to take from it and what follows, - for all.
+# The parts of WORK to execute: the transactions that the dump has, then a line for each part of the logs, oldest first:
+# its first file, and the transactions to take from it and the following ones, - for all.
 PARTS=$WORK/parts
 
-# Snapshots as lines: `dump|logs id founded series time until`, oldest first. The time of a dump is when it
-# was complete: what it holds was committed before.
+# Snapshots as lines: `dump|logs id founded series time until`, oldest first. The time of a dump is when it was
+# complete: everything in it was committed before.
 # shellcheck disable=SC2016  # jq's own variables
 SNAPSHOTS=$TAG'
   def kind: (.tags // []) as $tags | if $tags | index("dump") then "dump"
@@ -37,8 +36,8 @@ SNAPSHOTS=$TAG'
   sort_by(.time)[] | [kind, .id, tag("founded"), tag("series"),
     .summary.backup_end // .time, tag("until")] | @tsv'
 
-# microseconds TIME: since 1970. What follows the second is read here: the date(1) of Ubuntu 26.04 (uutils 0.8)
-# drops zeros at the start of %N, and rounds @SECONDS.FRACTION. https://github.com/uutils/coreutils/issues/12001
+# microseconds TIME: since 1970. The decimal places are parsed here: the date(1) of Ubuntu 26.04 (uutils 0.8) drops
+# leading zeros of %N, and rounds @SECONDS.FRACTION. https://github.com/uutils/coreutils/issues/12001
 microseconds() {
   local time=$1 fraction="" seconds
   if [[ $time =~ ^(.*:[0-9]{2}|@[0-9]+)[.,]([0-9]+)(.*)$ ]]; then
@@ -49,7 +48,7 @@ microseconds() {
   printf '%s' "$seconds${fraction:0:6}"
 }
 
-# moment MICROSECONDS: the same as a time that people and microseconds() read.
+# moment MICROSECONDS: the same as a time that people and microseconds() can read.
 moment() {
   printf '%s.%sZ' "$(date --utc --date "@${1:0:-6}" +%FT%T)" "${1: -6}"
 }
@@ -86,8 +85,8 @@ plan() {
     fi
   done <<<"$snapshots"
   [[ -n $dump ]] || fail "there is no backup${1:+ of $1 or earlier}"
-  # Each later one of a series holds all that an earlier one does. The first that reaches the moment is
-  # enough, with what came before it in other series.
+  # Each later snapshot of a series contains everything in an earlier one. The first that reaches the moment is enough,
+  # together with earlier ones of other series.
   while IFS=$'\t' read -r kind id history series time until; do
     if [[ $kind == logs && $history == "$dump_history" ]] && { [[ $to == - || $reaches == - ]] || ((reaches < to)); }; then
       reaches=$until
@@ -102,7 +101,7 @@ plan() {
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$dump" "$dump_time" "$(newest_of_series "${logs#,}")" "$reaches" "$to" "$tables"
 }
 
-# newest_of_series LOGS: of `ID:SERIES` with commas, oldest first, the last of each series, the newest first.
+# newest_of_series LOGS: from `ID:SERIES` with commas, oldest first, the last of each series, newest first.
 newest_of_series() {
   local entry chosen="" seen=","
   local -a entries
@@ -118,12 +117,12 @@ newest_of_series() {
   printf '%s' "${chosen:--}"
 }
 
-# subset SET SET: whether the second has all of the first.
+# subset SET SET: whether the second contains all of the first.
 subset() {
   ask 10 "SELECT GTID_SUBSET('$1', '$2');" && [[ ${ROWS[0]} == 1 ]]
 }
 
-# choose_logs HAD LOGS: fetches logs until they follow on what the dump had, and prints their parts.
+# choose_logs HAD LOGS: fetches logs until they continue from what the dump had, and prints their parts.
 choose_logs() {
   local had=$1 entry id directory only=- previous file parts=""
   local -a entries files
@@ -144,14 +143,14 @@ choose_logs() {
       fi
     done
     parts="${files[-1]} $only"$'\n'$parts
-    # Of an older series only what this one began with is part of its history.
+    # Of an older series, only what this one started from is part of its history.
     only=$previous
   done
   fail "between the backup and the oldest binary log that is archived transactions are missing"
 }
 
-# as_new UNTIL: makes transactions of a log such as are written now, up to the first that was committed after
-# that moment. The cluster's own notes are no part of it.
+# as_new UNTIL: turns transactions of a log into new ones, up to the first that was committed after that moment.
+# Excludes the cluster's own records.
 as_new() {
   awk -v until="$1" '
     /^#.*original_committed_timestamp=/ {
@@ -164,7 +163,7 @@ as_new() {
     { print }'
 }
 
-# logged UNTIL PARTS: what the logs hold beyond the transactions which the dump had, as statements.
+# logged UNTIL PARTS: what the logs contain beyond the dump's transactions, as statements.
 logged() {
   local until=$1 had first only
   local -a files options
@@ -176,15 +175,15 @@ logged() {
       options=(--no-defaults --database="$DATABASE_NAME")
       if [[ -n $had ]]; then options+=(--exclude-gtids="$had"); fi
       if [[ $only != - ]]; then options+=(--include-gtids="$only"); fi
-      # That it filters by the database is meant, and no warning.
+      # Filtering by database is intended, so its warning is dropped.
       mysqlbinlog "${options[@]}" "${files[@]}" 2> >(grep --invert-match 'The option --database' >&2) |
         as_new "$until" | as_innodb
     done
   } <"$2"
 }
 
-# look_at_versions: a server makes what its own series and older ones know. What a newer one has beyond that is to be
-# known before anything is replaced.
+# look_at_versions: a server supports what its own series and older ones support. What a newer series has beyond that
+# must be known before anything is replaced.
 look_at_versions() {
   local theirs ours
   theirs=$(sed --quiet '/^-- Server version/{s/.*\t//p;q}' "$WORK/dump.sql")
@@ -219,10 +218,10 @@ fetch() {
 apply() {
   lock_part 60
   is_the_primary || fail "$HOST_NAME is not the primary"
-  # Of the app alone: replication and root still write.
+  # Only of the app: replication and root still write.
   printf '%s\n' "SET SESSION lock_wait_timeout = 2; SET GLOBAL read_only = ON;" | sql 5 ||
     fail "the server does not refuse writes"
-  # Whoever is still connected as the app is not to see half of it.
+  # Clients that are still connected as the app must not see half of it.
   ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist
     WHERE user IN ('$DATABASE_USER', '$DATABASE_READ_USER');" || true
   printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
@@ -236,7 +235,7 @@ apply() {
 }
 
 end() {
-  # However long that takes: a replica executes one transaction after the other, or clones.
+  # Without a timeout: a replica executes one transaction after the other, or clones.
   until ask 40 "SELECT WAIT_FOR_EXECUTED_GTID_SET('$1', 30);" && [[ ${ROWS[0]:-} == 0 ]]; do
     sleep 1
   done
@@ -244,7 +243,7 @@ end() {
   "$HERE/agent.sh" observe
 }
 
-# Tests source what is above.
+# Tests source everything above.
 [[ ${BASH_SOURCE[0]} == "$0" ]] || return 0
 
 case ${1:-}:$# in

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Copies transactions of this host that a primary lacks into a file: as statements that can be replayed, and as comments
-# that can be read (https://dev.mysql.com/doc/refman/8.4/en/mysqlbinlog-row-events.html). Fails where they are not all in
-# the binary logs any more: nothing may be thrown away before they are all in the file.
+# Copies transactions of this host that a primary lacks into a file: as statements that can be replayed, and as readable
+# comments (https://dev.mysql.com/doc/refman/8.4/en/mysqlbinlog-row-events.html). Fails if they are no longer all in the
+# binary logs: nothing may be discarded before all of them are in the file.
 #
 #   set-aside.sh GTIDS PRIMARY   the transactions, and the primary's name
 # shellcheck source=common.sh

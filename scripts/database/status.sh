@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Prints what this database host is, as JSON: what its agent says, and what lies on the data volume.
+# Prints this database host's status as JSON: its agent's report, and the contents of the data volume.
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=repository.sh
 source "$HERE/repository.sh"
 
-# Where the agent does not answer, an operator is told so.
+# If the agent does not answer, the operator is told so.
 said=$("$HERE/agent.sh" status) || said=null
 free=$(df --output=avail -BM "$DATABASE_VOLUME")
 set_aside=()

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Runs after mysqld has ended, and counts the times it ended by itself: prepare.sh then looks at the
-# data before the next start. Not counted are a stop that was asked for, a kill from outside, and the
-# restart at the end of a clone (exit code 16).
+# Runs after mysqld has ended, and counts its crashes: prepare.sh then checks the data before the next start. A
+# requested stop, a kill from outside, and the restart at the end of a clone (exit code 16) do not count.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html, $EXIT_CODE
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh

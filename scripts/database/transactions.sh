@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# What the binary logs tell of transactions. Nothing is changed here.
+# Information about transactions in the binary logs. Changes nothing.
 
-# previous_gtids FILE: what the server had executed before it began this log.
+# previous_gtids FILE: what the server had executed before it started this log.
 previous_gtids() {
   mysqlbinlog --no-defaults --stop-position=100000 "$1" 2>/dev/null |
     awk '/Previous-GTIDs/ { inside = 1; next } /^# at / { inside = 0 }
       inside && /^# [0-9a-f]/ { sub("^# ", ""); printf "%s", $0 }'
 }
 
-# logs_of GTIDS: sets LOGS to the newest binary logs of this host, as many as it takes to hold all of these
-# transactions. Fails where they no longer are in one.
+# logs_of GTIDS: sets LOGS to the newest binary logs of this host that together contain all of these transactions. Fails
+# if they are no longer all in one.
 logs_of() {
   local file previous
   local -a files
