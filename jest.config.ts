@@ -11,7 +11,6 @@ const compiler = {
 function project(displayName: string, testMatch: string): Project {
   return {
     displayName,
-    rootDir: __dirname,
     testEnvironment: "node",
     testMatch: [`<rootDir>/__tests__/${testMatch}`],
     transform: { "^.+\\.ts$": ["@swc/jest", compiler] },

@@ -1,21 +1,14 @@
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { UNREACHABLE, ubuntuImageFacts } from "../__tests__/ubuntu-image";
-import type { DrillResults } from "../drill/measure";
+import { type DrillResults, table } from "../drill/measure";
 import { PROJECT } from "../hosts/project";
 import { partsPresent } from "../machine/inspect";
+import { Log, placeForLog } from "../machine/log";
+import { Progress } from "../machine/progress";
 import { run } from "../ops/run";
 
 // Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
@@ -31,18 +24,19 @@ interface Counts {
 /** The counts of one step, and what failed: each with its name and the first lines of its message. */
 interface Outcome extends Counts {
   readonly failures: readonly string[];
+  /** What it measured, for the end. */
+  readonly measured?: readonly string[];
 }
-
-/** Where a program prints: this process's standard error, or a file. */
-type Output = "inherit" | number;
 
 interface Step {
   readonly name: string;
   /** Why this machine cannot run it, or undefined when it can. */
-  readonly missing: () => string | undefined;
+  readonly missing: (log: Log) => string | undefined;
   /** Why it is skipped even where everything is required. */
-  readonly unavailable?: (output: Output) => Promise<string | undefined>;
-  readonly run: (output: Output) => Promise<Outcome>;
+  readonly unavailable?: (log: Log) => Promise<string | undefined>;
+  readonly run: (log: Log) => Promise<Outcome>;
+  /** How far it is, told from a line that it prints. */
+  readonly follow?: (line: string) => string | undefined;
 }
 
 const has = (program: string) =>
@@ -53,20 +47,21 @@ const nothing = () => undefined;
 /** Runs a program of the project; its exit status. */
 async function statusOf(
   command: readonly string[],
-  output: Output,
+  { output }: Log,
   { quiet = false, env = {} }: { quiet?: boolean; env?: NodeJS.ProcessEnv } = {},
 ): Promise<number> {
-  const stdout = quiet ? "ignore" : output;
-  return (await run(command, { attempt: true, stdout, stderr: output, env })).exitCode;
+  const stdout = quiet ? "ignore" : output.stdout;
+  return (await run(command, { attempt: true, ...output, stdout, env })).exitCode;
 }
 
 function command(name: string, args: readonly string[], missing: Step["missing"] = nothing): Step {
   return {
     name,
     missing,
-    run: async (output) => {
-      const passed = (await statusOf(args, output)) === 0;
-      return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0, failures: [] };
+    run: async (log) => {
+      const passed = (await statusOf(args, log)) === 0;
+      const failures = passed ? [] : [summary(args.join(" "), log.text())];
+      return { passed: passed ? 1 : 0, failed: passed ? 0 : 1, skipped: 0, failures };
     },
   };
 }
@@ -115,7 +110,7 @@ function jest(
   missing: Step["missing"] = nothing,
   file?: string,
 ): Step {
-  const report = (results: string, output: Output) => {
+  const report = (results: string, log: Log) => {
     const flags = ["--json", `--outputFile=${results}`, "--testLocationInResults=false"];
     const only = file === undefined ? [] : [`__tests__/integration/${file}.test.ts`];
     const all = [
@@ -123,13 +118,14 @@ function jest(
       "jest",
       "--selectProjects",
       project,
-      "--verbose",
+      "--reporters=default",
+      `--reporters=${join(PROJECT, ".ci", "each-test.js")}`,
       ...flags,
       ...args,
       ...only,
     ];
     // The numbers go to the file; what a person reads comes on standard error.
-    return statusOf(all, output, { quiet: true });
+    return statusOf(all, log, { quiet: true });
   };
   const read = (results: JestResults): Outcome => ({
     passed: results.numPassedTests,
@@ -137,17 +133,26 @@ function jest(
     skipped: results.numPendingTests,
     failures: failuresOf(results.testResults),
   });
+  const seen = { "✓": 0, "✕": 0 };
   return {
     name: `tests: ${file ?? project}`,
     missing,
-    run: (output) => reported((results) => report(results, output), read),
+    run: (log) => reported((results) => report(results, log), read),
+    follow: (line) => {
+      const mark = /^\s+([✓✕]) /.exec(line)?.[1] as keyof typeof seen | undefined;
+      if (mark === undefined) {
+        return undefined;
+      }
+      seen[mark]++;
+      return inWords({ passed: seen["✓"], failed: seen["✕"], skipped: 0 });
+    },
   };
 }
 
 /** The drill's short faults, each of them counted. */
 function drill(missing: Step["missing"]): Step {
-  const report = (file: string, output: Output) =>
-    statusOf(["npm", "run", "--silent", "drill", "--", "--short", "--json", file], output);
+  const report = (file: string, log: Log) =>
+    statusOf(["npm", "run", "--silent", "drill", "--", "--short", "--json", file], log);
   const read = ({ rows, stopped }: DrillResults): Outcome => {
     const broken = rows.filter((row) => row.broken.length > 0);
     const failures = [
@@ -155,12 +160,15 @@ function drill(missing: Step["missing"]): Step {
       ...stopped.map(({ fault, reason }) => summary(fault, reason)),
     ];
     const failed = failures.length;
-    return { passed: rows.length - broken.length, failed, skipped: 0, failures };
+    const measured = table(rows);
+    return { passed: rows.length - broken.length, failed, skipped: 0, failures, measured };
   };
   return {
     name: "drill, the short ones",
     missing,
-    run: (output) => reported((file) => report(file, output), read),
+    run: (log) => reported((file) => report(file, log), read),
+    // The faults' names stand at the beginning of a line, what is said of them further in.
+    follow: (line) => (/^\w/.test(line) ? line : undefined),
   };
 }
 
@@ -174,7 +182,8 @@ function failuresOf(files: readonly FileResult[]): string[] {
   });
 }
 
-const MESSAGE_LINES = 20;
+/** All of it, as a rule; the log, which CI does not keep, has what is beyond. */
+const MESSAGE_LINES = 100;
 
 function summary(name: string, message: string): string {
   const lines = stripVTControlCharacters(message)
@@ -215,7 +224,7 @@ const BESIDE: readonly (readonly Step[])[] = [
 /** Alone: it measures. */
 const MEASURED: readonly Step[] = [drill(localMissing)];
 
-function localMissing(): string | undefined {
+function localMissing({ output, path }: Log): string | undefined {
   if (process.platform !== "linux") {
     return "local hosts are Linux containers, and this is not Linux";
   }
@@ -225,110 +234,139 @@ function localMissing(): string | undefined {
   if (!has("terraform")) {
     return "the program terraform is not installed";
   }
-  const setup = spawnSync("npm", ["run", "--silent", "setup"], { cwd: PROJECT, stdio: "inherit" });
-  return setup.status === 0 ? undefined : "what local hosts need could not be installed";
+  const setup = spawnSync("npm", ["run", "--silent", "setup"], {
+    cwd: PROJECT,
+    stdio: ["ignore", output.stdout, output.stderr],
+  });
+  return setup.status === 0 ? undefined : `what local hosts need could not be installed: ${path}`;
 }
 
 /** Looks for Ubuntu's packages by building the host image of them, which the tests then have. */
-async function ubuntuMissing(output: Output): Promise<string | undefined> {
+async function ubuntuMissing(log: Log): Promise<string | undefined> {
   if (partsPresent().distribution.id === "ubuntu") {
     return "the machine is Ubuntu itself: the tests on local hosts were on Ubuntu";
   }
-  if ((await statusOf(["npm", "run", "--silent", "setup", "--", "ubuntu"], output)) !== 0) {
+  if ((await statusOf(["npm", "run", "--silent", "setup", "--", "ubuntu"], log)) !== 0) {
     return "the package with Ubuntu's keys cannot be had from this machine's apt sources";
   }
   const env = { ...ubuntuImageFacts(), DWI_PROJECT: "dwi-test-ubuntu" };
-  const status = await statusOf(["bash", join("scripts", "local", "image.sh")], output, { env });
+  const status = await statusOf(["bash", join("scripts", "local", "image.sh")], log, { env });
   // Whatever else kept the image from being built is for the tests to say.
   return status === UNREACHABLE ? "the packages of Ubuntu cannot be had here" : undefined;
+}
+
+/** Counts in words; `always` with those that failed, which CI looks for. */
+function inWords({ passed, failed, skipped }: Counts, always = false): string {
+  const words = [`${passed} passed`];
+  if (failed > 0 || always) {
+    words.push(`${failed} failed`);
+  }
+  if (skipped > 0) {
+    words.push(`${skipped} skipped`);
+  }
+  return words.join(", ");
 }
 
 /** Adds up what the steps did. */
 class Sum {
   private readonly counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   private readonly notes: string[] = [];
+  private readonly measured: string[] = [];
   private readonly requireAll = process.env.REQUIRE_ALL === "1";
 
-  /** One that was not run; `excused` where nobody can require it. */
-  leftOut({ name }: Step, reason: string, excused: boolean): void {
+  /** One that was not run; `excused` where nobody can require it. Returns whether that is a failure. */
+  leftOut({ name }: Step, reason: string, excused: boolean): boolean {
     const failed = this.requireAll && !excused;
     this.counts[failed ? "failed" : "skipped"]++;
     this.notes.push(`${failed ? "FAILED" : "skipped"}: ${name}: ${reason}`);
+    return failed;
   }
 
-  add({ name }: Step, { passed, failed, skipped, failures }: Outcome): void {
+  /** Returns whether it failed. */
+  add({ name }: Step, outcome: Outcome, log: Log): boolean {
+    const { passed, skipped, failures, measured = [] } = outcome;
+    const failed = outcome.failed + (this.requireAll ? skipped : 0);
     this.counts.passed += passed;
-    this.counts.failed += failed + (this.requireAll ? skipped : 0);
+    this.counts.failed += failed;
     this.counts.skipped += this.requireAll ? 0 : skipped;
-    if (failed > 0) {
-      this.notes.push(`FAILED: ${name}: ${failed}`, ...failures.map((failure) => `  ${failure}`));
+    this.measured.push(...measured);
+    if (outcome.failed > 0) {
+      this.notes.push(
+        `FAILED: ${name}: ${outcome.failed}; the whole log: ${log.path}`,
+        ...failures.map((failure) => `  ${failure}`),
+      );
     }
     if (skipped > 0) {
       this.notes.push(`${this.requireAll ? "FAILED" : "skipped"}: ${name}: ${skipped} tests`);
     }
+    return failed > 0;
   }
 
   get failed(): boolean {
     return this.counts.failed > 0;
   }
 
-  toString(): string {
-    const { passed, failed, skipped } = this.counts;
-    const closing = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
-    return `\n${this.notes.join("\n")}\n${closing}`;
+  /** What was measured, what failed in full, and the counts as the last line. */
+  get lines(): string[] {
+    return ["", ...this.measured, "", ...this.notes, inWords(this.counts, true)];
   }
 }
 
-/** Runs steps one after the other, into an output of which `print` writes the headings. */
-async function runAll(
-  steps: readonly Step[],
-  sum: Sum,
-  output: Output,
-  print: (line: string) => void,
-): Promise<void> {
+/** Runs steps one after the other, a line on the screen and a log for each. */
+async function runAll(steps: readonly Step[], run: Run): Promise<void> {
   for (const step of steps) {
-    print(`\n=== ${step.name}\n`);
-    const missing = step.missing();
-    const unavailable = missing === undefined ? await step.unavailable?.(output) : undefined;
-    const reason = missing ?? unavailable;
-    if (reason === undefined) {
-      sum.add(step, await step.run(output));
-    } else {
-      sum.leftOut(step, reason, missing === undefined);
-    }
+    const log = new Log(join(run.logs, `${step.name.replace(/\W+/g, "-")}.log`));
+    const line = run.progress.begin(step.name);
+    const follow = (printed: string) => {
+      const note = step.follow?.(printed);
+      if (note !== undefined) {
+        line.note(note);
+      }
+    };
+    await log.followed(async () => {
+      const missing = step.missing(log);
+      const unavailable = missing === undefined ? await step.unavailable?.(log) : undefined;
+      const reason = missing ?? unavailable;
+      if (reason !== undefined) {
+        const failed = run.sum.leftOut(step, reason, missing === undefined);
+        line.end(failed ? "failed" : "skipped", reason);
+        return;
+      }
+      const outcome = await step.run(log);
+      if (run.sum.add(step, outcome, log)) {
+        const { passed, failed, skipped } = outcome;
+        line.end(
+          "failed",
+          `${failed} of ${passed + failed}${skipped > 0 ? `, ${skipped} skipped` : ""}`,
+        );
+      } else {
+        line.end("done", inWords(outcome));
+      }
+    }, follow);
   }
 }
 
-/** Runs rows of steps at the same time: what the first prints is seen at once, the others' after it. */
-async function runBeside(rows: readonly (readonly Step[])[], sum: Sum): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), "tests-"));
-  const printed = (index: number) => join(directory, `${index}`);
-  try {
-    await Promise.all(
-      rows.map(async (steps, index) => {
-        if (index === 0) {
-          return runAll(steps, sum, "inherit", (line) => process.stderr.write(line));
-        }
-        const file = openSync(printed(index), "a");
-        await runAll(steps, sum, file, (line) => writeSync(file, line));
-        closeSync(file);
-      }),
-    );
-    for (const index of rows.keys()) {
-      if (index > 0) process.stderr.write(readFileSync(printed(index)));
-    }
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+/** What the steps of one run share. */
+interface Run {
+  readonly sum: Sum;
+  readonly progress: Progress;
+  /** The folder of their logs. */
+  readonly logs: string;
 }
 
 async function main(): Promise<void> {
-  const sum = new Sum();
-  await runBeside([STATIC], sum);
-  await runBeside(BESIDE, sum);
-  await runBeside([MEASURED], sum);
-  console.log(`${sum}`);
-  process.exit(sum.failed ? 1 : 0);
+  const run: Run = { sum: new Sum(), progress: new Progress(), logs: placeForLog("test", "") };
+  run.progress.say(`logs: ${relative(PROJECT, run.logs)}\n`);
+  // What runs gets the signal as well.
+  process.once("SIGINT", () => {
+    run.progress.abandon();
+    process.exit(130);
+  });
+  await runAll(STATIC, run);
+  await Promise.all(BESIDE.map((row) => runAll(row, run)));
+  await runAll(MEASURED, run);
+  run.sum.lines.map((line) => run.progress.say(line));
+  process.exit(run.sum.failed ? 1 : 0);
 }
 
 void main();

@@ -134,7 +134,7 @@ export class Agent {
 
   constructor(
     private readonly identity: Identity,
-    private readonly with_: Surroundings,
+    private readonly surroundings: Surroundings,
   ) {
     this.own = this.ownOf(UNKNOWN_SERVER, false);
   }
@@ -160,7 +160,7 @@ export class Agent {
   }
 
   private async lookForRoom(): Promise<void> {
-    const { clock, marks } = this.with_;
+    const { clock, marks } = this.surroundings;
     if (!this.hasRoom || clock.monotonic() >= this.roomLookedAt + ROOM_EVERY) {
       this.roomLookedAt = clock.monotonic();
       this.hasRoom = await marks.hasRoom();
@@ -168,7 +168,7 @@ export class Agent {
   }
 
   private async lookAtOwn(): Promise<Own> {
-    const { server, marks } = this.with_;
+    const { server, marks } = this.surroundings;
     return this.ownOf(await server.look(), await marks.isHeld());
   }
 
@@ -182,7 +182,7 @@ export class Agent {
       if (
         ownIn(seen).state !== "unknown" ||
         attempt === 3 ||
-        !(await this.with_.server.isRunning())
+        !(await this.surroundings.server.isRunning())
       ) {
         return seen;
       }
@@ -191,7 +191,7 @@ export class Agent {
 
   /** Queries the peers first and then this host, so that their transactions are never newer than its own. */
   private async look(connectSeconds: number): Promise<View> {
-    const { peers, marks, clock } = this.with_;
+    const { peers, marks, clock } = this.surroundings;
     const at = clock.now();
     const seen = await peers.look(connectSeconds);
     for (const peer of seen) {
@@ -226,7 +226,7 @@ export class Agent {
     }
     const text = formatGtidSet(extra);
     if (text !== this.judged.extra) {
-      const printed = await this.with_.bootstrap.logged(extra);
+      const printed = await this.surroundings.bootstrap.logged(extra);
       const change = printed === undefined ? "it is in no binary log" : firstChange(printed);
       this.judged = { extra: text, change };
     }
@@ -241,8 +241,10 @@ export class Agent {
 
   private async answerForEver(): Promise<never> {
     for (;;) {
-      await this.answer().catch((error: Error) => this.with_.log(`no answer: ${error.message}`));
-      await this.with_.clock.sleep(ANSWER_EVERY);
+      await this.answer().catch((error: Error) =>
+        this.surroundings.log(`no answer: ${error.message}`),
+      );
+      await this.surroundings.clock.sleep(ANSWER_EVERY);
     }
   }
 
@@ -258,27 +260,27 @@ export class Agent {
     if (!this.isCloning()) {
       await this.observe();
     } else {
-      await this.publish(this.own, this.with_.clock.now());
+      await this.publish(this.own, this.surroundings.clock.now());
     }
     if (this.own.state !== "member") {
-      this.with_.server.hangUp();
+      this.surroundings.server.hangUp();
     }
   }
 
   /** Queries the server once, and publishes its state on the health port. */
   private async observe(): Promise<void> {
     // Taken before the query: however long this process is stalled meanwhile, the observation is no newer than this.
-    const at = this.with_.clock.now();
+    const at = this.surroundings.clock.now();
     this.own = await this.lookAtOwn();
     await this.publish(this.own, at);
   }
 
   private async publish(own: Own, at: number): Promise<void> {
-    await this.with_.healthPort.publish(await this.answers(own), at);
+    await this.surroundings.healthPort.publish(await this.answers(own), at);
   }
 
   private async answers(own: Own): Promise<Answers> {
-    const { marks } = this.with_;
+    const { marks } = this.surroundings;
     const [incarnation, caughtUp] = await Promise.all([marks.incarnation(), marks.caughtUp()]);
     // An earlier version recorded it differently.
     const [run, caughtUpWith] = /^(\S+) ([a-z0-9-]+:\d+)$/.exec(caughtUp ?? "")?.slice(1) ?? [];
@@ -296,11 +298,11 @@ export class Agent {
   private async decideForEver(): Promise<never> {
     for (;;) {
       const pause = await this.round().catch((error: Error) => {
-        this.with_.log(`this round failed: ${error.message}`);
+        this.surroundings.log(`this round failed: ${error.message}`);
         return 1_000;
       });
       await Promise.race([
-        this.with_.clock.sleep(pause),
+        this.surroundings.clock.sleep(pause),
         new Promise<void>((resolve) => {
           this.wake = resolve;
         }),
@@ -315,7 +317,7 @@ export class Agent {
    * @returns how long to pause, in milliseconds
    */
   async round(): Promise<number> {
-    const { lock, marks } = this.with_;
+    const { lock, marks } = this.surroundings;
     const before = this.lastRound;
     // Before the server is queried: if it restarts meanwhile, this is no longer its incarnation.
     const incarnation = await marks.incarnation();
@@ -340,7 +342,7 @@ export class Agent {
       } catch (error) {
         const { message } = error as Error;
         if (this.failure?.decision !== decision || this.failure.message !== message) {
-          this.with_.log(`${decision} failed, trying again: ${message}`);
+          this.surroundings.log(`${decision} failed, trying again: ${message}`);
         }
         this.failure = { decision, message };
       }
@@ -356,7 +358,7 @@ export class Agent {
   }
 
   private note(decision: Decision, view: View): void {
-    const { clock, log } = this.with_;
+    const { clock, log } = this.surroundings;
     if (decision !== this.decided.decision) {
       log(`${decision} (${describe(view)})`);
       this.decided = { decision, since: clock.now() };
@@ -366,7 +368,7 @@ export class Agent {
   }
 
   private async noteSound(): Promise<void> {
-    const { clock, marks } = this.with_;
+    const { clock, marks } = this.surroundings;
     if (!this.isNotedSound && clock.monotonic() > this.decidedAt + SOUND_AFTER) {
       await marks.noteSound();
       this.isNotedSound = true;
@@ -375,7 +377,7 @@ export class Agent {
 
   /** Records that this run of the server has received everything that the primary had executed. */
   private async noteCaughtUp(view: View, incarnation: string | undefined): Promise<void> {
-    const { marks } = this.with_;
+    const { marks } = this.surroundings;
     const leader = leaderOf(view.peers);
     const { hasReceivedAll } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
     const text = `${incarnation ?? "none"} ${leader?.name}:${leader?.term}`;
@@ -397,7 +399,7 @@ export class Agent {
     view: View,
     incarnation: string | undefined,
   ): Promise<void> {
-    const { server, bootstrap, marks, log } = this.with_;
+    const { server, bootstrap, marks, log } = this.surroundings;
     const leader = leaderOf(view.peers);
     switch (decision) {
       case "found":
@@ -406,7 +408,7 @@ export class Agent {
       case "clone":
         if (
           view.own.state === "member" &&
-          this.with_.clock.monotonic() < this.clonedAt + CLONE_EVERY
+          this.surroundings.clock.monotonic() < this.clonedAt + CLONE_EVERY
         ) {
           return;
         }
@@ -461,7 +463,7 @@ export class Agent {
   }
 
   private async clone(leader: Peer | undefined): Promise<void> {
-    const { clock, marks, server, bootstrap } = this.with_;
+    const { clock, marks, server, bootstrap } = this.surroundings;
     this.clonedAt = clock.monotonic();
     this.judged = NOTHING_JUDGED;
     await marks.noteNewLogs();
@@ -473,7 +475,7 @@ export class Agent {
    * Makes writes wait for a replica as soon as there is one: the cluster may have got its first since it was opened.
    */
   private async serve(own: Own): Promise<void> {
-    const { server, bootstrap, clock } = this.with_;
+    const { server, bootstrap, clock } = this.surroundings;
     const { peers, durability } = this.identity;
     if (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0) {
       await server.waitForReplica(peers.length > 0);
@@ -501,7 +503,7 @@ export class Agent {
    * Writes the next term and opens, in this order. With `lossless` a later round opens, once a replica acknowledges.
    */
   private async becomePrimary(view: View): Promise<void> {
-    const { server, marks } = this.with_;
+    const { server, marks } = this.surroundings;
     const isLossless = this.identity.durability === "lossless";
     // From now on this host's data is not a copy of another host's.
     await marks.noteOriginal();
@@ -518,7 +520,7 @@ export class Agent {
 
   /** Does something with the lock held, and changes its generation. */
   private async alone<Result>(act: () => Promise<Result>): Promise<Result> {
-    const release = await this.with_.lock.take(LOCK_SECONDS);
+    const release = await this.surroundings.lock.take(LOCK_SECONDS);
     if (release === undefined) {
       throw new Refusal("this host is in the middle of something, a clone perhaps");
     }
@@ -541,7 +543,7 @@ export class Agent {
   }
 
   private async objectionsIn(view: View, lost: readonly string[]): Promise<Objection[]> {
-    const { server, marks } = this.with_;
+    const { server, marks } = this.surroundings;
     const { own } = view;
     const [incarnation, caughtUp, seen] = await Promise.all([
       marks.incarnation(),
@@ -551,7 +553,7 @@ export class Agent {
     const isOfThisPrimary = seen?.name === own.primary && seen?.term === own.term;
     // The source was heard until its replication stream broke off.
     const wasHeard =
-      isOfThisPrimary && this.with_.clock.now() - (seen?.at ?? 0) <= own.silentSeconds + 5;
+      isOfThisPrimary && this.surroundings.clock.now() - (seen?.at ?? 0) <= own.silentSeconds + 5;
     const promotion: Promotion = {
       lost,
       durability: this.identity.durability,
@@ -576,7 +578,7 @@ export class Agent {
 
   /** Facts that only an operator needs. */
   async status() {
-    const { server } = this.with_;
+    const { server } = this.surroundings;
     const own = await this.lookPatiently(
       () => this.lookAtOwn(),
       (seen) => seen,
@@ -610,7 +612,7 @@ export class Agent {
    * is released. The first half of a switchover.
    */
   async close(): Promise<string> {
-    const { marks, bootstrap, server } = this.with_;
+    const { marks, bootstrap, server } = this.surroundings;
     return this.alone(async () => {
       await marks.hold();
       await bootstrap.close();
@@ -624,7 +626,7 @@ export class Agent {
 
   /** Allows it to reopen by itself. */
   async release(): Promise<string> {
-    await this.with_.marks.release();
+    await this.surroundings.marks.release();
     return `${this.identity.name} may open again`;
   }
 
@@ -640,7 +642,7 @@ export class Agent {
    */
   private mayHaveAcknowledged({ own, peers }: View, begun: number): boolean {
     const isLost = peers.some(({ name, state }) => name === own.primary && state === "unknown");
-    const isOld = this.with_.clock.monotonic() < begun + OLDEST_ANSWER;
+    const isOld = this.surroundings.clock.monotonic() < begun + OLDEST_ANSWER;
     return isLost && isOld && peers.some(({ state }) => state === "member");
   }
 
@@ -655,7 +657,7 @@ export class Agent {
    * @throws Refusal with the objections
    */
   async promote(lost: readonly string[], acceptLoss: boolean): Promise<string> {
-    const { clock, server } = this.with_;
+    const { clock, server } = this.surroundings;
     const { name } = this.identity;
     const strangers = lost.filter((host) =>
       this.identity.peers.every((peer) => peer.name !== host),

@@ -1,5 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
+import type { Output } from "../machine/log";
+import { beginStages, type Stages, terraformStage } from "../machine/terraform";
 import { OperatorError } from "../ops/operator-error";
 import { runAsCommand } from "../ops/run-as-command";
 import type { ClusterSettings } from "../topology/settings";
@@ -51,6 +53,29 @@ async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
   }
 }
 
+const cdktf = (cluster: ScratchCluster, verb: "deploy" | "destroy") => (output: Output) =>
+  cluster.workspace.cdktfInto(output, [verb, cluster.stack, "--auto-approve"]);
+
+/** Has the cluster serve, the app as it is now. */
+async function bringUp(stages: Stages, cluster: ScratchCluster, wasUp: boolean): Promise<void> {
+  const { progress } = stages;
+  await terraformStage(stages, "deploy", cdktf(cluster, "deploy"));
+  await progress.stage("the databases", async (line) => {
+    const primary = await cluster.inSync(180);
+    line.note(`in sync, and ${primary} is primary`);
+  });
+  await progress.stage("the cluster", async (line) => {
+    await cluster.serving();
+    line.note("serves");
+  });
+  if (wasUp) {
+    await progress.stage("the app", async (line) => {
+      cluster.operate("release");
+      line.note("as it is now");
+    });
+  }
+}
+
 async function drill(
   faults: readonly Fault[],
   { distribution, json, keep, on }: Options,
@@ -66,17 +91,11 @@ async function drill(
     local: { distribution },
   };
   const cluster = new ScratchCluster(settings, [], on);
+  const stages = beginStages("drill", cluster.stack);
   const rows: Row[] = [];
   const stopped: Array<DrillResults["stopped"][number]> = [];
   try {
-    say("bringing up the cluster drill");
-    cluster.deploy();
-    await cluster.inSync(180);
-    await cluster.serving();
-    if (on !== undefined) {
-      // It may serve an older app.
-      cluster.operate("release");
-    }
+    await bringUp(stages, cluster, on !== undefined);
     for (const fault of faults) {
       say(`\n${fault.name}`);
       try {
@@ -97,7 +116,9 @@ async function drill(
     if (keep || on !== undefined) {
       say(`\nthe cluster is left up: npm run drill -- --on ${cluster.workspace.directory}`);
     } else {
-      cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
+      say("");
+      // What else went wrong is said first, and the folder is of no use any more.
+      await terraformStage(stages, "destroy", cdktf(cluster, "destroy")).catch(() => undefined);
       cluster.workspace.remove();
     }
   }

@@ -4,8 +4,8 @@ import { OperatorError } from "../ops/operator-error";
 import { runScript } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { backupDirectory } from "../topology/names";
-import { runCdktf } from "./cdktf";
 import { hasInterface } from "./inspect";
+import { beginStages, runCdktf, type Stages, terraformStage } from "./terraform";
 
 const say = console.log;
 
@@ -18,9 +18,15 @@ function sayWhereBackupsAre(clusters: readonly LocalCluster[]): void {
   }
 }
 
+function destroy(stages: Stages, stack: string): Promise<void> {
+  return terraformStage(stages, `destroy ${stack}`, (output) =>
+    runCdktf(output, "destroy", stack, "--auto-approve"),
+  );
+}
+
 async function down(stack = "local"): Promise<void> {
   const cluster = localCluster(stack);
-  await runCdktf("destroy", stack, "--auto-approve");
+  await destroy(beginStages("down", stack), stack);
   say(
     "\nThe cluster is gone, with its data. What stays for the next one: the host image, the storage",
   );
@@ -30,8 +36,11 @@ async function down(stack = "local"): Promise<void> {
 
 async function purge(): Promise<void> {
   const deployed = localClusters().filter(({ names }) => hasInterface(names.bridge));
-  for (const { stack } of deployed) {
-    await runCdktf("destroy", stack, "--auto-approve");
+  if (deployed.length > 0) {
+    const stages = beginStages("down", "all");
+    for (const { stack } of deployed) {
+      await destroy(stages, stack);
+    }
   }
   await runScript("purge", [], {});
   say("nothing of local clusters is left on this machine but what is named here");

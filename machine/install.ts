@@ -1,22 +1,22 @@
 import { DISTRIBUTIONS, type Distribution } from "../hosts/distributions";
 import { localClusters } from "../ops/clusters";
 import { OperatorError } from "../ops/operator-error";
-import { runScript } from "../ops/run";
+import { runScript, type ScriptFacts } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { partsPresent } from "./inspect";
-import { missingParts } from "./preflight";
+import { missingParts, type Part } from "./preflight";
 
-/** Installs what local hosts need and this machine lacks, and says what and why before it does. */
-export async function installMissing(...wanted: Parameters<typeof missingParts>): Promise<void> {
-  const parts = missingParts(...wanted);
-  if (parts.length === 0) {
-    return;
-  }
-  console.log("Local hosts need packages that this machine lacks; apt-get installs them now:");
+/** Says which packages are going to be installed, and why. */
+export function sayMissing(parts: readonly Part[], say: (line: string) => void): void {
+  say("Local hosts need packages that this machine lacks; apt-get installs them now:");
   for (const part of parts) {
-    console.log(`  ${part.package}: ${part.why}`);
+    say(`  ${part.package}: ${part.why}`);
   }
-  await runScript("install", [], { DWI_PARTS: parts.map((part) => part.package).join(" ") });
+}
+
+/** What scripts/local/install.sh needs to know. */
+export function installFacts(parts: readonly Part[]): ScriptFacts {
+  return { DWI_PARTS: parts.map((part) => part.package).join(" ") };
 }
 
 const isDistribution = (name: string): name is Distribution => name in DISTRIBUTIONS;
@@ -31,7 +31,11 @@ async function setup(names: readonly string[]): Promise<void> {
     );
   }
   const configured = localClusters().map(({ settings }) => settings.local.distribution);
-  await installMissing(partsPresent(), [...configured, ...further]);
+  const parts = missingParts(partsPresent(), [...configured, ...further]);
+  if (parts.length > 0) {
+    sayMissing(parts, console.log);
+    await runScript("install", [], installFacts(parts));
+  }
 }
 
 if (require.main === module) {

@@ -179,7 +179,7 @@ export async function waitUntilServing(
     }
     if (missing.join("; ") !== said) {
       said = missing.join("; ");
-      say(`  ${elapsed} s: ${said}`);
+      say(said);
     }
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

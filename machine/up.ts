@@ -7,13 +7,13 @@ import { linesOfApp, release } from "../ops/operations/release";
 import { OperatorError } from "../ops/operator-error";
 import { localPlatform } from "../ops/platform/local";
 import { localReleases } from "../ops/platform/local-releases";
-import { runScript } from "../ops/run";
+import { wasInterrupted } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { machineOf } from "../topology/roles";
-import { runCdktf } from "./cdktf";
 import { hasInterface, lookAtMachine } from "./inspect";
-import { installMissing } from "./install";
-import { type Demand, problemsOf } from "./preflight";
+import { installFacts, sayMissing } from "./install";
+import { type Demand, missingParts, problemsOf } from "./preflight";
+import type { Line } from "./progress";
 import {
   isSteady,
   missingToServe,
@@ -21,11 +21,10 @@ import {
   observeWebServers,
   waitUntilServing,
 } from "./serving";
+import { beginStages, runCdktf, type Stages, scriptStage, terraformStage } from "./terraform";
 
 /** Long enough for databases to be initialised and cloned on a slow machine; the app starts meanwhile. */
 const SERVING_SECONDS = 300;
-
-const say = console.log;
 
 function demandOf({ names, settings, topology }: LocalCluster): Demand {
   return {
@@ -43,41 +42,63 @@ function hostImage({ settings, topology }: LocalCluster): ImageFacts {
   return imageFacts(packagesOf(hosts), settings.local);
 }
 
-async function prepareMachine(cluster: LocalCluster): Promise<void> {
-  const machine = await lookAtMachine(cluster.settings.localPort);
-  const problems = problemsOf(machine, demandOf(cluster));
-  if (problems.length > 0) {
-    throw new OperatorError(
-      ["This machine cannot run the cluster yet:", ...problems.map((line) => `  ${line}`)].join(
-        "\n",
-      ),
-    );
+async function prepareMachine(stages: Stages, cluster: LocalCluster): Promise<void> {
+  const { localPort, local } = cluster.settings;
+  const machine = await stages.progress.stage("the machine", async (line) => {
+    const seen = await lookAtMachine(localPort);
+    const problems = problemsOf(seen, demandOf(cluster));
+    if (problems.length > 0) {
+      throw new OperatorError(
+        ["This machine cannot run the cluster yet:", ...problems.map((one) => `  ${one}`)].join(
+          "\n",
+        ),
+      );
+    }
+    line.note("fit");
+    return seen;
+  });
+  const parts = missingParts(machine, [local.distribution]);
+  if (parts.length > 0) {
+    sayMissing(parts, (line) => stages.progress.say(line));
+    await scriptStage(stages, "packages", "install", installFacts(parts));
   }
-  await installMissing(machine, [cluster.settings.local.distribution]);
 }
 
-function report({ stack, names, settings, topology }: LocalCluster, seen: Observation): void {
-  say(`\nThe cluster serves: http://127.0.0.1:${settings.localPort}/\n`);
-  for (const { name, role, address } of topology.hosts) {
-    say(`  ${name.padEnd(16)} ${(seen.databases.get(name) ?? role).padEnd(14)} ${address}`);
-  }
+function report({ stack, names, settings, topology }: LocalCluster, seen: Observation): string[] {
   const option = stack === "local" ? "" : ` -- ${stack}`;
-  say(`\n  open a shell on a host   sudo incus exec --project ${names.project} web-1 -- bash`);
-  say(`  look at all of it        npm run cluster -- ${stack} status`);
-  say(`  after a change           npm run up${option}`);
-  say(`  remove the cluster       npm run down${option}`);
+  return [
+    `\nThe cluster serves: http://127.0.0.1:${settings.localPort}/\n`,
+    ...topology.hosts.map(
+      ({ name, role, address }) =>
+        `  ${name.padEnd(16)} ${(seen.databases.get(name) ?? role).padEnd(14)} ${address}`,
+    ),
+    `\n  open a shell on a host   sudo incus exec --project ${names.project} web-1 -- bash`,
+    `  look at all of it        npm run cluster -- ${stack} status`,
+    `  after a change           npm run up${option}`,
+    `  remove the cluster       npm run down${option}`,
+  ];
 }
 
 /** Terraform gives a cluster its first release; an app that has changed since is released here. */
-async function releaseIfChanged({ names, settings, topology }: LocalCluster): Promise<void> {
+async function releaseIfChanged(
+  { log }: Stages,
+  { names, settings, topology }: LocalCluster,
+  line: Line,
+): Promise<void> {
   const releases = localReleases(names.project);
   const archive = packRelease(PROJECT, settings.app);
   const [current] = await releases.list();
-  if (current !== archive.sha256) {
-    say(`the app has changed: releasing ${archive.sha256.slice(0, 12)}, one web server at a time`);
-    const target = { topology, platform: localPlatform(names.project), releases };
-    await release(target, archive, (line) => say(`  ${line}`));
+  if (current === archive.sha256) {
+    line.note("as released");
+    return;
   }
+  const target = { topology, platform: localPlatform(names.project), releases };
+  const note = (text: string) => {
+    log.write(text);
+    line.note(text);
+  };
+  note(`it has changed: releasing ${archive.sha256.slice(0, 12)}, one web server at a time`);
+  await release(target, archive, note);
 }
 
 /** What the apps of web servers that do not serve say. */
@@ -97,25 +118,13 @@ async function explainApps(cluster: LocalCluster): Promise<string[]> {
   return explained;
 }
 
-async function up(stack = "local"): Promise<void> {
-  const started = Date.now();
-  const cluster = localCluster(stack);
-  await prepareMachine(cluster);
-  const project = { DWI_PROJECT: cluster.names.project } as const;
-  await runScript("resume", [], {
-    ...project,
-    DWI_HOSTS: cluster.topology.hosts.map(({ name }) => name).join(" "),
-  });
-  await runScript("image", [], { ...project, ...hostImage(cluster) });
-  await runCdktf("deploy", stack, "--auto-approve");
-
-  await releaseIfChanged(cluster);
-
-  say("waiting until the cluster serves");
+/** Waits for what only those who look from outside can tell. */
+async function awaitService(cluster: LocalCluster, line: Line): Promise<Observation> {
   const seconds = SERVING_SECONDS + cluster.settings.app.startTimeout;
-  const seen = await waitUntilServing(cluster, seconds, say);
+  const seen = await waitUntilServing(cluster, seconds, (missing) => line.note(missing));
   const missing = missingToServe(seen);
-  if (missing.length > 0) {
+  if (missing.length > 0 && !wasInterrupted()) {
+    line.note(missing.join("; "));
     throw new OperatorError(
       [
         `The cluster was deployed but does not serve, ${seconds} s later: ${missing.join("; ")}.`,
@@ -124,8 +133,27 @@ async function up(stack = "local"): Promise<void> {
       ].join("\n"),
     );
   }
-  report(cluster, seen);
-  say(`\n${Math.round((Date.now() - started) / 1000)} s`);
+  line.note("serves, with every replica in sync");
+  return seen;
+}
+
+async function up(stack = "local"): Promise<void> {
+  const started = Date.now();
+  const cluster = localCluster(stack);
+  const stages = beginStages("up", stack);
+  const { progress } = stages;
+  await prepareMachine(stages, cluster);
+  const project = { DWI_PROJECT: cluster.names.project } as const;
+  const hosts = cluster.topology.hosts.map(({ name }) => name);
+  await scriptStage(stages, "the engine", "resume", { ...project, DWI_HOSTS: hosts.join(" ") });
+  await scriptStage(stages, "host image", "image", { ...project, ...hostImage(cluster) });
+  await terraformStage(stages, "deploy", (output) =>
+    runCdktf(output, "deploy", stack, "--auto-approve"),
+  );
+  await progress.stage("the app", (line) => releaseIfChanged(stages, cluster, line));
+  const seen = await progress.stage("the cluster", (line) => awaitService(cluster, line));
+  report(cluster, seen).map((line) => progress.say(line));
+  progress.say(`\n${Math.round((Date.now() - started) / 1000)} s`);
 }
 
 void runAsCommand("up", () => up(process.argv[2]));

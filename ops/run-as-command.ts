@@ -1,5 +1,5 @@
 import { isForOperator } from "./operator-error";
-import { CommandFailed, surviveInterrupts, wasInterrupted } from "./run";
+import { CommandFailed, Interrupted, surviveInterrupts, wasInterrupted } from "./run";
 
 /** Exit code of a program that was interrupted. */
 const INTERRUPTED = 130;
@@ -18,7 +18,7 @@ export async function runAsCommand(name: string, command: () => Promise<unknown>
   } catch (error) {
     if (isForOperator(error)) {
       console.error(error.message);
-    } else if (!(error instanceof CommandFailed)) {
+    } else if (!(error instanceof CommandFailed || error instanceof Interrupted)) {
       throw error;
     } else if (!wasInterrupted()) {
       // The command has said why.

@@ -16,6 +16,14 @@ export class CommandFailed extends Error {
   }
 }
 
+/** What was under way is left there because the operator interrupted; he needs no reason. */
+export class Interrupted extends Error {
+  constructor() {
+    super("interrupted");
+    this.name = "Interrupted";
+  }
+}
+
 interface Surroundings {
   /** Where it runs; default the project. */
   readonly directory?: string;
@@ -121,7 +129,7 @@ export function runScript(
   name: string,
   args: readonly string[],
   facts: ScriptFacts,
-  options: Pick<RunOptions, "capture" | "attempt"> = {},
+  options: Pick<RunOptions, "capture" | "attempt" | "stdout" | "stderr"> = {},
 ): Promise<Finished> {
   const script = join("scripts", "local", `${name}.sh`);
   return run(["bash", script, ...args], { ...options, env: facts });

@@ -1,9 +1,10 @@
-import { App } from "cdktf/lib/app";
+import type { App } from "cdktf/lib/app";
 import { packRelease } from "../archives/pack-release";
 import { packScripts } from "../archives/pack-scripts";
 import { stackNames } from "../topology/names";
 import { type ClusterSettingsInput, SettingsError } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
+import { makeApp } from "./app";
 import { AwsStack } from "./aws";
 import { checkClusters } from "./check";
 import { LocalStack } from "./local";
@@ -21,9 +22,7 @@ export function synthesize(
   outdir?: string,
 ): App {
   const parsed = checkClusters(clusters, project);
-  // Terraform itself checks its version (required_version in every stack), and asking it at each
-  // synthesis takes longer than much of the rest of it.
-  const app = new App({ outdir, skipValidation: true, stackTraces: false });
+  const app = makeApp(outdir);
   const scripts = packScripts(project);
   parsed.forEach((cluster, index) => {
     const names = stackNames(cluster, index);

@@ -38,12 +38,13 @@ function flags(decision: Decision): string[] {
     : [`not refused: ${decision.kind}`];
 }
 
-const act = (change: object) => ({
+const act = (change: Partial<Extract<Decision, { kind: "act" }>>): Decision => ({
   kind: "act",
   candidate: "database-2",
   close: undefined,
   fence: [],
   hold: [],
+  keepClosed: [],
   lost: [],
   ...change,
 });
@@ -225,6 +226,19 @@ describe("a promotion", () => {
       "--fence database-3",
       "--lost database-3",
     ]);
+  });
+
+  test("keeps a closed primary closed that would reopen by itself, and one that is held as it is", () => {
+    const closed = { source: "-", replication: "stopped", primary: "database-1" } as const;
+    const restarting = gathered([database(1, closed), database(2)], {});
+    expect(decide(restarting, { ...PROMOTE, candidate: "database-2" })).toEqual(
+      act({ keepClosed: ["database-1"] }),
+    );
+    expect(explain(act({ keepClosed: ["database-1"] })).join()).toContain(
+      "database-1, which would open again by itself, is held closed",
+    );
+    const held = gathered([database(1, { ...closed, held: true }), database(2)], {});
+    expect(decide(held, { ...PROMOTE, candidate: "database-2" })).toEqual(act({}));
   });
 
   test("of the primary itself is nothing to do", () => {

@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { App } from "cdktf";
 import { renderHosts } from "../../hosts/render";
 import { compressUserData } from "../../hosts/user-data";
+import { makeApp } from "../../stacks/app";
 import { AwsStack } from "../../stacks/aws";
 import { LocalStack } from "../../stacks/local";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
@@ -22,7 +22,7 @@ function synthesized(stack: "aws" | "local"): unknown {
   writeFileSync(file, "archive");
   const scripts = { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file };
   const release = { sha256: RELEASE, name: `releases/${RELEASE}.tar.gz`, file };
-  const app = new App({ outdir: join(workspace, stack) });
+  const app = makeApp(join(workspace, stack));
   const Stack = stack === "aws" ? AwsStack : LocalStack;
   new Stack(app, stack, { topology, scripts, release });
   app.synth();

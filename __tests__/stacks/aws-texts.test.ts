@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { App } from "cdktf";
 import { PROJECT } from "../../hosts/project";
+import { makeApp } from "../../stacks/app";
 import { AwsStack } from "../../stacks/aws";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
@@ -334,7 +334,7 @@ afterAll(() => rmSync(workspace, { recursive: true }));
 
 function synthesize(settings: Partial<ClusterSettingsInput>): Json {
   const outdir = join(workspace, String(synthesized++));
-  const app = new App({ outdir });
+  const app = makeApp(outdir);
   new AwsStack(app, "aws", {
     topology: topologyOf(settings),
     scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },

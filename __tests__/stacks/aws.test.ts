@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { App } from "cdktf";
 import { renderHosts } from "../../hosts/render";
+import { makeApp } from "../../stacks/app";
 import { AwsStack } from "../../stacks/aws";
 import { literal } from "../../stacks/aws/literal";
 import { ROLES, type Role } from "../../topology/roles";
@@ -25,7 +25,7 @@ let synthesized = 0;
 /** The Terraform of the stack, as text and parsed. */
 function synthesize(settings: Partial<ClusterSettingsInput> = {}): { text: string; json: Json } {
   const outdir = join(workspace, String(synthesized++));
-  const app = new App({ outdir });
+  const app = makeApp(outdir);
   new AwsStack(app, "aws", {
     topology: topologyOf(settings),
     scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },

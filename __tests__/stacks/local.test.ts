@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { App } from "cdktf/lib/app";
+import { makeApp } from "../../stacks/app";
 import { LocalStack } from "../../stacks/local";
 import { localNames } from "../../topology/names";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
@@ -28,7 +28,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function synthesize(settings: Partial<ClusterSettingsInput> = {}, release = RELEASE) {
   const [parsed] = parseClusters([{ name: "demo", ...settings }]);
   const outdir = join(folder, "cdktf.out");
-  const app = new App({ outdir });
+  const app = makeApp(outdir);
   const file = join(folder, "archive.tar.gz");
   new LocalStack(app, "local", {
     topology: buildTopology(parsed as NonNullable<typeof parsed>),

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROJECT } from "../../hosts/project";
+import type { Output } from "../../machine/log";
 import { attemptSync, run, runSync } from "../../ops/run";
 import type { ClusterSettingsInput } from "../../topology/settings";
 
@@ -64,6 +65,11 @@ export class Workspace {
       throw new Error(`cdktf ${args.join(" ")} exited with ${exitCode}:\n${printed.slice(-4000)}`);
     }
     return printed;
+  }
+
+  /** The same for somebody who reads what it prints where that goes to. */
+  async cdktfInto(output: Output, args: readonly string[]): Promise<void> {
+    await run([CDKTF, ...args], { directory: this.directory, env: this.env, ...output });
   }
 
   /**

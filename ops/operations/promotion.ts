@@ -61,6 +61,8 @@ export type Decision =
       readonly close: string | undefined;
       /** Hosts that answer while their server does not: if the server comes back, it must stay closed. */
       readonly hold: readonly string[];
+      /** Closed hosts that may reopen by themselves at any moment, and must not. */
+      readonly keepClosed: readonly string[];
       readonly fence: readonly string[];
       /** Hosts that count as closed although they do not answer. */
       readonly lost: readonly string[];
@@ -100,6 +102,20 @@ function silentHost(host: string): Refusal[] {
       },
     },
   ];
+}
+
+/** Hosts that are closed, primary by their own newest term, and that nobody holds: they reopen as soon as they can. */
+function mayReopen(hosts: readonly Found[], candidate: string): string[] {
+  return hosts
+    .filter(
+      ({ host, state }) =>
+        host !== candidate &&
+        state?.state === "member" &&
+        state.primary === host &&
+        state.writability === "closed" &&
+        !state.held,
+    )
+    .map(({ host }) => host);
 }
 
 /** How each host that does not answer the candidate is known to be closed, or why it is not. */
@@ -164,7 +180,7 @@ function judge(
   }
   return refusals.length > 0
     ? { kind: "refuse", refusals }
-    : { kind: "act", candidate, close, fence, hold, lost };
+    : { kind: "act", candidate, close, fence, hold, keepClosed: mayReopen(hosts, candidate), lost };
 }
 
 /** The candidates for primary, best first: the fewest objections, the smallest lag. */
@@ -304,6 +320,9 @@ export function explain(decision: Decision): string[] {
         ...decision.hold.map(
           (host) => `  ${host}, whose server does not answer, is held closed should it come back`,
         ),
+        ...decision.keepClosed.map(
+          (host) => `  ${host}, which would open again by itself, is held closed`,
+        ),
         ...decision.lost
           .filter((host) => ![...decision.fence, ...decision.hold].includes(host))
           .map((host) => `  ${host} is taken for closed`),
@@ -330,7 +349,8 @@ export async function act(
   if (decision.kind !== "act") {
     return;
   }
-  const { candidate, close, fence, hold, lost } = decision;
+  const { candidate, close, fence, keepClosed, lost } = decision;
+  const hold = [...decision.hold, ...keepClosed];
   await Promise.all([
     ...fence.map((host) => platform.stop(host)),
     ...hold.map((host) => onHost(platform, host, ["database/agent.sh", "close"])),

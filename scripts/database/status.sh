@@ -20,6 +20,6 @@ jq --null-input --compact-output --slurpfile said <(printf '%s' "$said") --arg f
   '{role: "database", agentAnswers: ($said[0] != null), freeMebibytes: ($free | tonumber), setAside: $ARGS.positional,
     backups: $backups} + ($said[0] // {state: "unknown", writability: "closed", term: 0, primary: "-", source: "-",
     replication: "stopped", lagSeconds: null, semiSync: "off", semiSyncReplicas: 0, decision: "wait-for-server",
-    gtidExecuted: "", gtidPurged: "", held: false, hasRoom: true, durability: "'"$DATABASE_DURABILITY"'",
+    gtidExecuted: "", gtidReceived: "", gtidPurged: "", caughtUpWith: "-", serverUuid: "", since: 0, held: false, hasRoom: true, durability: "'"$DATABASE_DURABILITY"'",
     answers: {primary: 503, replica: 503, readable: 503}, otherTables: [], failure: null, versions: {}})' \
   --args "${set_aside[@]}"

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { renderHosts } from "../../../hosts/render";
 import { runSync } from "../../../ops/run";
 import { backupDirectory } from "../../../topology/names";
 import type { Role } from "../../../topology/roles";
@@ -37,6 +38,29 @@ export function hosts(cluster: ScratchCluster): void {
       "mysqld --defaults-file=/etc/mysql/cluster/mysqld.cnf --validate-config",
     );
     expect([status, stderr]).toEqual([0, ""]);
+  });
+
+  test("every unit of the cluster is sound to systemd, which has read all of it", () => {
+    for (const { name, files } of renderHosts(cluster.topology, {
+      platform: "local",
+      scripts: "",
+    })) {
+      const own = files.flatMap(
+        ({ path }) => /^\/etc\/systemd\/system\/([a-z-]+\.(?:service|timer))/.exec(path)?.[1] ?? [],
+      );
+      const units = [...new Set(own)].join(" ");
+      expect(units).toContain("cluster-converge.service");
+      const faults = cluster.on(
+        name,
+        `systemd-analyze verify --man=no --recursive-errors=no ${units} 2>&1`,
+      );
+      expect([name, faults]).toEqual([name, ""]);
+      const unread = cluster.on(
+        name,
+        `systemctl show --property NeedDaemonReload --value ${units} haproxy mysql | sort --unique`,
+      );
+      expect([name, unread.trim().split(/\s+/)]).toEqual([name, ["no"]]);
+    }
   });
 
   test("every firewall and every cloud-config is sound to the program that reads it", () => {
