@@ -119,7 +119,7 @@ describe("the app", () => {
     expect(fileOf(host, unit)).toContain("LoadCredential=database-password:/run/");
     expect(fileOf(host, unit)).toContain("LoadCredential=database-read-password:/run/");
     // A host that has not fetched it yet starts the app all the same.
-    expect(fileOf(host, unit)).toContain("\nSetCredential=database-read-password:\n");
+    expect(fileOf(host, unit)).toContain("\nSetCredential=database-read-password:\\n\n");
   });
 
   test("cannot be given another value for what the host tells it", () => {
