@@ -12,8 +12,5 @@ enable_at_boot nftables.service
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"
 
-# systemd may have read its units before cloud-init wrote some, and was not told what was enabled. Drop-ins that it has
-# not read are not in force.
-if [[ $(systemctl show --property NeedDaemonReload --value haproxy nginx mysql app "cluster-*") == *yes* ]]; then
-  systemctl daemon-reload
-fi
+# systemd may have read its units before cloud-init wrote some, and was not told what was enabled.
+read_units haproxy nginx mysql "cluster-*"

@@ -78,6 +78,12 @@ enable_at_boot() {
   SYSTEMCTL_SKIP_SYSV=1 systemctl enable --quiet --no-reload "$@"
 }
 
+# read_units UNIT...: has systemd read its units again if it has not read a change of one of these. Drop-ins that it has not
+# read are not in effect.
+read_units() {
+  if [[ $(systemctl show --property NeedDaemonReload --value "$@") == *yes* ]]; then systemctl daemon-reload; fi
+}
+
 # has_read UNIT DROP_IN: whether systemd goes by the drop-in. A unit that it had not needed yet it reads now.
 has_read() {
   [[ $(systemctl show --property DropInPaths --value "$1") == *"$2"* ]]

@@ -44,6 +44,8 @@ main() {
     ! systemctl --quiet is-active app.service; then
     start_release "${releases[0]}"
     remove_old_releases
+    # The app has been enabled meanwhile.
+    read_units app nginx haproxy "cluster-*"
   fi
 }
 
