@@ -97,7 +97,7 @@ const database = z.strictObject({
     .boolean("true or false")
     .default(true)
     .describe("Whether Terraform refuses to destroy a data volume. Stack aws only."),
-  ...machine({ instanceType: "t3.small", memory: 1024, leastMemory: 512 }),
+  ...machine({ instanceType: "t3.small", memory: 1024, leastMemory: 768 }),
 });
 
 const backup = z.strictObject({
