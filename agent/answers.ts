@@ -20,31 +20,31 @@ export interface Answers {
   readonly state: StateAnswer;
 }
 
+/** The HTTP status of an answer. */
+export const statusOf = (yes: boolean) => (yes ? 200 : 503);
+
 /** Decisions of a host whose data differs from the primary's. */
 const UNFIT = ["errant", "set-aside"];
 
-function isPrimary(own: Own): boolean {
+/** Whether its newest term makes it the primary, and it takes these writes. */
+function isPrimaryThatIs(writability: Own["writability"], own: Own): boolean {
   return (
     own.state === "member" &&
-    own.writability === "open" &&
+    own.writability === writability &&
     own.primary === own.name &&
     own.source === undefined
   );
 }
+
+/** Whether it is the primary, and open. */
+export const isPrimary = (own: Own) => isPrimaryThatIs("open", own);
 
 /**
  * A primary that refuses writes because its volume is full is still the primary: clients get the error at once, instead
  * of looking for another primary.
  */
-function isFullPrimary(own: Own, decision: string): boolean {
-  return (
-    decision === "wait-for-space" &&
-    own.state === "member" &&
-    own.writability === "ready" &&
-    own.primary === own.name &&
-    own.source === undefined
-  );
-}
+const isFullPrimary = (own: Own, decision: string) =>
+  decision === "wait-for-space" && isPrimaryThatIs("ready", own);
 
 /**
  * What counts is when the source was last heard, not whether it is connected now: for a moment after a primary is gone

@@ -80,9 +80,11 @@ export function leaderOf(peers: readonly Peer[]): Peer | undefined {
 }
 
 /** How the transactions of a peer, by default the leader, compare to this host's. */
-function relation({ peers, comparisons }: View, peer = leaderOf(peers)) {
-  return (comparisons.get(peer?.name ?? "") ?? NOT_COMPARED).relation;
+export function comparisonWith({ peers, comparisons }: View, peer = leaderOf(peers)): Comparison {
+  return comparisons.get(peer?.name ?? "") ?? NOT_COMPARED;
 }
+
+const relation = (view: View, peer?: Peer) => comparisonWith(view, peer).relation;
 
 const leaderTerm = ({ peers }: View) => leaderOf(peers)?.term ?? 0;
 const othersThan = (view: View, ...states: Peer["state"][]) =>

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
-import type { Answers } from "./answers";
+import { type Answers, statusOf } from "./answers";
 
 /** The destination of the answers. */
 export interface HealthPort {
@@ -11,8 +11,6 @@ export interface HealthPort {
    */
   publish(answers: Answers, at: number): Promise<void>;
 }
-
-const status = (yes: boolean) => (yes ? 200 : 503);
 
 /**
  * HAProxy, which answers from memory (hosts/database.ts). It forgets everything at a restart, so everything is
@@ -32,7 +30,7 @@ export class HaproxyHealthPort implements HealthPort {
 
   async publish({ primary, replica, readable, state }: Answers, at: number): Promise<void> {
     const authority = (await readFile(this.authorityFile, "utf8").catch(() => "")).trim() || "-";
-    const statuses = [primary, replica, readable].map(status).join("|");
+    const statuses = [primary, replica, readable].map(statusOf).join("|");
     const now = `${at}|${statuses}|${JSON.stringify(state)}`;
     // Either would end the value.
     if (/[\s;]/.test(now)) {

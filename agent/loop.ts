@@ -1,7 +1,7 @@
-import { type Answers, answersOf, type Decided } from "./answers";
+import { type Answers, answersOf, type Decided, isPrimary, statusOf } from "./answers";
 import type { Bootstrap } from "./bootstrap";
 import type { Clock } from "./clock";
-import { type Decision, decide, leaderOf, type View } from "./decide";
+import { comparisonWith, type Decision, decide, leaderOf, type View } from "./decide";
 import { formatGtidSet, NO_GTIDS, subtract } from "./gtid-set";
 import type { HealthPort } from "./health-port";
 import type { Lock } from "./lock";
@@ -15,8 +15,15 @@ import {
   tableObjections,
 } from "./objections";
 import type { Peers } from "./peers";
-import { type Comparison, compare, NOT_COMPARED } from "./relation";
-import { type Address, type Own, type Peer, type ServerState, UNKNOWN_SERVER } from "./state";
+import { type Comparison, compare } from "./relation";
+import {
+  type Address,
+  caughtUpName,
+  type Own,
+  type Peer,
+  type ServerState,
+  UNKNOWN_SERVER,
+} from "./state";
 import { firstChange } from "./transactions";
 
 /** The agent's dependencies; tests replace them. */
@@ -80,18 +87,16 @@ const OLDEST_ANSWER = 4_000;
 
 const SETTLED: readonly string[] = ["serve", "follow", "wait-for-primary"];
 const ACTS: readonly string[] = [
-  ...[
-    "found",
-    "clone",
-    "apply",
-    "skip",
-    "set-aside",
-    "join",
-    "ready",
-    "reopen",
-    "close",
-    "retreat",
-  ],
+  "found",
+  "clone",
+  "apply",
+  "skip",
+  "set-aside",
+  "join",
+  "ready",
+  "reopen",
+  "close",
+  "retreat",
 ];
 
 /** Transactions that were examined, and the first change in them, if any. */
@@ -213,10 +218,10 @@ export class Agent {
    */
   private async judgeExtra(view: View): Promise<View> {
     const leader = leaderOf(view.peers);
-    const comparison = view.comparisons.get(leader?.name ?? "");
-    if (leader === undefined || comparison === undefined) {
+    if (leader === undefined) {
       return view;
     }
+    const comparison = comparisonWith(view, leader);
     const { relation, extra } = comparison;
     const isOnItsWay = view.own.replication === "running" && view.own.source === leader.name;
     const isToBeJudged =
@@ -279,18 +284,19 @@ export class Agent {
     await this.surroundings.healthPort.publish(await this.answers(own), at);
   }
 
-  private async answers(own: Own): Promise<Answers> {
+  /** The primary that this run of the server has caught up with, see `Peer.caughtUpWith`. */
+  private async caughtUpWith(): Promise<string | undefined> {
     const { marks } = this.surroundings;
     const [incarnation, caughtUp] = await Promise.all([marks.incarnation(), marks.caughtUp()]);
     // An earlier version recorded it differently.
-    const [run, caughtUpWith] = /^(\S+) ([a-z0-9-]+:\d+)$/.exec(caughtUp ?? "")?.slice(1) ?? [];
-    const isOfThisRun = incarnation !== undefined && run === incarnation;
-    return answersOf(
-      own,
-      this.decided,
-      await marks.isRestoring(),
-      isOfThisRun ? caughtUpWith : undefined,
-    );
+    const [run, primary] = /^(\S+) ([a-z0-9-]+:\d+)$/.exec(caughtUp ?? "")?.slice(1) ?? [];
+    return incarnation !== undefined && run === incarnation ? primary : undefined;
+  }
+
+  private async answers(own: Own): Promise<Answers> {
+    const { marks } = this.surroundings;
+    const caughtUpWith = await this.caughtUpWith();
+    return answersOf(own, this.decided, await marks.isRestoring(), caughtUpWith);
   }
 
   // --- Deciding and acting
@@ -379,9 +385,12 @@ export class Agent {
   private async noteCaughtUp(view: View, incarnation: string | undefined): Promise<void> {
     const { marks } = this.surroundings;
     const leader = leaderOf(view.peers);
-    const { hasReceivedAll } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
-    const text = `${incarnation ?? "none"} ${leader?.name}:${leader?.term}`;
-    if (leader !== undefined && hasReceivedAll && text !== (await marks.caughtUp())) {
+    const { hasReceivedAll } = comparisonWith(view);
+    if (leader === undefined || !hasReceivedAll) {
+      return;
+    }
+    const text = `${incarnation ?? "none"} ${caughtUpName(leader.name, leader.term)}`;
+    if (text !== (await marks.caughtUp())) {
       await marks.noteCaughtUp(text);
     }
   }
@@ -416,7 +425,7 @@ export class Agent {
       case "apply":
         return server.apply();
       case "skip": {
-        const { extra } = view.comparisons.get(leader?.name ?? "") ?? NOT_COMPARED;
+        const { extra } = comparisonWith(view);
         await marks.noteNewLogs();
         if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
           throw new Error("the server has more by now, which was not judged or not applied");
@@ -545,11 +554,7 @@ export class Agent {
   private async objectionsIn(view: View, lost: readonly string[]): Promise<Objection[]> {
     const { server, marks } = this.surroundings;
     const { own } = view;
-    const [incarnation, caughtUp, seen] = await Promise.all([
-      marks.incarnation(),
-      marks.caughtUp(),
-      marks.lastSeenPrimary(),
-    ]);
+    const seen = await marks.lastSeenPrimary();
     const isOfThisPrimary = seen?.name === own.primary && seen?.term === own.term;
     // The source was heard until its replication stream broke off.
     const wasHeard =
@@ -558,8 +563,7 @@ export class Agent {
       lost,
       durability: this.identity.durability,
       lastSeenSemiSync: wasHeard ? seen?.semiSync : undefined,
-      hasRunOn:
-        incarnation !== undefined && caughtUp === `${incarnation} ${own.primary}:${own.term}`,
+      hasRunOn: (await this.caughtUpWith()) === caughtUpName(own.primary, own.term),
     };
     const tables = await server.otherTables().catch(() => undefined);
     return [...objections(view, promotion), ...tableObjections(view, tables)];
@@ -585,16 +589,15 @@ export class Agent {
     );
     await this.lookForRoom();
     const { primary, replica, readable, state } = await this.answers(own);
-    const status = (yes: boolean) => (yes ? 200 : 503);
     return {
       ...state,
       held: own.isHeld,
       hasRoom: this.hasRoom,
       durability: this.identity.durability,
       answers: {
-        primary: status(primary),
-        replica: status(replica),
-        readable: status(readable),
+        primary: statusOf(primary),
+        replica: statusOf(replica),
+        readable: statusOf(readable),
       },
       otherTables: await server.otherTables().catch(() => []),
       failure: this.failure ?? null,
@@ -674,7 +677,7 @@ export class Agent {
         if (!own.hasApplied && own.replication === "stopped") {
           await server.apply().catch(() => undefined);
         }
-        if (own.writability === "open" && own.primary === name && own.source === undefined) {
+        if (isPrimary(own)) {
           return `${name} is the primary already`;
         }
         const found = (await this.objectionsIn(view, lost)).filter(

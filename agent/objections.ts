@@ -1,7 +1,6 @@
-import type { View } from "./decide";
+import { comparisonWith, type View } from "./decide";
 import { type GtidSet, isSubset, subtract, union } from "./gtid-set";
-import { NOT_COMPARED } from "./relation";
-import type { Peer } from "./state";
+import { caughtUpName, type Peer } from "./state";
 
 /**
  * What overrides an objection:
@@ -76,7 +75,7 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
         )
       : objection("nothing", `${name} knows a newer promotion than this host does`);
   }
-  const { relation } = view.comparisons.get(name) ?? NOT_COMPARED;
+  const { relation } = comparisonWith(view, peer);
   if (relation === "same" || relation === "behind") {
     return undefined;
   }
@@ -112,7 +111,7 @@ function aboutLoss(view: View, primary: string, promotion: Promotion): Objection
     host: primary,
     sentence,
   });
-  const keptUp = `${primary}:${own.term}`;
+  const keptUp = caughtUpName(primary, own.term);
   const others = peers.filter(({ name }) => name !== primary);
   const silent = others.filter(({ state }) => state === "unknown").map(({ name }) => name);
   const anew = others
@@ -217,6 +216,12 @@ export function objections(view: View, promotion: Promotion): Objection[] {
       ];
 }
 
+/** The first of the tables, in a sentence. */
+export function nameTables(tables: readonly string[]): string {
+  const more = tables.length > 5 ? ` and ${tables.length - 5} more` : "";
+  return `${tables.slice(0, 5).join(", ")}${more}`;
+}
+
 /** The objection about tables that are not InnoDB; `undefined` if they could not be looked up. */
 export function tableObjections(view: View, tables: readonly string[] | undefined): Objection[] {
   const { own } = view;
@@ -232,12 +237,11 @@ export function tableObjections(view: View, tables: readonly string[] | undefine
       },
     ];
   }
-  const more = tables.length > 5 ? ` and ${tables.length - 5} more` : "";
   return [
     {
       override: "tables",
       host: own.name,
-      sentence: `rows of ${tables.slice(0, 5).join(", ")}${more} may be on the primary alone, since no clone copies them: ALTER TABLE ... ENGINE=InnoDB on the primary`,
+      sentence: `rows of ${nameTables(tables)} may be on the primary alone, since no clone copies them: ALTER TABLE ... ENGINE=InnoDB on the primary`,
     },
   ];
 }

@@ -78,24 +78,31 @@ export interface Own extends ServerState {
 }
 
 /** Another database host, as its health port describes it. */
-export interface Peer {
+export interface Peer
+  extends Pick<
+    ServerState,
+    | "state"
+    | "writability"
+    | "term"
+    | "primary"
+    | "serverUuid"
+    | "executed"
+    | "purged"
+    | "received"
+    | "semiSync"
+  > {
   readonly name: string;
   readonly number: number;
-  readonly state: Contents;
-  readonly writability: Writability;
-  readonly term: number;
-  readonly primary: string | undefined;
-  readonly serverUuid: string;
-  readonly executed: GtidSet;
-  readonly purged: GtidSet;
-  /** Transactions received from its source, as in {@link ServerState.received}. */
-  readonly received: GtidSet;
-  readonly semiSync: boolean;
   /**
    * `PRIMARY:TERM`: its server has run without a restart since it had received everything that this primary had
    * executed.
    */
   readonly caughtUpWith: string | undefined;
+}
+
+/** The primary of a term, as {@link Peer.caughtUpWith} names it. */
+export function caughtUpName(primary: string | undefined, term: number): string {
+  return `${primary}:${term}`;
 }
 
 /** A database host's name and address. */

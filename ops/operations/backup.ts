@@ -1,15 +1,9 @@
+import { nameTables } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
 import type { Platform } from "../platform/platform";
 import { complaintOf, onHost } from "./on-host";
-import {
-  type ClusterStatus,
-  factsOf,
-  gatherStatus,
-  nameTables,
-  otherTablesOf,
-  silencesOf,
-} from "./status";
+import { type ClusterStatus, factsOf, gatherStatus, otherTablesOf, silencesOf } from "./status";
 
 /** Timeout for a large database, in seconds. */
 const LONG = 12 * 60 * 60;

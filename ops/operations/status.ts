@@ -1,4 +1,5 @@
 import type { Failure } from "../../agent/loop";
+import { nameTables } from "../../agent/objections";
 import type { StateAnswer } from "../../agent/state";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology, TopologyHost } from "../../topology/topology";
@@ -341,12 +342,6 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
 /** Tables that are not InnoDB, on any of the hosts. */
 export function otherTablesOf(databases: readonly DatabaseFacts[]): string[] {
   return [...new Set(databases.flatMap(({ otherTables = [] }) => otherTables))].sort();
-}
-
-/** The first of the tables, in a sentence. */
-export function nameTables(tables: readonly string[]): string {
-  const more = tables.length > 5 ? ` and ${tables.length - 5} more` : "";
-  return `${tables.slice(0, 5).join(", ")}${more}`;
 }
 
 /** Two nights, in seconds. */
