@@ -94,8 +94,10 @@ async function drill(
   const stages = beginStages("drill", cluster.stack);
   const rows: Row[] = [];
   const stopped: Array<DrillResults["stopped"][number]> = [];
+  let distributionOfHosts = "";
   try {
     await bringUp(stages, cluster, on !== undefined);
+    distributionOfHosts = cluster.on("web-1", '. /etc/os-release; echo "$PRETTY_NAME"').trim();
     for (const fault of faults) {
       say(`\n${fault.name}`);
       try {
@@ -126,8 +128,9 @@ async function drill(
   table(rows).map((line) => say(line));
   stopped.map(({ fault }) => say(`${fault}: stopped`));
   if (json !== undefined) {
-    const results: DrillResults = { rows, stopped };
-    writeFileSync(json, JSON.stringify(results, null, 2));
+    const date = new Date().toISOString().slice(0, 10);
+    const results: DrillResults = { distribution: distributionOfHosts, date, rows, stopped };
+    writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
   }
   const broken = rows.filter((row) => row.broken.length > 0).length + stopped.length;
   say(`\n${rows.length - broken + stopped.length} hold, ${broken} broken`);
@@ -138,11 +141,11 @@ void runAsCommand("drill", async () => {
   let exitCode = 0;
   await new Command("npm run drill --")
     .description(
-      "Brings up a cluster of its own, lets things happen to it under a constant load of reads and writes, and prints a table. Ends with 1 when a bound is broken. Without a name all of it, which takes about half an hour.",
+      "Brings up a scratch cluster, injects faults into it under a constant load of reads and writes, and prints a table. Exits with 1 if a bound is broken. Without a name it injects every fault, which takes 15 to 30 minutes.",
     )
-    .argument("[name...]", "what is to happen")
-    .option("--list", "the names, and nothing else", false)
-    .option("--short", "those that take little time", false)
+    .argument("[name...]", "the faults")
+    .option("--list", "list the faults and exit", false)
+    .option("--short", "only the short ones", false)
     .option("--keep", "leave the cluster up afterwards", false)
     .option("--on <folder>", "use the cluster that was left up, and leave it up again")
     .addOption(
@@ -153,7 +156,9 @@ void runAsCommand("drill", async () => {
     .option("--json <file>", "write the rows to a file as well")
     .action(async (names: string[], options: Options) => {
       if (options.list) {
-        FAULTS.map(({ name, short }) => say(`${name}${short === true ? " (short)" : ""}`));
+        FAULTS.map(({ name, what, short }) =>
+          say(`${name}${short === true ? " (short)" : ""}: ${what}`),
+        );
       } else {
         exitCode = await drill(wanted(names, options), options);
       }

@@ -10,6 +10,8 @@ import type { Stage } from "./stage";
 export interface Fault {
   /** As it is named on the command line. */
   readonly name: string;
+  /** What happens, for docs/failover.md. */
+  readonly what: string;
   /** Short enough for every run of the tests. */
   readonly short?: true;
   readonly bounds: Bounds;
@@ -108,6 +110,7 @@ async function switchOver(stage: Stage, times: number): Promise<void> {
 export const FAULTS: readonly Fault[] = [
   {
     name: "app-killed",
+    what: "An app's process is killed",
     short: true,
     bounds: { failed: 0, readGap: 1, writeGap: 1 },
     async happen(stage) {
@@ -118,6 +121,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "nginx-killed",
+    what: "Nginx is killed on a web server",
     short: true,
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
     async happen(stage) {
@@ -128,6 +132,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-stopped",
+    what: "A web server's host is powered off, and on again later",
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
     async happen(stage) {
       await stage.begin();
@@ -140,6 +145,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-frozen",
+    what: "A web server's host freezes, and resumes",
     bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
     async happen(stage) {
       await stage.begin();
@@ -152,6 +158,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-cut-off",
+    what: "A web server's host loses its network, and gets it back",
     bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
     async happen(stage) {
       await stage.begin();
@@ -164,6 +171,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-back",
+    what: "A web server comes back: it gets less traffic at first",
     bounds: { failed: 0 },
     async happen(stage) {
       stage.cluster.incus(["stop", "--force", "web-1"]);
@@ -184,6 +192,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "release-rolling",
+    what: "A release of the app is rolled out",
     short: true,
     bounds: { failed: 0 },
     async happen(stage) {
@@ -201,6 +210,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "release-broken",
+    what: "A release that does not start is rolled out, and taken back",
     bounds: { failed: 0 },
     async happen(stage) {
       const changed = changedApp((source) => `throw new Error("broken");\n${source}`);
@@ -219,6 +229,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "load-balancer-changed",
+    what: "The balancing algorithm is changed, twice",
     bounds: { failed: 0 },
     async happen(stage) {
       await stage.begin();
@@ -230,6 +241,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-server-added-and-removed",
+    what: "A web server is added, and removed again",
     bounds: { failed: 0 },
     async happen(stage) {
       await stage.begin();
@@ -242,6 +254,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-killed",
+    what: "The replica's MySQL server is killed",
     short: true,
     bounds: { failed: 0, readGap: 1 },
     async happen(stage) {
@@ -253,6 +266,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-replaced",
+    what: "The replica's host is replaced; its volume stays",
     bounds: { failed: 0, readGap: 1 },
     async happen(stage) {
       const { replica } = await stage.databases();
@@ -262,6 +276,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-cut-off",
+    what: "The replica loses its network for a minute",
     bounds: { failed: 0, readGap: 1 },
     async happen(stage) {
       const { replica } = await stage.databases();
@@ -273,6 +288,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-damaged",
+    what: "The replica's data files are overwritten with random bytes",
     bounds: { failed: 0, readGap: 1 },
     async happen(stage) {
       const { replica } = await stage.databases();
@@ -299,11 +315,13 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "switchover",
+    what: "An operator switches over to the replica",
     bounds: { failed: 0, writeGap: 3 },
     happen: (stage) => switchOver(stage, 1),
   },
   {
     name: "switchover-busy",
+    what: "Three switchovers in a row, with 50 writes a second",
     short: true,
     bounds: { failed: 0 },
     load: BUSY,
@@ -311,12 +329,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "switchover-twenty-times",
+    what: "Twenty switchovers in a row, with 50 writes a second",
     bounds: { failed: 0 },
     load: BUSY,
     happen: (stage) => switchOver(stage, 20),
   },
   {
     name: "upgrade",
+    what: "All hosts are upgraded, and all but the load balancer rebooted",
     bounds: { failed: 0, writeGap: 3 },
     async happen(stage) {
       // A reboot is due everywhere but on the load balancer, whose own visitors notice.
@@ -330,6 +350,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-restarts",
+    what: "The primary's MySQL server is killed, and restarts",
     bounds: { failedReads: 0 },
     async happen(stage) {
       const { primary } = await stage.databases();
@@ -340,6 +361,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-killed",
+    what: "The primary's MySQL server is killed and stays down; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
     async happen(stage) {
       const { primary } = await stage.databases();
@@ -358,6 +380,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-host-stopped",
+    what: "The primary's host is powered off; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
     async happen(stage) {
       const { primary } = await stage.databases();
@@ -373,6 +396,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-cut-off",
+    what: "The primary loses its network; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
     async happen(stage) {
       const { primary, replica } = await stage.databases();
@@ -397,6 +421,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-replaced",
+    what: "The primary's host is replaced; its volume stays",
     bounds: { failedReads: 0 },
     async happen(stage) {
       const { primary } = await stage.databases();
@@ -406,6 +431,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "all-stopped",
+    what: "Every host is powered off, and started in the least helpful order",
     bounds: {},
     async happen(stage) {
       const { primary, replica } = await stage.databases();
@@ -423,6 +449,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "all-stopped-after-switchover",
+    what: "After a switchover, both database hosts are powered off, and started",
     bounds: {},
     async happen(stage) {
       const before = await stage.databases();
@@ -444,6 +471,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "disk-full",
+    what: "The primary's data volume is full, and gets space again",
     bounds: { failedReads: 0 },
     async happen(stage) {
       const { primary } = await stage.databases();
@@ -467,6 +495,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "load-balancer-restarted",
+    what: "HAProxy is restarted",
     short: true,
     bounds: { readGap: 2, writeGap: 2 },
     async happen(stage) {

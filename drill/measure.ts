@@ -50,6 +50,10 @@ export interface Row {
 
 /** What `npm run drill -- --json FILE` writes. */
 export interface DrillResults {
+  /** The distribution of the hosts, as their os-release names it. */
+  readonly distribution: string;
+  /** When it ended, `YYYY-MM-DD`. */
+  readonly date: string;
   readonly rows: readonly Row[];
   /** What could not be carried through, and why. */
   readonly stopped: ReadonlyArray<{ readonly fault: string; readonly reason: string }>;
