@@ -3,7 +3,7 @@ import { LOAD_BALANCER_HEALTH_PATH, secondsToNotice } from "../hosts/load-balanc
 import type { LocalCluster } from "../ops/clusters";
 import { checkInWords } from "../ops/operations/checks";
 import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/status";
-import { localPlatform } from "../ops/platform/local";
+import { localHostAccess } from "../ops/platform/local";
 import { runScript, wasInterrupted } from "../ops/run";
 import { PORTS } from "../topology/flows";
 import { hostsOf } from "../topology/topology";
@@ -115,7 +115,7 @@ export async function observeWebServers({
   names,
   topology,
 }: LocalCluster): Promise<ObservedWebServer[]> {
-  const status = await gatherStatus(topology, localPlatform(names.project), [
+  const status = await gatherStatus(topology, localHostAccess(names.project), [
     "load-balancer",
     "web",
   ]);

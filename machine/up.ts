@@ -5,7 +5,7 @@ import { renderHosts } from "../hosts/render";
 import { type LocalCluster, localCluster } from "../ops/clusters";
 import { linesOfApp, release } from "../ops/operations/release";
 import { OperatorError } from "../ops/operator-error";
-import { localPlatform } from "../ops/platform/local";
+import { localHostAccess } from "../ops/platform/local";
 import { localReleases } from "../ops/platform/local-releases";
 import { wasInterrupted } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
@@ -92,7 +92,7 @@ async function releaseIfChanged(
     line.note("as released");
     return;
   }
-  const target = { topology, platform: localPlatform(names.project), releases };
+  const target = { topology, access: localHostAccess(names.project), releases };
   const note = (text: string) => {
     log.write(text);
     line.note(text);
@@ -103,12 +103,12 @@ async function releaseIfChanged(
 
 /** What the apps of web servers that do not serve say. */
 async function explainApps(cluster: LocalCluster): Promise<string[]> {
-  const platform = localPlatform(cluster.names.project);
+  const access = localHostAccess(cluster.names.project);
   const { healthPath, healthHost } = cluster.settings.app;
   const explained: string[] = [];
   for (const webServer of await observeWebServers(cluster)) {
     if (!isSteady(webServer) && webServer.held !== "drained") {
-      const lines = (await linesOfApp(platform, webServer.name)).split("\n");
+      const lines = (await linesOfApp(access, webServer.name)).split("\n");
       explained.push(
         `  ${webServer.name}: ${healthPath} (Host: ${healthHost}) is to answer 200 and go on to: ${webServer.check}`,
         ...lines.map((line) => `    ${line}`),

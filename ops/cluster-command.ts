@@ -17,9 +17,9 @@ import { release, rollback } from "./operations/release";
 import { gatherStatus, problemsOf, statusTable } from "./operations/status";
 import { upgrade } from "./operations/upgrade";
 import { OperatorError } from "./operator-error";
-import { awsPlatform } from "./platform/aws";
+import { awsHostAccess } from "./platform/aws";
 import { awsReleases } from "./platform/aws-releases";
-import { localPlatform } from "./platform/local";
+import { localHostAccess } from "./platform/local";
 import { localReleases } from "./platform/local-releases";
 import { runAsCommand } from "./run-as-command";
 
@@ -39,10 +39,10 @@ function reach(stack: string) {
   return cluster.platform === "aws"
     ? {
         ...cluster,
-        platform: awsPlatform(clusterName, region),
+        access: awsHostAccess(clusterName, region),
         releases: awsReleases(clusterName, region),
       }
-    : { ...cluster, platform: localPlatform(project), releases: localReleases(project) };
+    : { ...cluster, access: localHostAccess(project), releases: localReleases(project) };
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -60,8 +60,8 @@ function commands(stack: string): Command {
     .option("--json", "everything that was gathered, as JSON")
     .addHelpText("after", "\nEnds with 1 when something is not as it should be.")
     .action(async ({ json }: { json?: boolean }) => {
-      const { topology, platform } = reach(stack);
-      const status = await gatherStatus(topology, platform);
+      const { topology, access } = reach(stack);
+      const status = await gatherStatus(topology, access);
       if (json) {
         say(JSON.stringify({ ...status, problems: problemsOf(status) }, null, 2));
       } else {
@@ -83,9 +83,9 @@ function commands(stack: string): Command {
       "\nInterrupted, run it again; or name the old primary, and it takes writes again.",
     )
     .action((candidate: string | undefined, { lost, fence, dryRun }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       const request = { verb: "switchover", candidate, lost, fence, acceptLoss: false } as const;
-      return changePrimary(topology, platform, request, { dryRun }, say);
+      return changePrimary(topology, access, request, { dryRun }, say);
     });
 
   program
@@ -97,9 +97,9 @@ function commands(stack: string): Command {
     .option("--dry-run", "say what would be done, and do nothing", false)
     .addHelpText("after", "\nWhat the flags cost is in docs/failover.md.")
     .action((candidate: string | undefined, { lost, fence, acceptLoss, dryRun }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       const request = { verb: "promote", candidate, lost, fence, acceptLoss } as const;
-      return changePrimary(topology, platform, request, { dryRun }, say);
+      return changePrimary(topology, access, request, { dryRun }, say);
     });
 
   program
@@ -132,8 +132,8 @@ function commands(stack: string): Command {
     .option("--dry-run", "say what would be done, and do nothing but fetch package lists", false)
     .addHelpText("after", "\nInterrupted, run it again: it goes on from the host it was at.")
     .action(async (host: string | undefined, { interrupt, dryRun }) => {
-      const { topology, platform } = reach(stack);
-      await upgrade(topology, platform, { host, interrupt, dryRun }, say);
+      const { topology, access } = reach(stack);
+      await upgrade(topology, access, { host, interrupt, dryRun }, say);
     });
 
   program
@@ -141,17 +141,17 @@ function commands(stack: string): Command {
     .description("send a web server no new requests, and wait for those under way")
     .option("--force", "even when no other serves: visitors then get no answer", false)
     .action(async (webServer: string, { force }: { force: boolean }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       say(`The load balancer is told to send ${webServer} no new requests, until undrain.`);
-      say(await drain(topology, platform, webServer, { force }));
+      say(await drain(topology, access, webServer, { force }));
     });
 
   program
     .command("undrain <web-server>")
     .description("send a web server requests again, at first a few")
     .action(async (webServer: string) => {
-      const { topology, platform } = reach(stack);
-      say(await undrain(topology, platform, webServer));
+      const { topology, access } = reach(stack);
+      say(await undrain(topology, access, webServer));
     });
 
   program
@@ -166,12 +166,12 @@ function commands(stack: string): Command {
       "\nA dump is made every night, and the binary logs are archived every five minutes.",
     )
     .action(async ({ list, json }: { list: boolean; json: boolean }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       if (!list) {
-        await backup(topology, platform, say);
+        await backup(topology, access, say);
         return;
       }
-      const dumps = await listBackups(topology, platform);
+      const dumps = await listBackups(topology, access);
       say(json ? JSON.stringify(dumps, null, 2) : backupTable(dumps).join("\n"));
     });
 
@@ -187,8 +187,8 @@ function commands(stack: string): Command {
     .addHelpText("after", "\nInterrupted, run it again: until it is done no database host serves.")
     .action(
       async ({ to, overwrite, dryRun }: { to?: string; overwrite: boolean; dryRun: boolean }) => {
-        const { settings, topology, platform } = reach(stack);
-        const plan = await planRestore(topology, platform, to);
+        const { settings, topology, access } = reach(stack);
+        const plan = await planRestore(topology, access, to);
         explainRestore(plan, settings.database.name).map((line) => say(line));
         if (dryRun) {
           return;
@@ -198,7 +198,7 @@ function commands(stack: string): Command {
             "Refused: the database is not empty. With --overwrite it is replaced. Nothing was changed.",
           );
         }
-        await restore(topology, platform, plan, say);
+        await restore(topology, access, plan, say);
       },
     );
   return program;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { PROJECT } from "../../hosts/project";
 import { renderHosts } from "../../hosts/render";
-import { awsPlatform } from "../../ops/platform/aws";
+import { awsHostAccess } from "../../ops/platform/aws";
 import { awsReleases } from "../../ops/platform/aws-releases";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
@@ -350,7 +350,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
 
   describe("an operator, through AWS's own command line", () => {
     const before = { ...process.env };
-    const platform = () => awsPlatform(SETTINGS.name, REGION);
+    const platform = () => awsHostAccess(SETTINGS.name, REGION);
     const releases = () => awsReleases(SETTINGS.name, REGION);
 
     beforeAll(() => {

@@ -7,7 +7,7 @@ import {
   type RestorePlan,
   restore,
 } from "../../ops/operations/backup";
-import type { Platform, Ran } from "../../ops/platform/platform";
+import type { HostAccess, Ran } from "../../ops/platform/host-access";
 import { topologyOf } from "../hosts/rendered";
 import { database, primary, silent } from "./statuses";
 
@@ -21,7 +21,7 @@ function cluster(
   answer: (words: string) => Ran | undefined = () => undefined,
 ) {
   const told: string[] = [];
-  const platform = {
+  const access = {
     async run(host: string, [script = "", ...args]: readonly string[]) {
       const facts = hosts.find((one) => one.host === host)?.facts;
       if (facts === undefined) {
@@ -35,37 +35,37 @@ function cluster(
       return answer(words) ?? DONE;
     },
     power: async (names: readonly string[]) => new Map(names.map((name) => [name, "stopped"])),
-  } as unknown as Platform;
-  return { platform, told };
+  } as unknown as HostAccess;
+  return { access, told };
 }
 
 describe("backup", () => {
   test("a fresh replica dumps, and the primary adds its binary logs", async () => {
-    const { platform, told } = cluster();
-    await backup(topology, platform, quiet);
+    const { access, told } = cluster();
+    await backup(topology, access, quiet);
     expect(told).toEqual(["database-2: backup.sh dump", "database-1: backup.sh logs"]);
   });
 
   test("where no replica is fresh, the primary dumps", async () => {
-    const { platform, told } = cluster([primary(), silent(2, "stopped")]);
-    await backup(topology, platform, quiet);
+    const { access, told } = cluster([primary(), silent(2, "stopped")]);
+    await backup(topology, access, quiet);
     expect(told[0]).toBe("database-1: backup.sh dump");
   });
 
   test("where a replica may lack rows of a table, the primary dumps, and it is said", async () => {
     const otherTables = ["app.old (MyISAM)"];
-    const { platform, told } = cluster([primary(1, { otherTables }), database(2, { otherTables })]);
+    const { access, told } = cluster([primary(1, { otherTables }), database(2, { otherTables })]);
     const said: string[] = [];
-    await backup(topology, platform, (line) => said.push(line));
+    await backup(topology, access, (line) => said.push(line));
     expect(told[0]).toBe("database-1: backup.sh dump");
     expect(said.join("\n")).toMatch(/^app\.old \(MyISAM\): .*ENGINE=InnoDB/m);
   });
 
   test("what the host says went wrong is what the operator reads", async () => {
-    const { platform } = cluster(undefined, (words) =>
+    const { access } = cluster(undefined, (words) =>
       words === "backup.sh dump" ? { ...DONE, exitCode: 1, stderr: "no space left\n" } : undefined,
     );
-    await expect(backup(topology, platform, quiet)).rejects.toThrow("database-2: no space left");
+    await expect(backup(topology, access, quiet)).rejects.toThrow("database-2: no space left");
   });
 });
 
@@ -113,16 +113,16 @@ describe("restore", () => {
   test.each(["yesterday", "2026-11-25", "2026-11-25T09:30:00", "2026-11-25T09:30:00.1234567Z"])(
     "%s is no moment",
     async (to) => {
-      await expect(planRestore(topology, cluster().platform, to)).rejects.toThrow(
+      await expect(planRestore(topology, cluster().access, to)).rejects.toThrow(
         /wanted a moment with its time zone/,
       );
     },
   );
 
   test("a replica that runs and does not answer might serve half of it, and is in the way", async () => {
-    const { platform } = cluster([primary(), silent(2, "running")]);
-    platform.power = async () => new Map([["database-2", "running" as const]]);
-    await expect(planRestore(topology, platform, undefined)).rejects.toThrow(
+    const { access } = cluster([primary(), silent(2, "running")]);
+    access.power = async () => new Map([["database-2", "running" as const]]);
+    await expect(planRestore(topology, access, undefined)).rejects.toThrow(
       /database-2 does not answer, .*: stop it first/,
     );
   });
@@ -144,10 +144,10 @@ describe("restore", () => {
   });
 
   test("nobody serves before it begins, and each host serves once it has all of it", async () => {
-    const { platform, told } = cluster(undefined, (words) =>
+    const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh apply") ? { ...DONE, stdout: "noise\na:1-9\n" } : undefined,
     );
-    await restore(topology, platform, plan, quiet);
+    await restore(topology, access, plan, quiet);
     expect(told[0]).toBe("database-1: restore.sh fetch d1 l1:s1");
     expect(told.slice(1, 3).sort()).toEqual([
       "database-1: restore.sh begin",
@@ -161,31 +161,31 @@ describe("restore", () => {
   });
 
   test("what cannot be fetched whole changes nothing", async () => {
-    const { platform, told } = cluster(undefined, (words) =>
+    const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
         ? { ...DONE, exitCode: 1, stderr: "missing" }
         : undefined,
     );
-    await expect(restore(topology, platform, plan, quiet)).rejects.toThrow("database-1: missing");
+    await expect(restore(topology, access, plan, quiet)).rejects.toThrow("database-1: missing");
     expect(told).toHaveLength(1);
   });
 
   test("what will not be as it was is said before anybody stops serving", async () => {
-    const { platform } = cluster(undefined, (words) =>
+    const { access } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
         ? { ...DONE, stdout: "these become InnoDB: app.old (MyISAM)\n" }
         : undefined,
     );
     const said: string[] = [];
-    await restore(topology, platform, plan, (line) => said.push(line));
+    await restore(topology, access, plan, (line) => said.push(line));
     expect(said[0]).toBe("these become InnoDB: app.old (MyISAM)");
   });
 
   test("when it fails nobody serves again", async () => {
-    const { platform, told } = cluster(undefined, (words) =>
+    const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh apply") ? { ...DONE, exitCode: 1, stderr: "bad" } : undefined,
     );
-    await expect(restore(topology, platform, plan, quiet)).rejects.toThrow(
+    await expect(restore(topology, access, plan, quiet)).rejects.toThrow(
       "database-1: bad\nNobody is served until a restore has succeeded.",
     );
     expect(told.filter((words) => words.includes("end"))).toEqual([]);
@@ -193,8 +193,8 @@ describe("restore", () => {
 
   test("a replica that is away is said to follow, and not waited for", async () => {
     const said: string[] = [];
-    const { platform, told } = cluster([primary(), silent(2, "stopped")]);
-    await restore(topology, platform, plan, (line) => said.push(line));
+    const { access, told } = cluster([primary(), silent(2, "stopped")]);
+    await restore(topology, access, plan, (line) => said.push(line));
     expect(said[1]).toBe(
       "database-2 does not run; leave it so until this is done: it follows when it is back",
     );

@@ -1,5 +1,5 @@
 import { release, rememberedReleases, rollback, rolledBack } from "../../ops/operations/release";
-import type { Platform, Ran } from "../../ops/platform/platform";
+import type { HostAccess, Ran } from "../../ops/platform/host-access";
 import type { ReleaseStore } from "../../ops/platform/release-store";
 import { topologyOf } from "../hosts/rendered";
 import { checked, loadBalancer, web } from "./statuses";
@@ -60,7 +60,7 @@ function cluster({
     startAnew(host);
     return DONE;
   };
-  const platform: Platform = {
+  const access: HostAccess = {
     async run(host, [script = "", ...args], seconds = 60) {
       if (silent.includes(host)) {
         return { ...DONE, exitCode: undefined };
@@ -115,7 +115,7 @@ function cluster({
     },
   };
   return {
-    target: { topology, platform, releases: store },
+    target: { topology, access, releases: store },
     told,
     serves,
     servers,

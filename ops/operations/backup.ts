@@ -1,7 +1,7 @@
 import { nameTables } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { complaintOf, onHost } from "./on-host";
 import { type ClusterStatus, factsOf, gatherStatus, otherTablesOf, silencesOf } from "./status";
 
@@ -43,8 +43,8 @@ function hostToDump(status: ClusterStatus): string {
  *
  * @throws OperatorError with the host's error, if it fails
  */
-export async function backup(topology: Topology, platform: Platform, say: Say): Promise<void> {
-  const status = await gatherStatus(topology, platform, ["database"]);
+export async function backup(topology: Topology, access: HostAccess, say: Say): Promise<void> {
+  const status = await gatherStatus(topology, access, ["database"]);
   const [host, primary] = [hostToDump(status), primaryOf(status)];
   say(
     `${host} dumps the database of the app, encrypted; ${primary} adds the binary logs. Both go on serving.`,
@@ -55,8 +55,8 @@ export async function backup(topology: Topology, platform: Platform, say: Say): 
       `${nameTables(tables)}: not InnoDB's, so the primary dumps, and of these the dump may hold another moment and half of a change. ALTER TABLE ... ENGINE=InnoDB on the primary mends it; restored, they become InnoDB's.`,
     );
   }
-  await onHost(platform, host, ["database/backup.sh", "dump"], LONG);
-  await onHost(platform, primary, ["database/backup.sh", "logs"], LONG);
+  await onHost(access, host, ["database/backup.sh", "dump"], LONG);
+  await onHost(access, primary, ["database/backup.sh", "logs"], LONG);
   say("done");
 }
 
@@ -95,13 +95,13 @@ export function backupTable(dumps: readonly Dump[]): string[] {
  *
  * @throws OperatorError if no database host answers, or the repository cannot be read
  */
-export async function listBackups(topology: Topology, platform: Platform): Promise<Dump[]> {
-  const status = await gatherStatus(topology, platform, ["database"]);
+export async function listBackups(topology: Topology, access: HostAccess): Promise<Dump[]> {
+  const status = await gatherStatus(topology, access, ["database"]);
   const [host] = factsOf(status, "database");
   if (host === undefined) {
     throw new OperatorError(["No database host answers.", ...silencesOf(status)].join("\n  "));
   }
-  return JSON.parse(await onHost(platform, host.host, ["database/backup.sh", "list"], 600));
+  return JSON.parse(await onHost(access, host.host, ["database/backup.sh", "list"], 600));
 }
 
 /** What a restore would do. */
@@ -146,7 +146,7 @@ export function parsePlan(primary: string, printed: string): RestorePlan {
  */
 export async function planRestore(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   to: string | undefined,
 ): Promise<RestorePlan> {
   if (
@@ -157,7 +157,7 @@ export async function planRestore(
       `--to: got ${to}; wanted a moment with its time zone, for example 2026-11-25T09:30:00.5Z`,
     );
   }
-  const status = await gatherStatus(topology, platform, ["database"]);
+  const status = await gatherStatus(topology, access, ["database"]);
   for (const { host, power, facts, silence } of status.hosts) {
     if (facts === undefined && power !== "stopped" && power !== "absent") {
       throw new OperatorError(
@@ -169,7 +169,7 @@ export async function planRestore(
   const words = to === undefined ? [] : [to];
   return parsePlan(
     primary,
-    await onHost(platform, primary, ["database/restore.sh", "plan", ...words], 3600),
+    await onHost(access, primary, ["database/restore.sh", "plan", ...words], 3600),
   );
 }
 
@@ -208,16 +208,11 @@ export function explainRestore(plan: RestorePlan, database: string): string[] {
  */
 export async function restore(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   { primary, dump, logs, to }: RestorePlan,
   say: Say,
 ): Promise<void> {
-  const changes = await onHost(
-    platform,
-    primary,
-    ["database/restore.sh", "fetch", dump, logs],
-    LONG,
-  );
+  const changes = await onHost(access, primary, ["database/restore.sh", "fetch", dump, logs], LONG);
   for (const line of changes.split("\n").filter((one) => one !== "")) {
     say(line);
   }
@@ -225,18 +220,13 @@ export async function restore(
   const hosts = hostsOf(topology, "database").map(({ name }) => name);
   const begun = await Promise.all(
     hosts.map(async (host) => {
-      const ran = await platform.run(
-        host,
-        ["/opt/cluster/scripts/database/restore.sh", "begin"],
-        60,
-      );
+      const ran = await access.run(host, ["/opt/cluster/scripts/database/restore.sh", "begin"], 60);
       return { host, ran, answers: ran.exitCode === 0 };
     }),
   );
   const answering = begun.filter(({ answers }) => answers).map(({ host }) => host);
   const silent = begun.filter(({ answers }) => !answers);
-  const power =
-    silent.length > 0 ? await platform.power(silent.map(({ host }) => host)) : undefined;
+  const power = silent.length > 0 ? await access.power(silent.map(({ host }) => host)) : undefined;
   for (const { host, ran } of silent) {
     const state = power?.get(host);
     // A host that was not told may serve half-restored data. The others wait, and are told again.
@@ -247,7 +237,7 @@ export async function restore(
     }
     say(`${host} does not run; leave it so until this is done: it follows when it is back`);
   }
-  const printed = await onHost(platform, primary, ["database/restore.sh", "apply", to], LONG).catch(
+  const printed = await onHost(access, primary, ["database/restore.sh", "apply", to], LONG).catch(
     (error: Error) => {
       throw new OperatorError(`${error.message}\nNobody is served until a restore has succeeded.`);
     },
@@ -255,7 +245,7 @@ export async function restore(
   say(`${primary} has restored it`);
   const executed = printed.trim().split("\n").at(-1) ?? "";
   for (const host of [primary, ...answering.filter((other) => other !== primary)]) {
-    await onHost(platform, host, ["database/restore.sh", "end", executed], LONG);
+    await onHost(access, host, ["database/restore.sh", "end", executed], LONG);
     say(`${host} serves it`);
   }
 }

@@ -1,5 +1,5 @@
 import { OperatorError } from "../operator-error";
-import type { Platform, Ran } from "../platform/platform";
+import type { HostAccess, Ran } from "../platform/host-access";
 
 /** Exit code of a shell, and of the container engine, if there is no such program. */
 const NOT_FOUND = 127;
@@ -25,12 +25,12 @@ export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): strin
  * @throws OperatorError with the host's error, if it fails or cannot be reached
  */
 export async function onHost(
-  platform: Platform,
+  access: HostAccess,
   host: string,
   [script, ...args]: readonly [script: string, ...args: string[]],
   seconds = 60,
 ): Promise<string> {
-  const ran = await platform.run(host, [`/opt/cluster/scripts/${script}`, ...args], seconds);
+  const ran = await access.run(host, [`/opt/cluster/scripts/${script}`, ...args], seconds);
   if (ran.exitCode !== 0 || ran.cut !== undefined) {
     throw new OperatorError(complaintOf(host, ran));
   }

@@ -1,7 +1,7 @@
 import type { Objection } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform, Power } from "../platform/platform";
+import type { HostAccess, Power } from "../platform/host-access";
 import { onHost } from "./on-host";
 import { type DatabaseState, parseFacts } from "./status";
 
@@ -280,17 +280,17 @@ export function isPassing({ refusals }: Extract<Decision, { kind: "refuse" }>): 
 }
 
 /** Queries every database host at once, since writes may be waiting. */
-export async function gather(topology: Topology, platform: Platform): Promise<Found[]> {
+export async function gather(topology: Topology, access: HostAccess): Promise<Found[]> {
   const names = hostsOf(topology, "database").map(({ name }) => name);
   const states = await Promise.all(
     names.map(async (name) =>
       parseFacts<Candidate>(
-        await platform.run(name, ["/opt/cluster/scripts/database/agent.sh", "candidate"], 8),
+        await access.run(name, ["/opt/cluster/scripts/database/agent.sh", "candidate"], 8),
       ),
     ),
   );
   const silent = names.filter((_, index) => states[index] === undefined);
-  const power = silent.length > 0 ? await platform.power(silent) : new Map<string, Power>();
+  const power = silent.length > 0 ? await access.power(silent) : new Map<string, Power>();
   return names.map((host, index) => ({
     host,
     power: power.get(host) ?? "running",
@@ -339,11 +339,11 @@ export function explain(decision: Decision): string[] {
 export async function act(
   decision: Decision,
   request: Request,
-  platform: Platform,
+  access: HostAccess,
   say: (line: string) => void,
 ): Promise<void> {
   if (decision.kind === "release") {
-    await onHost(platform, decision.primary, ["database/agent.sh", "release"]);
+    await onHost(access, decision.primary, ["database/agent.sh", "release"]);
     return;
   }
   if (decision.kind !== "act") {
@@ -352,15 +352,15 @@ export async function act(
   const { candidate, close, fence, keepClosed, lost } = decision;
   const hold = [...decision.hold, ...keepClosed];
   await Promise.all([
-    ...fence.map((host) => platform.stop(host)),
-    ...hold.map((host) => onHost(platform, host, ["database/agent.sh", "close"])),
+    ...fence.map((host) => access.stop(host)),
+    ...hold.map((host) => onHost(access, host, ["database/agent.sh", "close"])),
   ]);
   if (close !== undefined) {
-    await onHost(platform, close, ["database/agent.sh", "close"]);
+    await onHost(access, close, ["database/agent.sh", "close"]);
     say(`${close} is closed`);
   }
   try {
-    await onHost(platform, candidate, [
+    await onHost(access, candidate, [
       "database/agent.sh",
       "promote",
       ...lost.flatMap((host) => ["--lost", host]),
@@ -369,7 +369,7 @@ export async function act(
   } catch (error) {
     const closed: string[] = [];
     for (const host of [...(close === undefined ? [] : [close]), ...hold]) {
-      await onHost(platform, host, ["database/agent.sh", "release"]).then(
+      await onHost(access, host, ["database/agent.sh", "release"]).then(
         () => say(`${host} may take writes again`),
         ({ message }: Error) =>
           closed.push(

@@ -3,7 +3,7 @@ import { nameTables } from "../../agent/objections";
 import type { StateAnswer } from "../../agent/state";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology, TopologyHost } from "../../topology/topology";
-import type { Platform, Power, Ran } from "../platform/platform";
+import type { HostAccess, Power, Ran } from "../platform/host-access";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
 
 /** Available package upgrades of a host, and its running programs that are outdated (scripts/host/updates.sh). */
@@ -141,24 +141,24 @@ function silenceOf(host: string, { exitCode, stdout, stderr, cut }: Ran): string
 
 /** Queries the facts of one host; `undefined` if it does not answer. */
 export async function askHost<Facts extends NonNullable<HostStatus["facts"]>>(
-  platform: Platform,
+  access: HostAccess,
   host: string,
 ): Promise<Facts | undefined> {
-  return parseFacts<Facts>(await platform.run(host, [SCRIPT], ANSWER_SECONDS));
+  return parseFacts<Facts>(await access.run(host, [SCRIPT], ANSWER_SECONDS));
 }
 
 /** Queries the facts of every host, or of those of some roles. */
 export async function gatherStatus(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   roles: readonly Role[] = ROLES,
 ): Promise<ClusterStatus> {
   const hosts = topology.hosts.filter(({ role }) => roles.includes(role));
   const [power, answers] = await Promise.all([
-    platform.power(hosts.map(({ name }) => name)),
+    access.power(hosts.map(({ name }) => name)),
     Promise.all(
       hosts.map(async ({ name, address, role }) => {
-        const ran = await platform.run(name, [SCRIPT], ANSWER_SECONDS);
+        const ran = await access.run(name, [SCRIPT], ANSWER_SECONDS);
         const facts = parseFacts<NonNullable<HostStatus["facts"]>>(ran);
         const silence = facts === undefined ? silenceOf(name, ran) : undefined;
         return { host: name, address, role, facts, ...(silence === undefined ? {} : { silence }) };

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { secondsToNotice } from "../../hosts/load-balancer";
 import { hostsOf, type Topology, type TopologyHost } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { awaitChecks } from "./await-checks";
 import { changePrimary } from "./change-primary";
 import { outOfService } from "./drain";
@@ -166,10 +166,10 @@ export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
 }
 
 /** Makes every host fetch its package lists, in parallel. */
-async function refresh(platform: Platform, hosts: readonly string[]): Promise<void> {
+async function refresh(access: HostAccess, hosts: readonly string[]): Promise<void> {
   const failures = await Promise.all(
     hosts.map((host) =>
-      onHost(platform, host, ["host/updates.sh", "--refresh"], FETCHING).then(
+      onHost(access, host, ["host/updates.sh", "--refresh"], FETCHING).then(
         () => [],
         (error: Error) => [error.message],
       ),
@@ -188,17 +188,17 @@ async function refresh(platform: Platform, hosts: readonly string[]): Promise<vo
 class Upgrading {
   constructor(
     private readonly topology: Topology,
-    private readonly platform: Platform,
+    private readonly access: HostAccess,
     private readonly say: (line: string) => void,
   ) {}
 
   private part(host: string, part: string, seconds?: number): Promise<string> {
-    return onHost(this.platform, host, ["host/upgrade.sh", part], seconds);
+    return onHost(this.access, host, ["host/upgrade.sh", part], seconds);
   }
 
   /** Whether a host works in the cluster, as it reports itself. */
   private async doesItsPart(host: string): Promise<{ yes: boolean; why: string }> {
-    const facts = await askHost(this.platform, host);
+    const facts = await askHost(this.access, host);
     if (facts === undefined) {
       return { yes: false, why: "it does not answer" };
     }
@@ -254,11 +254,11 @@ class Upgrading {
   /** Hands the primary role to a replica. */
   async handOver(): Promise<void> {
     const request = { verb: "switchover", lost: [], fence: [], acceptLoss: false } as const;
-    await changePrimary(this.topology, this.platform, request, { dryRun: false }, this.say);
+    await changePrimary(this.topology, this.access, request, { dryRun: false }, this.say);
   }
 
   private async isPrimary(host: string): Promise<boolean> {
-    const facts = await askHost(this.platform, host);
+    const facts = await askHost(this.access, host);
     return facts?.role === "database" && facts.writability === "open";
   }
 
@@ -268,8 +268,8 @@ class Upgrading {
     await this.part(host, "begin");
     if (role === "web") {
       const found = (seconds: number, inService: boolean) =>
-        awaitChecks(this.topology, this.platform, host, { seconds, inService });
-      await outOfService(this.topology, this.platform, { host, serves: true }, async () => {
+        awaitChecks(this.topology, this.access, host, { seconds, inService });
+      await outOfService(this.topology, this.access, { host, serves: true }, async () => {
         await this.renew(turn);
         await found(secondsToNotice(), false);
       });
@@ -315,12 +315,12 @@ const isHandingOver = ({ hosts }: ClusterStatus) =>
 /** Returns once the cluster is healthy enough; waits for what an interrupted upgrade left to recover. */
 async function stands(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   handOver: () => Promise<void>,
 ): Promise<void> {
   const started = Date.now();
   for (;;) {
-    const status = await gatherStatus(topology, platform);
+    const status = await gatherStatus(topology, access);
     const against = standing(status);
     if (against.length === 0) {
       return;
@@ -350,7 +350,7 @@ async function stands(
  */
 export async function upgrade(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   request: UpgradeRequest,
   say: (line: string) => void,
 ): Promise<void> {
@@ -358,10 +358,10 @@ export async function upgrade(
   if (request.host !== undefined && !names.includes(request.host)) {
     throw new OperatorError(`There is no host ${request.host}; there are: ${names.join(", ")}.`);
   }
-  const upgrading = new Upgrading(topology, platform, say);
-  await stands(topology, platform, () => upgrading.handOver());
-  await refresh(platform, request.host === undefined ? names : [request.host]);
-  const plan = planUpgrade(await gatherStatus(topology, platform), request);
+  const upgrading = new Upgrading(topology, access, say);
+  await stands(topology, access, () => upgrading.handOver());
+  await refresh(access, request.host === undefined ? names : [request.host]);
+  const plan = planUpgrade(await gatherStatus(topology, access), request);
   explainUpgrade(plan).map((line) => say(line));
   if (!request.dryRun) {
     await upgrading.run(plan.turns);

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { OperatorError } from "../operator-error";
 import { awsCommandLine } from "./aws-command-line";
 import { AwsError, type Meaning, progressOf } from "./aws-errors";
-import type { Platform, Power, Ran } from "./platform";
+import type { HostAccess, Power, Ran } from "./host-access";
 import { errorsOf, parseAnswer, partCommand, shellCommands, unpacked } from "./ssm-answer";
 
 /** After which a command that no agent has taken up is given up, in seconds. */
@@ -85,7 +85,7 @@ export function ranOf(host: string, invocation: Invocation): Ran | "waiting" | "
  * port is open for them. What each of its errors means is a table in aws-errors.ts: what concerns a host alone,
  * or passes, is the silence of that host; what the operator has to put right stops all that is under way.
  */
-export function awsPlatform(clusterName: string, region: string): Platform {
+export function awsHostAccess(clusterName: string, region: string): HostAccess {
   const { once, patiently } = awsCommandLine(region);
   /** Ends what is under way when it turns out that nothing works. */
   let underWay = new AbortController();
