@@ -261,13 +261,13 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     test("says which archive is not there", async () => {
       const wrong = `releases/${"0".repeat(64)}.tar.gz`;
       await expect(onHost("web-1", "web", ["archive", wrong, file()])).rejects.toThrow(
-        /S3 did not give releases\/0+/,
+        /object releases\/0+\.tar\.gz could not be fetched from S3/,
       );
     });
 
     test("says which parameter it was refused", async () => {
       await expect(onHost("web-1", "web", ["secret", "none"])).rejects.toThrow(
-        /SSM did not give the parameter \/emulated\/secrets\/none: .*ParameterNotFound/s,
+        /parameter \/emulated\/secrets\/none could not be read from SSM: .*ParameterNotFound/s,
       );
     });
   });

@@ -111,13 +111,13 @@ export function releases(cluster: ScratchCluster): void {
       [
         "whose app ends 1.2 s after its first answer",
         { END_AFTER_FIRST_ANSWER_MS: "1200" },
-        "answered 200",
+        "returned 200",
         "moody: had enough",
       ],
       [
         "whose app ends while the load balancer looks",
         { END_AFTER_FIRST_ANSWER_MS: "6000" },
-        "was answered 200",
+        "returned 200",
         "moody: had enough",
       ],
       [
@@ -129,7 +129,7 @@ export function releases(cluster: ScratchCluster): void {
       [
         "that hangs after a few answers",
         { GOOD_ANSWERS: "3" },
-        "last answer: nothing within 1 s",
+        "last answer: none within 1 s",
         "moody: asked",
       ],
       ["that answers a redirection", { STATUS: "302" }, "last answer: 302", "moody: started"],
