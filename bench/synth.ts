@@ -12,12 +12,12 @@ import { join } from "node:path";
 import { PROJECT } from "../hosts/project";
 import { median, type Run, report, timed } from "./measure";
 
-// Times `npx cdktf synth` of this project against the same of the stock TypeScript template with
-// one instance, in turn, so that both see the same machine.
+// Times `npx cdktf synth` of this project, of the stock TypeScript template with one instance, and of this project with 50
+// web servers. They alternate, so that all run under the same conditions.
 
 const ROUNDS = 5;
 
-/** What `cdktf init --template=typescript` writes, with the one instance of its own tutorial. */
+/** What `cdktf init --template=typescript` generates, with the instance of its tutorial. */
 const STOCK: Record<string, string> = {
   "main.ts": `import { Construct } from "constructs";
 import { App, TerraformStack } from "cdktf";
