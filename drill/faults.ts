@@ -208,7 +208,7 @@ export const FAULTS: readonly Fault[] = [
         stage.cluster.set(withApp(changed.directory));
         await stage.begin();
         const { status, stderr } = stage.cluster.attemptToOperate("release");
-        if (status === 0 || !/stopped at web-1 and taken back/.test(stderr)) {
+        if (status === 0 || !/stopped at web-1 and rolled back/.test(stderr)) {
           throw new Error(`a release that does not start was not rolled back at web-1: ${stderr}`);
         }
       } finally {

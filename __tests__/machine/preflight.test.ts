@@ -53,7 +53,11 @@ describe("problemsOf", () => {
     ["an old Terraform", { terraformVersion: "1.9.8" }, /Terraform is 1\.9\.8; 1\.11 or newer/],
     ["a full disk", { freeDiskGiB: 2.25 }, /Only 2\.3 GiB are free.*6 GiB are needed/],
     ["little memory", { memoryMiB: 2000 }, /has 2000 MiB of memory; the hosts need 3840 MiB/],
-    ["a taken port", { isPortTaken: true }, /Port 8080 on 127\.0\.0\.1 is already in use.*localPort/],
+    [
+      "a taken port",
+      { isPortTaken: true },
+      /Port 8080 on 127\.0\.0\.1 is already in use.*localPort/,
+    ],
     [
       "an overlapping network",
       { networks: [{ cidr: "10.0.0.0/8", device: "tun0" }] },

@@ -46,7 +46,7 @@ describe("web servers are missing", () => {
   const server = (name: string, more: Partial<ObservedWebServer> = {}): ObservedWebServer => ({
     name,
     held: "up",
-    check: "the check is answered 200",
+    check: "the check returned 200",
     steadySeconds: 100,
     ...more,
   });
@@ -67,8 +67,8 @@ describe("web servers are missing", () => {
   test.each<[string, Partial<ObservedWebServer>, string]>([
     [
       "when it is held for down, with what the check was answered",
-      { held: "down", check: "the check is answered 400" },
-      "web-2 is down according to the load balancer: the check is answered 400",
+      { held: "down", check: "the check returned 400" },
+      "web-2 is down according to the load balancer: the check returned 400",
     ],
     ["when it has only just come up", { steadySeconds: 1 }, "web-2 has not been up for 4 s yet"],
     [

@@ -84,7 +84,7 @@ describe("the list", () => {
     ]);
     expect(lines.slice(1)).toEqual([
       "aaaa0000  2026-11-24T02:00:00.000Z  3.0 MiB     2026-11-24T09:00:00.000Z",
-      "bbbb0000  2026-11-25T02:00:00.000Z  3.0 MiB     that moment",
+      "bbbb0000  2026-11-25T02:00:00.000Z  3.0 MiB     same time",
     ]);
   });
 
@@ -107,14 +107,16 @@ describe("restore", () => {
   test("a plan is six fields, and anything else is no plan", () => {
     const { primary: host, dump, dumpedAt, logs, reaches, to } = plan;
     expect(parsePlan(host, `${[dump, dumpedAt, logs, reaches, to, 0].join("\t")}\n`)).toEqual(plan);
-    expect(() => parsePlan(host, "nothing")).toThrow("database-1 printed no plan: nothing");
+    expect(() => parsePlan(host, "nothing")).toThrow(
+      "database-1 printed no valid plan for the restore: nothing",
+    );
   });
 
   test.each(["yesterday", "2026-11-25", "2026-11-25T09:30:00", "2026-11-25T09:30:00.1234567Z"])(
     "%s is no moment",
     async (to) => {
       await expect(planRestore(topology, cluster().access, to)).rejects.toThrow(
-        /wanted a moment with its time zone/,
+        /wanted a time with its time zone/,
       );
     },
   );
@@ -139,7 +141,7 @@ describe("restore", () => {
   test("what is there now is named before it goes", () => {
     expect(explainRestore(plan, "app").join("\n")).not.toContain("goes");
     expect(explainRestore({ ...plan, tablesWithRows: 2 }, "app").join("\n")).toContain(
-      "what is in it now goes (tables with rows: 2)",
+      "its current data (tables with rows: 2) is removed",
     );
   });
 
@@ -186,7 +188,7 @@ describe("restore", () => {
       words.startsWith("restore.sh apply") ? { ...DONE, exitCode: 1, stderr: "bad" } : undefined,
     );
     await expect(restore(topology, access, plan, quiet)).rejects.toThrow(
-      "database-1: bad\nNobody is served until a restore has succeeded.",
+      "database-1: bad\nNo database host serves until a restore has succeeded.",
     );
     expect(told.filter((words) => words.includes("end"))).toEqual([]);
   });
@@ -196,7 +198,7 @@ describe("restore", () => {
     const { access, told } = cluster([primary(), silent(2, "stopped")]);
     await restore(topology, access, plan, (line) => said.push(line));
     expect(said[1]).toBe(
-      "database-2 does not run; leave it so until this is done: it follows when it is back",
+      "database-2 is not running; do not start it before this has finished: it replicates once it is back",
     );
     expect(told.at(-1)).toBe("database-1: restore.sh end ");
   });

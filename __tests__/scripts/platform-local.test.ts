@@ -177,7 +177,9 @@ describe("what is here or not", () => {
     expect(await ask("install-packages", "jq", "libjq")).toMatchObject({ status: 0, stderr: "" });
     const { status, stderr } = await ask("install-packages", "jq", "nginx", "unknown", "q");
     expect(status).toBe(1);
-    expect(stderr).toContain("packages missing from the image that this host was created from: nginx unknown q;");
+    expect(stderr).toContain(
+      "packages missing from the image that this host was created from: nginx unknown q;",
+    );
   });
 
   test("operators, without any help", async () => {

@@ -235,9 +235,7 @@ describe("a release", () => {
     );
     const { status, stderr } = await activate(releases.two);
     expect(status).toBe(1);
-    expect(stderr).toContain(
-      "the app exited within 1.0 s and was restarted; last answer: 200",
-    );
+    expect(stderr).toContain("the app exited within 1.0 s and was restarted; last answer: 200");
     expect(state()).toMatchObject({ current: "one", runs: "one" });
   });
 
@@ -267,7 +265,9 @@ describe("a release", () => {
     answers(releases.two, "500");
     const { status, stderr } = await activate(releases.two);
     expect(status).toBe(1);
-    expect(stderr).toContain(`the previous release ${releases.one.slice(0, 12)} is not healthy either`);
+    expect(stderr).toContain(
+      `the previous release ${releases.one.slice(0, 12)} is not healthy either`,
+    );
   });
 
   test("that says nothing of itself has 30 s", async () => {

@@ -42,7 +42,7 @@ export async function awaitChecks(
       throw new OperatorError(
         server === undefined
           ? complaintOf(name, ran)
-          : `${name} does not find ${webServer} healthy for ${seconds} s in a row within ${patience} s: ${healthPath} (Host: ${healthHost}), ${checkInWords(server)}; it is ${server.status.toLowerCase()}`,
+          : `according to ${name}, ${webServer} was not healthy for ${seconds} s in a row within ${patience} s: ${healthPath} (Host: ${healthHost}), ${checkInWords(server)}; its status is ${server.status.toLowerCase()}`,
       );
     }),
   );

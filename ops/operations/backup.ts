@@ -47,12 +47,12 @@ export async function backup(topology: Topology, access: HostAccess, say: Say): 
   const status = await gatherStatus(topology, access, ["database"]);
   const [host, primary] = [hostToDump(status), primaryOf(status)];
   say(
-    `${host} dumps the database of the app, encrypted; ${primary} adds the binary logs. Both go on serving.`,
+    `${host} dumps the app's database, encrypted; ${primary} archives the binary logs. Both keep serving.`,
   );
   const tables = otherTablesIn(status);
   if (tables.length > 0) {
     say(
-      `${nameTables(tables)}: not InnoDB's, so the primary dumps, and of these the dump may hold another moment and half of a change. ALTER TABLE ... ENGINE=InnoDB on the primary mends it; restored, they become InnoDB's.`,
+      `${nameTables(tables)}: not InnoDB, so the primary makes the dump, which may be inconsistent in these tables. Remedy: ALTER TABLE ... ENGINE=InnoDB on the primary. A restore converts them to InnoDB.`,
     );
   }
   await onHost(access, host, ["database/backup.sh", "dump"], LONG);
@@ -73,7 +73,7 @@ export interface Dump {
 /** Prints what can be restored: the dumps, and how far the binary logs after each reach. */
 export function backupTable(dumps: readonly Dump[]): string[] {
   if (dumps.length === 0) {
-    return ["There is no backup yet. One is made every night, or by: backup"];
+    return ["There is no backup yet. One is made every night, or on demand: backup"];
   }
   const rows = dumps.map(({ id, completeAt, bytes, reaches }) => {
     const complete = new Date(completeAt);
@@ -81,7 +81,7 @@ export function backupTable(dumps: readonly Dump[]): string[] {
       id.slice(0, 8),
       complete.toISOString(),
       `${(bytes / 1024 ** 2).toFixed(1)} MiB`,
-      reaches / 1000 > complete.getTime() ? new Date(reaches / 1000).toISOString() : "that moment",
+      reaches / 1000 > complete.getTime() ? new Date(reaches / 1000).toISOString() : "same time",
     ];
   });
   const table = [["BACKUP", "COMPLETE AT", "SIZE", "RESTORES UNTIL"], ...rows];
@@ -131,7 +131,7 @@ export function parsePlan(primary: string, printed: string): RestorePlan {
     to === undefined ||
     tables === undefined
   ) {
-    throw new OperatorError(`${primary} printed no plan: ${printed.trim()}`);
+    throw new OperatorError(`${primary} printed no valid plan for the restore: ${printed.trim()}`);
   }
   return { primary, dump, dumpedAt, logs, reaches, to, tablesWithRows: Number(tables) };
 }
@@ -154,14 +154,14 @@ export async function planRestore(
     !/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$/.test(to)
   ) {
     throw new OperatorError(
-      `--to: got ${to}; wanted a moment with its time zone, for example 2026-11-25T09:30:00.5Z`,
+      `--to: got ${to}; wanted a time with its time zone, for example 2026-11-25T09:30:00.5Z`,
     );
   }
   const status = await gatherStatus(topology, access, ["database"]);
   for (const { host, power, facts, silence } of status.hosts) {
     if (facts === undefined && power !== "stopped" && power !== "absent") {
       throw new OperatorError(
-        `${host} does not answer, and may serve what is half restored: stop it first, or start it.${silence === undefined ? "" : `\n  ${silence}`}`,
+        `${host} does not answer, and might serve half-restored data: stop it first, or start it.${silence === undefined ? "" : `\n  ${silence}`}`,
       );
     }
   }
@@ -186,17 +186,17 @@ export function explainRestore(plan: RestorePlan, database: string): string[] {
       ? `at ${moment(plan.to)}`
       : plan.logs === "-"
         ? `at ${dumpedAt}`
-        : `at ${moment(plan.reaches)}, the end of what is archived`;
+        : `at ${moment(plan.reaches)}, the end of the archive`;
   return [
     "This will be done:",
-    `  ${plan.primary} replaces the database ${database} by what it was ${target}:`,
-    `    the backup of ${dumpedAt}${plan.logs === "-" ? "" : ", and what the binary logs have of the time after it"}`,
+    `  ${plan.primary} replaces the database ${database} with its state ${target}:`,
+    `    the backup of ${dumpedAt}${plan.logs === "-" ? "" : ", and the changes after it from the binary logs"}`,
     ...(plan.tablesWithRows === 0
       ? []
       : [
-          `  what is in it now goes (tables with rows: ${plan.tablesWithRows}); it is archived, and can be restored in turn`,
+          `  its current data (tables with rows: ${plan.tablesWithRows}) is removed; it is archived, and can be restored in turn`,
         ]),
-    "  meanwhile no database host serves, and visitors get a 503; the replicas follow",
+    "  meanwhile no database host serves, and visitors get a 503; the replicas replicate the restored data",
   ];
 }
 
@@ -216,7 +216,7 @@ export async function restore(
   for (const line of changes.split("\n").filter((one) => one !== "")) {
     say(line);
   }
-  say(`${primary} has fetched what is to be restored, and nothing of it is missing`);
+  say(`${primary} has fetched the dump and the binary logs, and they are complete`);
   const hosts = hostsOf(topology, "database").map(({ name }) => name);
   const begun = await Promise.all(
     hosts.map(async (host) => {
@@ -232,20 +232,24 @@ export async function restore(
     // A host that was not told may serve half-restored data. The others wait, and are told again.
     if (state !== "stopped" && state !== "absent") {
       throw new OperatorError(
-        `${complaintOf(host, ran)}\nIt may serve what is half restored: stop it first, or start it, and run this again. Nothing was restored, and nobody is served until a restore has succeeded.`,
+        `${complaintOf(host, ran)}\nIt might serve half-restored data: stop it first, or start it, and run this again. Nothing was restored, and no database host serves until a restore has succeeded.`,
       );
     }
-    say(`${host} does not run; leave it so until this is done: it follows when it is back`);
+    say(
+      `${host} is not running; do not start it before this has finished: it replicates once it is back`,
+    );
   }
   const printed = await onHost(access, primary, ["database/restore.sh", "apply", to], LONG).catch(
     (error: Error) => {
-      throw new OperatorError(`${error.message}\nNobody is served until a restore has succeeded.`);
+      throw new OperatorError(
+        `${error.message}\nNo database host serves until a restore has succeeded.`,
+      );
     },
   );
-  say(`${primary} has restored it`);
+  say(`${primary} has restored the database`);
   const executed = printed.trim().split("\n").at(-1) ?? "";
   for (const host of [primary, ...answering.filter((other) => other !== primary)]) {
     await onHost(access, host, ["database/restore.sh", "end", executed], LONG);
-    say(`${host} serves it`);
+    say(`${host} serves again`);
   }
 }

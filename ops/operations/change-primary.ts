@@ -24,7 +24,7 @@ export async function changePrimary(
   const started = Date.now();
   let decision = decide(await gather(topology, access), request);
   if (decision.kind === "refuse" && isPassing(decision)) {
-    say(`Waiting, for ${PASSING_MS / 1000} s at most: ${decision.refusals[0]?.reason}.`);
+    say(`Waiting for up to ${PASSING_MS / 1000} s: ${decision.refusals[0]?.reason}.`);
   }
   while (decision.kind === "refuse") {
     // A host may have been slow to answer once.

@@ -76,7 +76,7 @@ export async function outOfService<Result>(
   } catch (error) {
     const before = "error" in outcome ? `${(outcome.error as Error).message}\n` : "";
     throw new OperatorError(
-      `${before}${host} may still be drained: ${(error as Error).message}\n  To send it requests again: undrain ${host}`,
+      `${before}${host} may still be drained: ${(error as Error).message}\n  To undo that: undrain ${host}`,
     );
   }
   if ("error" in outcome) {

@@ -8,13 +8,14 @@ const NOT_FOUND = 127;
 export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): string {
   const said = stderr.trim();
   if (exitCode === undefined) {
-    return `${said || `${host} did not answer`} (out of reach)`;
+    return `${said || `${host} did not answer`} (unreachable)`;
   }
   if (exitCode === 0 && cut !== undefined) {
-    return `${host}: it is done, but what it printed did not come whole: ${cut}`;
+    return `${host}: the command succeeded, but its output is incomplete: ${cut}`;
   }
-  const hint = exitCode === NOT_FOUND ? ". Its scripts may be older than these: deploy first" : "";
-  return `${host}: ${said || `ended with ${exitCode} and without a word`}${hint}`;
+  const hint =
+    exitCode === NOT_FOUND ? ". Its scripts may be older than this command: deploy first" : "";
+  return `${host}: ${said || `exit code ${exitCode}, without an error message`}${hint}`;
 }
 
 /**

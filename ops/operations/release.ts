@@ -53,7 +53,7 @@ export function rememberedReleases(release: string, before: readonly string[]): 
  */
 export function rolledBack(releases: readonly string[]): string[] {
   if (releases.length < 2) {
-    throw new OperatorError("There is no release before the one that runs.");
+    throw new OperatorError("There is no previous release to roll back to.");
   }
   return releases.slice(1);
 }
@@ -116,12 +116,12 @@ class Rolling {
       }
       if (facts !== undefined && facts.run !== run) {
         throw new OperatorError(
-          `${host}: ${healthPath} was answered 200, but the app has ended since and was started anew`,
+          `${host}: ${healthPath} returned 200, but the app has exited since and was restarted`,
         );
       }
       if (looks === 3) {
         throw new OperatorError(
-          `${host}: ${facts === undefined ? "it does not answer" : `${healthPath} is answered 200 no more`}`,
+          `${host}: ${facts === undefined ? "it does not answer" : `${healthPath} no longer returns 200`}`,
         );
       }
       await pause(500);
@@ -138,7 +138,7 @@ class Rolling {
     } catch (error) {
       throw new OperatorError(
         [
-          `release ${short(this.release)} is not healthy on ${host}, ${Math.round((Date.now() - started) / 1000)} s after it seemed so: ${reasonOf(error)}`,
+          `release ${short(this.release)} is no longer healthy on ${host}, ${Math.round((Date.now() - started) / 1000)} s after its own checks succeeded: ${reasonOf(error)}`,
           await linesOfApp(this.access, host),
         ].join("\n"),
       );
@@ -148,7 +148,7 @@ class Rolling {
 
   private async goBack({ host, before }: Part): Promise<void> {
     if (before === undefined) {
-      this.notBack.push(`${host}: there is no release to go back to`);
+      this.notBack.push(`${host}: there is no release to roll back to`);
       return;
     }
     try {
@@ -235,18 +235,18 @@ class Rolling {
 
   /** Rolls the release back everywhere, and reports the result. */
   async end(host: string, error: unknown, say: (line: string) => void): Promise<OperatorError> {
-    say(`${host} does not become healthy with ${short(this.release)}`);
+    say(`${host} is not healthy with release ${short(this.release)}`);
     for (const part of this.done.reverse()) {
       await this.takeBack(part);
-      say(`${part.host} is brought back to ${short(part.before ?? "nothing")}`);
+      say(`${part.host} was rolled back to ${short(part.before ?? "nothing")}`);
     }
     const outcome =
-      this.notBack.length === 0 ? "and taken back." : "and could not be taken back everywhere:";
+      this.notBack.length === 0 ? "and rolled back." : "and could not be rolled back everywhere:";
     return new OperatorError(
       [
         `Release ${short(this.release)} was stopped at ${host} ${outcome}`,
         ...this.notBack.flatMap(indented),
-        "Why it was stopped:",
+        "The reason:",
         ...indented(reasonOf(error)),
       ].join("\n"),
     );
@@ -274,7 +274,7 @@ async function roll(
   if (silent.length > 0) {
     throw new OperatorError(
       [
-        `${silent.join(", ")} cannot be reached. Nothing was changed: start it, or remove it from the settings and deploy.`,
+        `${silent.join(", ")} cannot be reached. Nothing was changed. Start it, or remove it from the settings and deploy.`,
         ...silencesOf(status),
       ].join("\n  "),
     );
@@ -289,7 +289,7 @@ async function roll(
       serves: facts.healthy && heldByLoadBalancers(status, host) === "up",
     };
     if (facts.release === release && part.serves) {
-      say(`${host} serves ${short(release)} already`);
+      say(`${host} already serves ${short(release)}`);
       if (current !== release) {
         rolling.has(part, facts.run);
       }
@@ -312,7 +312,7 @@ async function roll(
 async function remember(store: ReleaseStore, releases: readonly string[]): Promise<void> {
   await store.set(releases).catch((error) => {
     throw new OperatorError(
-      `Every web server serves ${short(releases[0] as string)}, but that it is to run could not be written down: one that boots serves the release before. Run the same again.\n  ${reasonOf(error)}`,
+      `Every web server serves ${short(releases[0] as string)}, but it could not be recorded as the current release: a web server that boots serves the previous one. Run the same command again.\n  ${reasonOf(error)}`,
     );
   });
 }

@@ -69,16 +69,16 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
     return silence ?? `${host} does not answer`;
   }
   if (facts.updates === undefined) {
-    return `${host} has scripts from before upgrades: deploy first`;
+    return `${host} has scripts that do not support upgrades yet: deploy first`;
   }
   if (facts.updates === null) {
-    return `${host}: its package manager does not answer: apt-get --simulate upgrade tells why`;
+    return `${host}: its package manager fails; for the reason, run there: apt-get --simulate upgrade`;
   }
   if (underWay(one)) {
     return undefined;
   }
   if (!facts.converged) {
-    return `${host} has not come to its declared state`;
+    return `${host} has not converged to its declared state`;
   }
   if (facts.role === "web" && !(facts.healthy && heldByLoadBalancers(status, host) === "up")) {
     return `${host} does not serve`;
@@ -97,7 +97,9 @@ export function standing(status: ClusterStatus): string[] {
   const open = factsOf(status, "database").filter(({ facts }) => facts.writability === "open");
   return [
     ...status.hosts.flatMap((one) => against(one, status) ?? []),
-    ...(open.length === 1 ? [] : [`${open.length} database hosts take writes, it has to be one`]),
+    ...(open.length === 1
+      ? []
+      : [`${open.length} database hosts accept writes; wanted exactly one`]),
   ];
 }
 
@@ -114,10 +116,10 @@ export function planUpgrade(
   /** What visitors would notice if a host is away; `undefined` if nothing. */
   const noticed = ({ role, facts }: HostStatus): string | undefined => {
     if (count(role) === 1) {
-      return `it is the only ${role}, visitors would notice`;
+      return `it is the only ${role}, so service would be interrupted`;
     }
     return facts?.role === "database" && facts.durability === "lossless" && count(role) === 2
-      ? "in durability lossless writes would wait while one of two database hosts is away"
+      ? "with durability lossless, writes would wait while one of two database hosts is away"
       : undefined;
   };
   const left: string[] = [];
@@ -135,10 +137,12 @@ export function planUpgrade(
     // HAProxy switches to a newer program without interruption; everything else on the only host of a role would
     // interrupt service.
     if (role === "load-balancer" && (updates.packages.length > 0 || updates.underWay)) {
-      left.push(`${host} does not reboot: it is the only ${role}. With --interrupt it does`);
+      left.push(`${host} does not reboot: it is the only ${role}. To reboot it: --interrupt`);
       return [{ host, role, isPrimary, reboots: false, updates }];
     }
-    left.push(`${host} waits for ${pendingOf(updates)}: ${why}. With --interrupt it is done`);
+    left.push(
+      `${host} is skipped (due: ${pendingOf(updates)}): ${why}. To do it anyway: --interrupt`,
+    );
     return [];
   });
   const rank = ({ role, isPrimary }: Turn) =>
@@ -149,16 +153,16 @@ export function planUpgrade(
 /** The plan, one line for each host. */
 export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
   return [
-    turns.length === 0 ? "Nothing is to be done now." : "This will be done, one host at a time:",
+    turns.length === 0 ? "There is nothing to do now." : "This will be done, one host at a time:",
     ...turns.map(({ host, isPrimary, reboots, updates }) => {
       const { packages } = updates;
       const named = packages.slice(0, 5).map((line) => line.split(" ")[0]);
       const more = packages.length > 5 ? ` and ${packages.length - 5} more` : "";
       return [
         `  ${host}`,
-        ...(isPrimary ? ["hands its part to a replica"] : []),
+        ...(isPrimary ? ["hands the primary role to a replica"] : []),
         ...(packages.length > 0 ? [`gets ${named.join(", ")}${more}`] : []),
-        reboots ? "reboots" : "goes on without a reboot",
+        reboots ? "reboots" : "does not reboot",
       ].join("; ");
     }),
     ...left.map((sentence) => `  ${sentence}`),
@@ -177,7 +181,7 @@ async function refresh(access: HostAccess, hosts: readonly string[]): Promise<vo
   );
   if (failures.flat().length > 0) {
     throw new OperatorError(
-      ["What there is to upgrade cannot be known. Nothing was changed.", ...failures.flat()].join(
+      ["The package lists could not be fetched. Nothing was changed.", ...failures.flat()].join(
         "\n  ",
       ),
     );
@@ -206,11 +210,11 @@ class Upgrading {
       return { yes: false, why: "it has not rebooted" };
     }
     if (!facts.converged) {
-      return { yes: false, why: "it has not come to its declared state" };
+      return { yes: false, why: "it has not converged to its declared state" };
     }
     switch (facts.role) {
       case "web":
-        return { yes: facts.healthy, why: "its app does not answer that it can serve" };
+        return { yes: facts.healthy, why: "its app is not healthy" };
       case "database":
         return {
           yes: facts.answers.replica === 200 || facts.answers.primary === 200,
@@ -219,7 +223,7 @@ class Upgrading {
       case "load-balancer":
         return {
           yes: facts.servers.some(({ status }) => status.startsWith("UP")),
-          why: "it knows no web server that is up",
+          why: "according to it, no web server is up",
         };
     }
   }
@@ -239,10 +243,10 @@ class Upgrading {
   }
 
   private async renew({ host, reboots, updates }: Turn): Promise<void> {
-    this.say(`${host}: gets ${updates.packages.length} packages`);
+    this.say(`${host}: upgrading ${updates.packages.length} packages`);
     await this.part(host, "packages", INSTALLING);
     if (reboots) {
-      this.say(`${host}: reboots`);
+      this.say(`${host}: rebooting`);
       await this.part(host, "reboot");
       await pause(2000);
     } else {
@@ -283,7 +287,7 @@ class Upgrading {
       await this.renew(turn);
     }
     await this.part(host, "end");
-    this.say(`${host} is up to date, and does its part`);
+    this.say(`${host} is up to date and works`);
   }
 
   /** @throws OperatorError that names the host at which it stopped */
@@ -296,8 +300,8 @@ class Upgrading {
         throw new OperatorError(
           [
             `The upgrade was stopped at ${turn.host}: ${(error as Error).message}`,
-            rest.length === 0 ? "" : `Not begun: ${rest.join(", ")}.`,
-            "Once it is well, the same command goes on from there.",
+            rest.length === 0 ? "" : `Not started: ${rest.join(", ")}.`,
+            "Once this is fixed, run the same command again: it continues from there.",
           ]
             .filter(Boolean)
             .join("\n  "),
@@ -333,7 +337,7 @@ async function stands(
     if (Date.now() - started > patience * 1000) {
       throw new OperatorError(
         [
-          "No host can be spared now. Nothing was changed.",
+          "The cluster is not healthy enough to take a host out of service. Nothing was changed.",
           ...new Set([...against, ...silencesOf(status)]),
         ].join("\n  "),
       );
