@@ -106,7 +106,7 @@ describe("a change of the distribution", () => {
   test("brings in no database host, which could not read what the others wrote", async () => {
     const before = made();
     expect(refusedDeploy({ ...changed, database: { replicas: 2 } })).toMatch(
-      /host database-3 was not made: it would be of debian, and the data of database-1 were written on ubuntu/,
+      /host database-3 was not created: it would run debian, but the data of database-1 was written on ubuntu/,
     );
     expect(made()).toEqual(before);
     cluster.set(changed);
@@ -118,7 +118,7 @@ describe("a change of the distribution", () => {
     const before = made();
     const mirror = "http://127.0.0.1:9/ubuntu";
     expect(refusedDeploy({ ...changed, local: { distribution: "ubuntu", mirror } })).toContain(
-      `the packages of ubuntu ${UBUNTU.codeName} cannot be had: ${mirror} does not answer`,
+      `the packages of ubuntu ${UBUNTU.codeName} are not available: ${mirror} does not respond`,
     );
     expect(made()).toEqual(before);
     await cluster.inSync();

@@ -11,10 +11,10 @@ import { ANYWHERE, type AwsNetwork } from "./network";
 export type SecurityGroups = ReadonlyMap<Role, SecurityGroup>;
 
 /**
- * One security group for each role, with a rule for each end of each flow and no other.
+ * Declares a security group for each role, with a rule for each end of each flow and no others.
  *
- * Groups refer to each other, not to addresses. AWS's own name server, time service, instance
- * metadata and DHCP need no rule: security groups do not filter them.
+ * Rules refer to groups, not to addresses. AWS's DNS, time service, instance metadata and DHCP need no rule: security
+ * groups do not filter them.
  * https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html
  */
 export function declareSecurityGroups(
@@ -22,8 +22,8 @@ export function declareSecurityGroups(
   { clusterName, flows }: Topology,
   { vpc }: AwsNetwork,
 ): SecurityGroups {
-  // Every VPC has a default group that lets its members talk to each other and out. Nothing uses
-  // it; adopted without a rule, it permits nothing either.
+  // Every VPC has a default group, which permits traffic between its members and to the outside. It is unused; this removes
+  // all of its rules.
   new DefaultSecurityGroup(stack, "unused", {
     vpcId: vpc.id,
     tags: { Name: `${clusterName}-unused` },
@@ -34,7 +34,7 @@ export function declareSecurityGroups(
       role,
       new SecurityGroup(stack, role, {
         name: `${clusterName}-${role}`,
-        // Changing a description replaces the group, so it says nothing that could change.
+        // Changing the description would replace the group, so it contains nothing that may change.
         description: `Hosts of role ${role}`,
         vpcId: vpc.id,
         tags: { Name: `${clusterName}-${role}` },

@@ -366,7 +366,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     const status = cluster.attemptToOperate("status");
     expect([status.status, status.stdout]).toEqual([
       1,
-      expect.stringContaining(`! rows of ${tables}`),
+      expect.stringContaining(`! replicas that cloned have no rows of ${tables}`),
     ]);
     const refused = cluster.attemptToOperate("switchover");
     expect(refused.status).not.toBe(0);

@@ -47,7 +47,7 @@ export function upgrade(cluster: ScratchCluster): void {
     for (const host of names()) {
       expect(printed).toMatch(new RegExp(`^  ${host}; .*gets .*cluster-trial`, "m"));
     }
-    expect(printed).toContain("hands its part to a replica");
+    expect(printed).toContain("hands the primary role to a replica");
     expect(boots()).toEqual(before);
     expect(cluster.attemptToOperate("status").stdout).toMatch(/^updates: .*web-1 \d+ package/m);
   });
@@ -60,7 +60,7 @@ export function upgrade(cluster: ScratchCluster): void {
     expect(await cluster.inSync()).not.toBe(primary);
     await cluster.serving();
     for (const host of names()) {
-      expect(printed).toContain(`${host} is up to date, and does its part`);
+      expect(printed).toContain(`${host} is up to date and works`);
       expect([host, versionOn(cluster, host)]).toEqual([host, "2"]);
       expect([host, booted(cluster, host) !== before[host]]).toEqual([
         host,
@@ -75,7 +75,7 @@ export function upgrade(cluster: ScratchCluster): void {
 
   test("run again, it finds nothing to do", () => {
     const before = boots();
-    expect(cluster.operate("upgrade")).toContain("Nothing is to be done now.");
+    expect(cluster.operate("upgrade")).toContain("There is nothing to do now.");
     expect(boots()).toEqual(before);
   });
 
