@@ -376,7 +376,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     // A host asked itself says the same.
     const promotion = cluster.attemptOn(replica, "/opt/cluster/scripts/database/agent.sh promote");
     expect(promotion.stderr).toContain(tables);
-    expect(cluster.roles()[primary]).toBe("primary");
+    expect((await cluster.roles())[primary]).toBe("primary");
 
     await write(cluster, `before-the-restore-${Date.now()}`);
     expect(cluster.operate("restore", "--overwrite")).toContain(`these become InnoDB: ${tables}`);
