@@ -2,7 +2,7 @@ import { packRelease } from "../../archives/pack-release";
 import type { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { PROJECT } from "../../hosts/project";
 import { gatherStatus, problemsOf } from "../../ops/operations/status";
-import { localPlatform } from "../../ops/platform/local";
+import { localHostAccess } from "../../ops/platform/local";
 import { localReleases } from "../../ops/platform/local-releases";
 import { run, runSync } from "../../ops/run";
 import type { Role } from "../../topology/roles";
@@ -124,7 +124,7 @@ async function onEveryHost(
 /** What is wrong inside of the hosts. */
 async function faultsInside(cluster: ScratchCluster): Promise<string[]> {
   const [status, firewalls, releases] = await Promise.all([
-    gatherStatus(cluster.topology, localPlatform(cluster.incusProject)),
+    gatherStatus(cluster.topology, localHostAccess(cluster.incusProject)),
     onEveryHost(cluster, () => FIREWALL),
     localReleases(cluster.incusProject).list(),
   ]);
@@ -198,8 +198,8 @@ async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise
     cluster.operate("promote", "--accept-loss");
     return cluster.inSync();
   });
-  const platform = localPlatform(cluster.incusProject);
-  const { hosts } = await gatherStatus(cluster.topology, platform, ["web"]);
+  const access = localHostAccess(cluster.incusProject);
+  const { hosts } = await gatherStatus(cluster.topology, access, ["web"]);
   const declared = declaredRelease(cluster);
   const [remembered] = await localReleases(cluster.incusProject).list();
   if (
