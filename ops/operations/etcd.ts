@@ -99,3 +99,8 @@ export function problemsOfEtcd(hosts: readonly EtcdHost[]): string[] {
   }
   return problems;
 }
+
+/** Whether a host is a voter whose member is away: a second one must not be then. */
+export function lacksEtcd(part: EtcdFacts | null | undefined): boolean {
+  return part?.voter === true && part.hasData && !part.answers;
+}
