@@ -35,11 +35,13 @@ packages() {
 }
 
 # reload: HAProxy's master process re-executes the new program and keeps its connections.
+# etcd is restarted: the other voters go on.
 reload() {
   if [[ $HOST_ROLE == load-balancer ]]; then
     haproxy -c -q -f /etc/haproxy/haproxy.cfg >&2 || fail "the new HAProxy rejects its configuration (see above); the old one keeps running"
     systemctl reload haproxy.service
   fi
+  if systemctl --quiet is-active cluster-etcd.service; then systemctl --no-block restart cluster-etcd.service; fi
 }
 
 reboot_soon() {
