@@ -1,13 +1,6 @@
 import type { Flow } from "../topology/flows";
-import type { Role } from "../topology/roles";
-import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
+import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
-
-function addressesOf(topology: Topology, role: Role, except: TopologyHost): string[] {
-  return hostsOf(topology, role)
-    .filter((host) => host.name !== except.name)
-    .map((host) => host.address);
-}
 
 /** The other end of a flow as an nftables match, or undefined when there is no such host. */
 function peerMatch(
@@ -20,7 +13,9 @@ function peerMatch(
     // Visitors may come from anywhere; traffic to the internet must not go to a peer.
     return direction === "saddr" ? "" : `ip daddr != ${topology.network.cidr} `;
   }
-  const addresses = addressesOf(topology, peer, host);
+  const addresses = hostsAt(topology, peer)
+    .filter(({ name }) => name !== host.name)
+    .map(({ address }) => address);
   return addresses.length === 0 ? undefined : `ip ${direction} { ${addresses.join(", ")} } `;
 }
 
@@ -48,16 +43,17 @@ function rules(
  */
 export function firewall(topology: Topology, host: TopologyHost): HostFile {
   const { cidr } = topology.network;
+  const ends: ReadonlyArray<Flow["from"]> = endsOf(topology, host);
   const input = rules(
     topology,
     host,
-    topology.flows.filter((flow) => flow.to === host.role),
+    topology.flows.filter((flow) => ends.includes(flow.to)),
     "saddr",
   );
   const output = rules(
     topology,
     host,
-    topology.flows.filter((flow) => flow.from === host.role),
+    topology.flows.filter((flow) => ends.includes(flow.from)),
     "daddr",
   );
   return textFile(

@@ -1,7 +1,10 @@
 import { ROLES, type Role } from "./roles";
 
-/** Where a flow may come from or go to, besides the cluster's own roles. */
+/** Where a flow may come from or go to, besides the cluster's own hosts. */
 export type Outside = "internet";
+
+/** Hosts that are not all of a role, nor of one role alone: see voters.ts. */
+export type Group = "voters";
 
 /**
  * One permitted direction of traffic. What is not listed is denied: security groups and each
@@ -10,8 +13,8 @@ export type Outside = "internet";
 export interface Flow {
   /** Unique, kebab-case; names the rule on every platform. */
   readonly name: string;
-  readonly from: Role | Outside;
-  readonly to: Role | Outside;
+  readonly from: Role | Group | Outside;
+  readonly to: Role | Group | Outside;
   readonly protocol: "tcp" | "udp";
   readonly port: number;
   /** One sentence for a reader of the firewall; EC2 takes no apostrophe in it, and 255 characters. */
@@ -24,10 +27,44 @@ export const PORTS = {
   mysql: 3306,
   /** HTTP answers `/primary`, `/replica` and so on of each database host. */
   databaseHealth: 8008,
+  etcdClients: 2379,
+  etcdPeers: 2380,
 } as const;
 
-/** Every flow of a cluster. */
-export function flowsOf(): Flow[] {
+/** The flows of etcd, which is there only where there are voters. */
+const ETCD_FLOWS: readonly Flow[] = [
+  {
+    name: "etcd-clients",
+    from: "database",
+    to: "voters",
+    protocol: "tcp",
+    port: PORTS.etcdClients,
+    purpose: "Database hosts read and write the record of who is primary",
+  },
+  {
+    name: "etcd-joining",
+    from: "voters",
+    to: "voters",
+    protocol: "tcp",
+    port: PORTS.etcdClients,
+    purpose: "A voter asks the others to let it join",
+  },
+  {
+    name: "etcd-peers",
+    from: "voters",
+    to: "voters",
+    protocol: "tcp",
+    port: PORTS.etcdPeers,
+    purpose: "Voters agree on the record",
+  },
+];
+
+/**
+ * Every flow of a cluster.
+ *
+ * @param hasVoters whether any of its hosts run etcd
+ */
+export function flowsOf(hasVoters: boolean): Flow[] {
   const flows: Flow[] = [
     {
       name: "visitors",
@@ -77,6 +114,7 @@ export function flowsOf(): Flow[] {
       port: PORTS.databaseHealth,
       purpose: "Database hosts look for their peers before they decide anything",
     },
+    ...(hasVoters ? ETCD_FLOWS : []),
   ];
   for (const role of ROLES) {
     flows.push(

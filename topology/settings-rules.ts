@@ -22,6 +22,9 @@ const PRIVATE_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 /** The keys of the tags that the cluster gives its resources itself. */
 const OWN_TAGS = ["Cluster", "ManagedBy", "Name", "Role"];
 
+/** What hosts that run etcd need, MiB: what they need without it, and etcd's share (hosts/etcd.ts). */
+const LEAST_MEMORY_OF_VOTERS = { database: 768 + 96, loadBalancer: 256 } as const;
+
 const RULES: readonly Rule[] = [
   {
     needs: ["network"],
@@ -88,6 +91,42 @@ const RULES: readonly Rule[] = [
             },
           ]
         : [],
+  },
+  {
+    needs: ["database"],
+    findings: ({ database }) =>
+      database.failover === "automatic" && database.replicas === 0
+        ? [
+            {
+              keys: ["database", "failover"],
+              wanted: '"manual", or at least one replica: without one, no host could take over',
+            },
+          ]
+        : [],
+  },
+  {
+    needs: ["database", "loadBalancer"],
+    findings: ({ database, loadBalancer }) =>
+      database.failover === "manual"
+        ? []
+        : [
+            ...(database.memory < LEAST_MEMORY_OF_VOTERS.database
+              ? [
+                  {
+                    keys: ["database", "memory"],
+                    wanted: `at least ${LEAST_MEMORY_OF_VOTERS.database} (MiB) with automatic failover, for which database hosts run etcd`,
+                  },
+                ]
+              : []),
+            ...(database.replicas === 1 && loadBalancer.memory < LEAST_MEMORY_OF_VOTERS.loadBalancer
+              ? [
+                  {
+                    keys: ["loadBalancer", "memory"],
+                    wanted: `at least ${LEAST_MEMORY_OF_VOTERS.loadBalancer} (MiB) with automatic failover and one replica: the load balancer then runs etcd`,
+                  },
+                ]
+              : []),
+          ],
   },
   {
     needs: ["webServers"],

@@ -84,6 +84,11 @@ const database = z.strictObject({
     .describe(
       "When no replica acknowledges: writes continue without it after one second (available), or wait for it (lossless).",
     ),
+  failover: oneOf(["manual", "automatic"])
+    .default("manual")
+    .describe(
+      "When the primary fails: an operator promotes a replica (manual), or the cluster does so itself (automatic), for which three of its hosts run etcd.",
+    ),
   dataVolumeSize: whole(8, 16384, "GiB")
     .default(20)
     .describe(

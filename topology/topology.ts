@@ -1,8 +1,9 @@
-import { type Flow, flowsOf } from "./flows";
+import { type Flow, flowsOf, type Group } from "./flows";
 import { type Network, planNetwork } from "./network";
 import { placeHosts, type TopologyHost } from "./placement";
 import { hostCounts, type Role } from "./roles";
 import type { ClusterSettings } from "./settings";
+import { chooseVoters } from "./voters";
 
 export type { TopologyHost } from "./placement";
 
@@ -24,6 +25,8 @@ export interface Topology {
   readonly settings: ClusterSettings;
   readonly network: Network;
   readonly hosts: readonly TopologyHost[];
+  /** The hosts that run etcd; none with `database.failover: "manual"`. */
+  readonly voters: readonly TopologyHost[];
   readonly flows: readonly Flow[];
   readonly secrets: readonly Secret[];
 }
@@ -37,23 +40,46 @@ const SECRETS: readonly Secret[] = [
 ];
 
 /**
+ * The secret from which etcd's own certificate authority is derived. It is apart from the database's: a load balancer
+ * may be a voter, and whoever has the load balancer must not have the database.
+ */
+function etcdSecrets(voters: readonly TopologyHost[]): Secret[] {
+  const readers = [...new Set<Role>(["database", ...voters.map(({ role }) => role)])];
+  return voters.length === 0 ? [] : [{ name: "etcd-authority-seed", readers }];
+}
+
+/**
  * Derives the topology of one cluster from its settings.
  *
  * Settings must have passed {@link parseClusters}: what is derived here is then known to fit.
  */
 export function buildTopology(settings: ClusterSettings): Topology {
   const network = planNetwork(settings.network.cidr, settings.availabilityZones);
+  const hosts = placeHosts(network, hostCounts(settings));
+  const voters = chooseVoters(settings, hosts);
   return {
     clusterName: settings.name,
     settings,
     network,
-    hosts: placeHosts(network, hostCounts(settings)),
-    flows: flowsOf(),
-    secrets: SECRETS,
+    hosts,
+    voters,
+    flows: flowsOf(voters.length > 0),
+    secrets: [...SECRETS, ...etcdSecrets(voters)],
   };
 }
 
 /** The hosts of one role, in the order of their numbers. */
 export function hostsOf(topology: Topology, role: Role): TopologyHost[] {
   return topology.hosts.filter((host) => host.role === role);
+}
+
+/** The hosts at one end of a flow. */
+export function hostsAt(topology: Topology, end: Role | Group): readonly TopologyHost[] {
+  return end === "voters" ? topology.voters : hostsOf(topology, end);
+}
+
+/** What a host counts as in flows: its role, and the groups that it is in. */
+export function endsOf(topology: Topology, host: TopologyHost): Array<Role | Group> {
+  const isVoter = topology.voters.some(({ name }) => name === host.name);
+  return isVoter ? [host.role, "voters"] : [host.role];
 }

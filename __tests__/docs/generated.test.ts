@@ -30,23 +30,26 @@ describe("what is generated is up to date; npm run docs writes it", () => {
 });
 
 describe("the picture", () => {
-  test("shows every host with its address, every subnet, and every flow with its port", () => {
-    const topology = topologyOf();
-    const picture = topologyPicture(topology);
-    for (const host of topology.hosts) {
-      expect(picture).toContain(`>${host.name}</text>`);
-      expect(picture).toContain(`>${host.address}</text>`);
-    }
-    for (const subnet of topology.network.subnets) {
-      expect(picture).toContain(`>${subnet.cidr}</text>`);
-    }
-    for (const { name, from, to, protocol, port } of topology.flows) {
-      const shown = to === "internet" ? name.replace(`${from}-`, "") : name;
-      expect(picture).toMatch(
-        new RegExp(`>${shown}( of every host)? <tspan class="faint mono">${protocol} ${port}<`),
-      );
-    }
-  });
+  test.each(["manual", "automatic"] as const)(
+    "shows every host with its address, every subnet, and every flow with its port: %s failover",
+    (failover) => {
+      const topology = topologyOf({ database: { failover } });
+      const picture = topologyPicture(topology);
+      for (const host of topology.hosts) {
+        expect(picture).toContain(`>${host.name}</text>`);
+        expect(picture).toContain(`>${host.address}</text>`);
+      }
+      for (const subnet of topology.network.subnets) {
+        expect(picture).toContain(`>${subnet.cidr}</text>`);
+      }
+      for (const { name, from, to, protocol, port } of topology.flows) {
+        const shown = to === "internet" ? name.replace(`${from}-`, "") : name;
+        expect(picture).toMatch(
+          new RegExp(`>${shown}( of every host)? <tspan class="faint mono">${protocol} ${port}<`),
+        );
+      }
+    },
+  );
 
   test("has an arrow for each pair of hosts that talk", () => {
     const arrows = (settings: Partial<ClusterSettingsInput>) =>

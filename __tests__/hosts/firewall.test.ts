@@ -35,6 +35,37 @@ test("a flow names the addresses of its other end", () => {
   expect(text).toContain('ip saddr { 10.90.3.4 } tcp dport 3306 accept comment "replication"');
 });
 
+describe("etcd's ports", () => {
+  const settings = (replicas: number) =>
+    ({
+      database: { failover: "automatic", replicas },
+    }) satisfies Parameters<typeof hostOf>[1];
+  const rulesOf = (name: string, replicas: number) =>
+    (
+      fileOf(hostOf(name, settings(replicas)), "/etc/nftables.conf").match(/.*"etcd-.*"/g) ?? []
+    ).map((rule) => rule.trim());
+
+  test("are open among the voters, and the one of clients to database hosts", () => {
+    expect(rulesOf("load-balancer-1", 1)).toEqual([
+      'ip saddr { 10.90.2.4, 10.90.3.4 } tcp dport 2379 accept comment "etcd-clients"',
+      'ip saddr { 10.90.2.4, 10.90.3.4 } tcp dport 2379 accept comment "etcd-joining"',
+      'ip saddr { 10.90.2.4, 10.90.3.4 } tcp dport 2380 accept comment "etcd-peers"',
+      'ip daddr { 10.90.2.4, 10.90.3.4 } tcp dport 2379 accept comment "etcd-joining"',
+      'ip daddr { 10.90.2.4, 10.90.3.4 } tcp dport 2380 accept comment "etcd-peers"',
+    ]);
+  });
+
+  test("are closed on a host that is no voter: a database host beyond the third only asks", () => {
+    expect(rulesOf("database-4", 3)).toEqual([
+      'ip daddr { 10.90.2.4, 10.90.3.4, 10.90.2.5 } tcp dport 2379 accept comment "etcd-clients"',
+    ]);
+    for (const name of ["load-balancer-1", "web-1"]) {
+      expect(rulesOf(name, 2)).toEqual([]);
+    }
+    expect(rulesOf("web-1", 1)).toEqual([]);
+  });
+});
+
 test("a role without a peer has no rule for one", () => {
   const text = fileOf(hostOf("database-1", { database: { replicas: 0 } }), "/etc/nftables.conf");
   expect(text).not.toContain('"replication"');

@@ -76,6 +76,27 @@ describe("security groups", () => {
     expect(open.map(([name]) => name)).toEqual(["visitors-in"]);
   });
 
+  test("of voters are on the interfaces of voters alone, and open etcd's ports to each other", () => {
+    const automatic = synthesize({ database: { failover: "automatic" } }).json;
+    const inGroup = Object.entries<Json>(automatic.resource.aws_network_interface)
+      .filter(([, { security_groups }]) => security_groups.includes(group("voters")))
+      .map(([name]) => name);
+    expect(inGroup.sort()).toEqual([
+      "database-1-interface",
+      "database-2-interface",
+      "load-balancer-1-interface",
+    ]);
+    const open = resources("aws_vpc_security_group_ingress_rule", automatic)
+      .filter(([, { security_group_id }]) => security_group_id === group("voters"))
+      .map(([, { from_port, referenced_security_group_id: from }]) => `${from} ${from_port}`);
+    expect(open.sort()).toEqual([
+      `${group("database")} 2379`,
+      `${group("voters")} 2379`,
+      `${group("voters")} 2380`,
+    ]);
+    expect(json.resource.aws_security_group).not.toHaveProperty("voters");
+  });
+
   test("have no rules of their own, and the network's default group has none", () => {
     for (const [, config] of [
       ...resources("aws_security_group"),

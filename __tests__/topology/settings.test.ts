@@ -55,6 +55,11 @@ describe("sound settings", () => {
     expect(problemsOf({ name: "demo", tags })).toEqual({});
   });
 
+  test("a load balancer that is no voter needs no memory for etcd", () => {
+    const database = { failover: "automatic", replicas: 2 };
+    expect(problemsOf({ name: "demo", database, loadBalancer: { memory: 200 } })).toEqual({});
+  });
+
   test.each([0, 1, 3, 5])("%d replicas are possible", (replicas) => {
     expect(problemsOf({ name: "demo", database: { replicas } })).toEqual({});
   });
@@ -141,6 +146,21 @@ describe("every rule", () => {
       "lossless without a replica",
       { database: { durability: "lossless", replicas: 0 } },
       "clusters[0].database.durability",
+    ],
+    [
+      "automatic failover without a replica",
+      { database: { failover: "automatic", replicas: 0 } },
+      "clusters[0].database.failover",
+    ],
+    [
+      "a database host too small for etcd",
+      { database: { failover: "automatic", memory: 800 } },
+      "clusters[0].database.memory",
+    ],
+    [
+      "a load balancer too small for etcd",
+      { database: { failover: "automatic" }, loadBalancer: { memory: 200 } },
+      "clusters[0].loadBalancer.memory",
     ],
     ["a schema of MySQL's own", { database: { name: "mysql" } }, "clusters[0].database.name"],
     [

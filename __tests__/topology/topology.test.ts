@@ -137,6 +137,35 @@ describe("the address of a NAT gateway", () => {
   });
 });
 
+describe("voters", () => {
+  const votersOf = (database: ClusterSettingsInput["database"]) =>
+    topologyOf({ database }).voters.map(({ name }) => name);
+
+  test.each([
+    [1, ["database-1", "database-2", "load-balancer-1"]],
+    [2, ["database-1", "database-2", "database-3"]],
+    [5, ["database-1", "database-2", "database-3"]],
+  ])("with %d replicas a majority survives the loss of any host", (replicas, names) => {
+    expect(votersOf({ failover: "automatic", replicas })).toEqual(names);
+  });
+
+  test("there are none where an operator decides, and nothing of etcd", () => {
+    const topology = topologyOf({ database: { failover: "manual" } });
+    expect(topology.voters).toEqual([]);
+    expect(topology.flows.filter(({ name }) => name.startsWith("etcd"))).toEqual([]);
+    expect(topology.secrets.map(({ name }) => name)).not.toContain("etcd-authority-seed");
+  });
+
+  test("whoever has a load balancer that is a voter can read etcd's secret and no other", () => {
+    const readable = (replicas: number) =>
+      topologyOf({ database: { failover: "automatic", replicas } })
+        .secrets.filter(({ readers }) => readers.includes("load-balancer"))
+        .map(({ name }) => name);
+    expect(readable(1)).toEqual(["etcd-authority-seed"]);
+    expect(readable(2)).toEqual([]);
+  });
+});
+
 describe("flows", () => {
   const { flows } = topologyOf();
 

@@ -268,9 +268,13 @@ function flowsBetween(from: Role, to: Role, { flows }: Topology, plan: Plan): st
   return [...arrows, ...chip(plan.width / 2, middle, labelled(these), "chip")];
 }
 
-/** Flows among the hosts of one role, from each column to the next and back. */
+/**
+ * Flows among the hosts of one role, from each column to the next and back. Those among voters are among database
+ * hosts, and the picture says in words which other host is a voter.
+ */
 function flowsWithin(role: Role, { flows }: Topology, plan: Plan): string[] {
-  const these = flows.filter((flow) => flow.from === role && flow.to === role);
+  const isWithin = (end: Flow["from"]) => end === role || (role === "database" && end === "voters");
+  const these = flows.filter(({ from, to }) => isWithin(from) && isWithin(to));
   const groups = plan.groups.filter((group) => group.role === role);
   return groups.slice(1).flatMap((group, index): string[] => {
     const before = (groups[index] as Group).box;
@@ -300,7 +304,7 @@ function flowsOutside({ flows }: Topology, plan: Plan): string[] {
   });
   const outgoing = new Map<string, Role[]>();
   for (const flow of flows) {
-    if (flow.to === "internet" && flow.from !== "internet") {
+    if (flow.to === "internet" && flow.from !== "internet" && flow.from !== "voters") {
       const name = flow.name.startsWith(`${flow.from}-`)
         ? flow.name.slice(flow.from.length + 1)
         : flow.name;
@@ -326,6 +330,13 @@ function flowsOutside({ flows }: Topology, plan: Plan): string[] {
 
 function marker(id: string, classes: string): string {
   return `<marker id="${id}" viewBox="0 0 10 10" refX="1" refY="5" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0 0L10 5L0 10Z" class="${classes}"/></marker>`;
+}
+
+/** Who is primary, in words. */
+function primaryNote({ voters }: Topology): string {
+  return voters.length === 0
+    ? "One database host is the primary. Which one is the cluster's own state, not part of this picture."
+    : `One database host is the primary. Which one is in the record that etcd keeps on ${voters.map(({ name }) => name).join(", ")}.`;
 }
 
 /**
@@ -372,12 +383,7 @@ export function topologyPicture(topology: Topology): string {
       "faint middle",
       "Every arrow is a permitted flow. Besides them pass ICMP, names, time and what a host asks of its platform.",
     ),
-    text(
-      width / 2,
-      height - 15,
-      "faint middle",
-      "One database host is the primary. Which one is the cluster's own state, not part of this picture.",
-    ),
+    text(width / 2, height - 15, "faint middle", primaryNote(topology)),
   ];
   const summary = topology.hosts.map((host) => `${host.name} ${host.address}`).join(", ");
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title description">

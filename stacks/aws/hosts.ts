@@ -11,7 +11,7 @@ import type { Host } from "../../hosts/host";
 import { compressUserData } from "../../hosts/user-data";
 import { type Partition, partitionOf } from "../../topology/regions";
 import { machineOf, type Role } from "../../topology/roles";
-import type { Topology } from "../../topology/topology";
+import { endsOf, type Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
 import { literal } from "./literal";
 import type { AwsNetwork } from "./network";
@@ -114,7 +114,7 @@ function placeHost(
   const networkInterface = new NetworkInterface(stack, `${host.name}-interface`, {
     subnetId: network.subnets.get(host.subnet)?.id as string,
     privateIps: [host.address],
-    securityGroups: [securityGroups.get(host.role)?.id as string],
+    securityGroups: endsOf(topology, host).map((end) => securityGroups.get(end)?.id as string),
     description: `${clusterName} ${host.name}`,
     tags: name,
     lifecycle: { preventDestroy: isProtected },

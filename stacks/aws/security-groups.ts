@@ -3,15 +3,21 @@ import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
 import { VpcSecurityGroupEgressRule } from "@cdktf/provider-aws/lib/vpc-security-group-egress-rule";
 import { VpcSecurityGroupIngressRule } from "@cdktf/provider-aws/lib/vpc-security-group-ingress-rule";
 import type { TerraformStack } from "cdktf";
+import type { Flow, Group } from "../../topology/flows";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
 import { ANYWHERE, type AwsNetwork } from "./network";
 
-/** The security group of each role. */
-export type SecurityGroups = ReadonlyMap<Role, SecurityGroup>;
+/** The security group of each role, and of each other group of hosts that flows name. */
+export type SecurityGroups = ReadonlyMap<Role | Group, SecurityGroup>;
+
+/** What the descriptions of the groups say. Changing one replaces the group, so it says nothing that could change. */
+function description(end: Role | Group): string {
+  return end === "voters" ? "Hosts that run etcd" : `Hosts of role ${end}`;
+}
 
 /**
- * One security group for each role, with a rule for each end of each flow and no other.
+ * One security group for each end of a flow inside the cluster, with a rule for each flow that ends there and no other.
  *
  * Groups refer to each other, not to addresses. AWS's own name server, time service, instance
  * metadata and DHCP need no rule: security groups do not filter them.
@@ -19,7 +25,7 @@ export type SecurityGroups = ReadonlyMap<Role, SecurityGroup>;
  */
 export function declareSecurityGroups(
   stack: TerraformStack,
-  { clusterName, flows }: Topology,
+  { clusterName, flows, voters }: Topology,
   { vpc }: AwsNetwork,
 ): SecurityGroups {
   // Every VPC has a default group that lets its members talk to each other and out. Nothing uses
@@ -29,19 +35,22 @@ export function declareSecurityGroups(
     tags: { Name: `${clusterName}-unused` },
   });
 
+  const ends: ReadonlyArray<Role | Group> = [
+    ...ROLES,
+    ...(voters.length > 0 ? (["voters"] as const) : []),
+  ];
   const groups = new Map(
-    ROLES.map((role) => [
-      role,
-      new SecurityGroup(stack, role, {
-        name: `${clusterName}-${role}`,
-        // Changing a description replaces the group, so it says nothing that could change.
-        description: `Hosts of role ${role}`,
+    ends.map((end) => [
+      end,
+      new SecurityGroup(stack, end, {
+        name: `${clusterName}-${end}`,
+        description: description(end),
         vpcId: vpc.id,
-        tags: { Name: `${clusterName}-${role}` },
+        tags: { Name: `${clusterName}-${end}` },
       }),
     ]),
   );
-  const peer = (end: Role | "internet") =>
+  const peer = (end: Flow["from"]) =>
     end === "internet"
       ? { cidrIpv4: ANYWHERE }
       : { referencedSecurityGroupId: (groups.get(end) as SecurityGroup).id };
