@@ -22,7 +22,7 @@ import {
   syncName,
   TIMERS,
 } from "./record";
-import { type Address, type Own, type Peer, UNKNOWN_SERVER } from "./state";
+import type { Address, LeaseAnswer, Own, Peer } from "./state";
 
 /** What the lease depends on; tests replace it. */
 export interface LeaseSurroundings {
@@ -107,10 +107,10 @@ export class Lease {
   private leftIncarnation: string | undefined;
   private step: Step = "wait";
   private saidStep = "";
+  private news = "";
 
   // What is known of the server.
   private own: Own | undefined;
-  private ownIncarnation: string | undefined;
   private sight: ServerSight = "unseen";
   private answeredAt: number;
   private incarnation: string | undefined;
@@ -131,8 +131,10 @@ export class Lease {
   private lookedAt = Number.NEGATIVE_INFINITY;
 
   private isStoreless = false;
+  private voter: "none" | "member" | "unknown" = "unknown";
   private rivals: Rivals = "unknown";
   private isTaking = false;
+  private voterAt = Number.NEGATIVE_INFINITY;
   private yieldedAt = Number.NEGATIVE_INFINITY;
   private requests: Promise<unknown> = Promise.resolve();
   private wakeUp: () => void = () => undefined;
@@ -223,13 +225,11 @@ export class Lease {
    * Takes note of what the main loop has observed.
    *
    * @param at when it began to look, milliseconds of the monotonic clock
-   * @param incarnation the server's, as before the look
    */
-  noteOwn(own: Own, at: number, incarnation: string | undefined): void {
+  noteOwn(own: Own, at: number): void {
     this.own = own;
     this.hasRoom = own.hasRoom;
-    this.ownIncarnation = incarnation;
-    this.noteSight(own.state === "unknown" ? undefined : own.writability, at, incarnation);
+    this.noteSight(own.state === "unknown" ? undefined : own.writability, at, own.incarnation);
     if (
       !this.isRecorded &&
       own.state === "member" &&
@@ -273,28 +273,34 @@ export class Lease {
   // --- For the answers
 
   /**
-   * A promise not to take over for `TIMERS.takeOver`, from when it is published; `undefined` if this host promises
-   * nothing. Its number is new each time. Whoever asks for it publishes it, and then calls {@link notePublished}.
+   * A promise not to take over for `TIMERS.takeOver`, from when it is published; 0 if this host promises nothing. Its
+   * number is new each time.
    */
-  nextPromise(): number | undefined {
+  private nextPromise(): number {
     if (!this.isPromising || this.isTaking) {
-      return undefined;
+      return 0;
     }
-    this.changedAt = this.surroundings.clock.monotonic();
+    this.changedAt = this.now;
     return ++this.promise;
   }
 
+  /** Has to be called once an answer is published. */
   notePublished(promise: number | undefined): void {
-    if (promise !== undefined) {
-      this.changedAt = this.surroundings.clock.monotonic();
+    if (promise !== undefined && promise > 0) {
+      this.changedAt = this.now;
     }
   }
 
-  /** The newest term of the record, if this host receives from no other than the host which that record names. */
-  heardTerm(own: Own): number | undefined {
+  /** What is published beside the server's state, with a promise if this host makes any. */
+  answer(own: Own): LeaseAnswer {
     const record = this.stored?.record;
     const isOthers = own.replication === "running" && own.source !== record?.holder;
-    return isOthers ? undefined : record?.term;
+    return {
+      incarnation: own.incarnation ?? "-",
+      promise: this.nextPromise(),
+      heardTerm: isOthers ? 0 : (record?.term ?? 0),
+      voter: this.voter,
+    };
   }
 
   // --- Time
@@ -351,7 +357,7 @@ export class Lease {
       hasRoom: this.hasRoom,
       term: own?.term ?? 0,
       isNamed: own?.primary === this.identity.name,
-      incarnation: this.incarnation === this.ownIncarnation ? this.incarnation : undefined,
+      incarnation: this.incarnation === own?.incarnation ? this.incarnation : undefined,
       rivals: this.rivals,
     };
   }
@@ -480,10 +486,14 @@ export class Lease {
   }
 
   private async senseForEver(): Promise<never> {
-    const { clock, log } = this.surroundings;
+    const { clock, log, store } = this.surroundings;
     for (;;) {
       const begun = clock.monotonic();
       await this.sense().catch((error: Error) => log(`the replicas: ${error.stack}`));
+      if (this.voter !== "member" && begun >= this.voterAt + YIELD_EVERY) {
+        this.voterAt = begun;
+        this.voter = await store.voter().catch(() => "unknown" as const);
+      }
       await clock.sleep(Math.max(SHORTEST, begun + TIMERS.renew - clock.monotonic()));
     }
   }
@@ -502,10 +512,12 @@ export class Lease {
     if (this.isTaking) {
       return;
     }
-    const { right } = this;
     await this.take(nextStep(this.view()));
     this.keepReadable();
-    if (this.right !== right) {
+    // The other loops do not wait for their next turn.
+    const news = [this.right, this.holder, this.stored?.record.state].join();
+    if (this.news !== news) {
+      this.news = news;
       this.surroundings.observe().catch(() => undefined);
     }
   }
@@ -702,6 +714,7 @@ export class Lease {
         const seen = await peers.look(CONNECT_SECONDS);
         const isNone = seen.every(({ state, voter }) => state !== "unknown" && voter === "none");
         this.isStoreless = isNone && (await store.voter()) === "none";
+        this.voter = this.isStoreless ? "none" : this.voter;
       }
       return;
     }
@@ -876,8 +889,8 @@ export class Lease {
     const incarnation = await this.surroundings.marks.incarnation();
     const at = this.now;
     const seen = await this.surroundings.server.look();
-    const own = { ...(this.own as Own), ...(seen ?? UNKNOWN_SERVER) };
-    this.noteOwn(own, at, incarnation);
+    const own = { ...(this.own as Own), ...seen, incarnation };
+    this.noteOwn(own, at);
     return own;
   }
 

@@ -218,8 +218,8 @@ export const STEP_DOES: Readonly<Record<Step, string>> = {
     "closes itself: the kernel's fence first, then the server, which is killed if it does not close",
   ask: "asks every other database host for a promise, and tries again",
   promise: "promises, in `/state`, not to take over for as long as a replica waits for",
-  write:
-    "writes the first record, or one in place of an older one; creates etcd's cluster if there is none",
+  create: "creates etcd's cluster, with this host as its only member",
+  write: "writes the first record, or one in place of an older one",
   resume: "records `open` again, and reopens",
   "take-over": "records `taking`, applies everything, writes the term, records `open`, opens",
   finish: "goes on with what it had begun to take over",
