@@ -134,6 +134,7 @@ export class Lease {
   private voter: "none" | "member" | "unknown" = "unknown";
   private rivals: Rivals = "unknown";
   private isTaking = false;
+  private isWritingTerm = false;
   private voterAt = Number.NEGATIVE_INFINITY;
   private yieldedAt = Number.NEGATIVE_INFINITY;
   private requests: Promise<unknown> = Promise.resolve();
@@ -159,7 +160,7 @@ export class Lease {
       return "any";
     }
     if (this.isHolding && this.hasLease) {
-      return "held";
+      return this.lacksTerm ? "pending" : "held";
     }
     const isOthers = this.stored !== undefined && !this.isHolding;
     return isOthers || this.isOverdue ? "barred" : "pending";
@@ -331,6 +332,11 @@ export class Lease {
     return record?.holder === this.identity.name && record.state === "open";
   }
 
+  /** Whether the record's term still has to be written into MySQL. */
+  private get lacksTerm(): boolean {
+    return (this.own?.term ?? 0) < (this.stored?.record.term ?? 0);
+  }
+
   private get isLeaving(): boolean {
     return this.incarnation === this.leftIncarnation && this.now < this.leftAt + LEAVING;
   }
@@ -500,7 +506,7 @@ export class Lease {
 
   /** One step about the record. */
   async keep(): Promise<void> {
-    const { marks } = this.surroundings;
+    const { marks, log } = this.surroundings;
     // The data volume may have been mounted only now.
     this.isRecorded ||= await marks.isRecorded();
     this.isHeld = await marks.isHeld();
@@ -514,6 +520,10 @@ export class Lease {
     }
     await this.take(nextStep(this.view()));
     this.keepReadable();
+    const isNamed = this.own?.primary === this.identity.name;
+    if (this.right === "pending" && this.hasLease && this.lacksTerm && isNamed) {
+      this.writeTerm().catch((error: Error) => log(`the term: ${error.message}`));
+    }
     // The other loops do not wait for their next turn.
     const news = [this.right, this.holder, this.stored?.record.state].join();
     if (this.news !== news) {
@@ -551,6 +561,7 @@ export class Lease {
         return this.surroundings.createStore();
       case "write":
       case "resume":
+      case "take-back":
         return this.claim(step);
       case "take-over":
       case "finish":
@@ -620,15 +631,45 @@ export class Lease {
     }
   }
 
-  private async claim(step: "write" | "resume"): Promise<void> {
+  private async claim(step: "write" | "resume" | "take-back"): Promise<void> {
     const { name } = this.identity;
     const before = this.stored?.record;
-    const record: PrimaryRecord =
+    const own: PrimaryRecord = {
+      term: step === "write" ? (this.own?.term ?? 0) : (before?.term ?? 0) + 1,
+      holder: name,
+      state: "open",
+      sync: [],
+      sequence: (before?.sequence ?? 0) + 1,
+    };
+    const record =
       step === "resume" && before !== undefined
-        ? { ...before, state: "open", sequence: before.sequence + 1 }
-        : { term: this.own?.term ?? 0, holder: name, state: "open", sync: [], sequence: 0 };
+        ? { ...before, state: own.state, sequence: own.sequence }
+        : own;
     if (record.term > 0 && (await this.write(record))) {
       this.recorded();
+    }
+  }
+
+  /** Writes the record's term into MySQL, where a role was taken back; the main loop then opens. */
+  private async writeTerm(): Promise<void> {
+    if (this.isWritingTerm) {
+      return;
+    }
+    this.isWritingTerm = true;
+    const { lock, server, clock } = this.surroundings;
+    const release = await lock.take(TIMERS.takeOver / 1_000);
+    try {
+      await this.look();
+      if (release !== undefined && this.isHolding && this.hasLease && this.lacksTerm) {
+        const waitForReplica = this.identity.durability === "lossless";
+        const term = this.stored?.record.term ?? 0;
+        await server.promote({ waitForReplica, open: false, outrankUnheard: false, term });
+        await this.look();
+      }
+    } finally {
+      await release?.();
+      await clock.sleep(TIMERS.renew);
+      this.isWritingTerm = false;
     }
   }
 
@@ -924,6 +965,9 @@ export class Lease {
         const isForemost = own.hasApplied && (await this.isForemost(taking, isForced));
         if (this.incarnation !== incarnation || clock.monotonic() > deadline) {
           throw new Error("the server was started anew, or does not come to an end");
+        }
+        if (!isOwnRecord(this.stored?.record, taking)) {
+          throw new Error(`${this.stored?.record.holder} has taken over meanwhile`);
         }
         if (own.hasApplied && isForemost) {
           break;

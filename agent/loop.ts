@@ -399,7 +399,9 @@ export class Agent {
       // An action that did not help at once is not repeated immediately.
       return decision === before ? ROUND_EVERY.settled : ROUND_EVERY.acted;
     }
-    return SETTLED.includes(decision) ? ROUND_EVERY.settled : ROUND_EVERY.waiting;
+    // By the record there is a primary, or soon will be.
+    const isExpected = decision === "wait-for-primary" && view.own.holder !== undefined;
+    return SETTLED.includes(decision) && !isExpected ? ROUND_EVERY.settled : ROUND_EVERY.waiting;
   }
 
   private note(decision: Decision, view: View): void {

@@ -207,6 +207,7 @@ export type Step =
   | "write"
   | "resume"
   | "take-over"
+  | "take-back"
   | "finish"
   | "wait";
 
@@ -222,6 +223,7 @@ export const STEP_DOES: Readonly<Record<Step, string>> = {
   write: "writes the first record, or one in place of an older one",
   resume: "records `open` again, and reopens",
   "take-over": "records `taking`, applies everything, writes the term, records `open`, opens",
+  "take-back": "records `open` with the next term, writes the term, opens",
   finish: "goes on with what it had begun to take over",
   wait: "waits",
 };
@@ -386,7 +388,8 @@ export const STEP_PARTS: readonly StepPart[] = [
       rule("wait", isUnrecorded),
       rule("close", mayBeOpen),
       rule("take-over", isFree, isFit, isInSync, isForemost),
-      rule("take-over", isTaking, isStuck, isFit, wasBefore),
+      // It has all that was acknowledged, and whoever took over has acknowledged nothing yet.
+      rule("take-back", isTaking, isStuck, isFit, wasBefore),
       rule("wait"),
     ],
   },

@@ -117,6 +117,11 @@ export class Host {
     return this.mysql.disk;
   }
 
+  /** This run of its server, as the record names it. */
+  get syncEntry(): string {
+    return `${this.name}@${this.incarnation}`;
+  }
+
   private newDisk(): Disk {
     const { number } = this.identity;
     return new Disk(
