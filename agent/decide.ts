@@ -1,3 +1,4 @@
+import { isSubset, writtenBy } from "./gtid-set";
 import { type Comparison, NOT_COMPARED } from "./relation";
 import type { Own, Peer } from "./state";
 
@@ -198,6 +199,15 @@ const hasPurged = predicate(
 const hasExtra = predicate("the primary lacks transactions that this host holds", (view) =>
   isOneOf(relation(view), "behind", "diverged"),
 );
+// In its binary log, and executed once a replica acknowledges it: the server that owns it lets such a replica connect.
+const hasOnlyWaiting = predicate(
+  "all of those are the primary's own: there they wait for a replica",
+  (view) => {
+    const leader = leaderOf(view.peers);
+    const { extra } = comparisonWith(view);
+    return leader !== undefined && isSubset(extra, writtenBy(extra, leader.serverUuid));
+  },
+);
 const isOlder = predicate("its own term is older", (view) => leaderTerm(view) > view.own.term);
 
 // What the peers are.
@@ -309,6 +319,7 @@ export const PARTS: readonly Part[] = [
       rule("join", lacksNothingOfOurs),
       rule("clone", hasPurged),
       rule("set-aside", hasExtra, isOlder),
+      rule("join", hasExtra, isRecorded, hasOnlyWaiting),
       rule("errant", hasExtra),
       rule("wait-for-primary"),
     ],
