@@ -1,5 +1,5 @@
 import { formatGtidSet } from "./gtid-set";
-import type { Own, StateAnswer } from "./state";
+import type { LeaseAnswer, Own, StateAnswer } from "./state";
 
 // The answers of the health port. Pure; an uncertain answer is no.
 
@@ -36,15 +36,18 @@ function isPrimaryThatIs(writability: Own["writability"], own: Own): boolean {
   );
 }
 
+/** Whether a record of the primary, if there is one, lets this host be the primary. */
+const isAllowed = ({ right }: Own) => right === "any" || right === "held";
+
 /** Whether it is the primary, and open. */
-export const isPrimary = (own: Own) => isPrimaryThatIs("open", own);
+export const isPrimary = (own: Own) => isAllowed(own) && isPrimaryThatIs("open", own);
 
 /**
  * A primary that refuses writes because its volume is full is still the primary: clients get the error at once, instead
  * of looking for another primary.
  */
 const isFullPrimary = (own: Own, decision: string) =>
-  decision === "wait-for-space" && isPrimaryThatIs("ready", own);
+  decision === "wait-for-space" && isAllowed(own) && isPrimaryThatIs("ready", own);
 
 /**
  * What counts is when the source was last heard, not whether it is connected now: for a moment after a primary is gone
@@ -88,12 +91,14 @@ function lagOf({ source, lagSeconds, silentSeconds }: Own): number | null {
 /**
  * @param isRestoring whether a restore is in progress, or was interrupted: the data may be incomplete
  * @param caughtUpWith see `Peer.caughtUpWith`
+ * @param lease what automatic failover needs; `undefined` while failover is manual
  */
 export function answersOf(
   own: Own,
   { decision, since }: Decided,
   isRestoring: boolean,
   caughtUpWith: string | undefined,
+  lease?: LeaseAnswer,
 ): Answers {
   return {
     primary: !isRestoring && (isPrimary(own) || isFullPrimary(own, decision)),
@@ -117,6 +122,7 @@ export function answersOf(
       gtidPurged: formatGtidSet(own.purged),
       gtidReceived: formatGtidSet(own.received),
       gtidExecuted: formatGtidSet(own.executed),
+      ...lease,
     },
   };
 }

@@ -25,6 +25,8 @@ export interface Bootstrap {
    * too long.
    */
   logged(transactions: GtidSet): Promise<string | undefined>;
+  /** Starts etcd as a cluster of this host alone; refuses where there is data of a member. */
+  createStore(): Promise<void>;
 }
 
 /** Timeout of each, in seconds; a clone has none. */
@@ -35,6 +37,7 @@ const SECONDS = {
   close: 15,
   "set-aside": 600,
   logged: 60,
+  "../etcd/create": 60,
 } as const;
 
 export class BootstrapScripts implements Bootstrap {
@@ -78,6 +81,10 @@ export class BootstrapScripts implements Bootstrap {
 
   async setAside(transactions: GtidSet, primary: string): Promise<void> {
     await this.script("set-aside", [formatGtidSet(transactions), primary], SECONDS["set-aside"]);
+  }
+
+  async createStore(): Promise<void> {
+    await this.script("../etcd/create", [], SECONDS["../etcd/create"]);
   }
 
   async logged(transactions: GtidSet): Promise<string | undefined> {

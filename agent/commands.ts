@@ -8,7 +8,7 @@ import { type Agent, Refusal } from "./loop";
 type Command = (agent: Agent, args: readonly string[]) => Promise<string | object>;
 
 const USAGE =
-  "usage: agent.sh candidate | status | state | observe | close | release | promote [--lost HOST]... [--accept-loss]";
+  "usage: agent.sh candidate | status | state | observe | close | leave | release | promote [--lost HOST]... [--accept-loss]";
 
 function promote(agent: Agent, args: readonly string[]): Promise<string> {
   const lost: string[] = [];
@@ -31,6 +31,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   state: (agent) => agent.state(),
   observe: (agent) => agent.publishNow(),
   close: (agent) => agent.close(),
+  leave: (agent) => agent.leave(),
   release: (agent) => agent.release(),
   promote,
 };

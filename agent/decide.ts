@@ -1,3 +1,4 @@
+import { isSubset, writtenBy } from "./gtid-set";
 import { type Comparison, NOT_COMPARED } from "./relation";
 import type { Own, Peer } from "./state";
 
@@ -26,7 +27,9 @@ export type Decision =
   | "wait-for-primary"
   | "wait-for-release"
   | "wait-for-close"
-  | "wait-for-replica";
+  | "wait-for-replica"
+  | "wait-for-record"
+  | "part";
 
 /** The action for each decision. */
 export const DOES: Readonly<Record<Decision, string>> = {
@@ -53,6 +56,8 @@ export const DOES: Readonly<Record<Decision, string>> = {
   "wait-for-release": "waits",
   "wait-for-close": "waits",
   "wait-for-replica": "waits",
+  "wait-for-record": "waits",
+  part: "stops receiving, and applies what it has received",
 };
 
 /** This host and its peers, as observed in one round. */
@@ -136,6 +141,23 @@ const hasReplica = predicate(
   "a replica acknowledges, or none has to",
   ({ own }) => !own.lacksReplica,
 );
+const isBarred = predicate(
+  "the record names another host, or this one's lease has ended",
+  ({ own }) => own.right === "barred",
+);
+const isRecorded = predicate(
+  "failover is automatic, and there is a record",
+  ({ own }) => own.right !== "any",
+);
+const lacksLease = predicate(
+  "the record does not name this host, or its lease has ended",
+  ({ own }) => own.right !== "held",
+);
+const receivesFromAnother = predicate(
+  "it receives from another host than the one that the record names",
+  ({ own }) =>
+    own.holder !== undefined && own.replication === "running" && own.source !== own.holder,
+);
 const isFull = predicate("the data volume is full", ({ own }) => !own.hasRoom);
 const hasUnapplied = predicate(
   "it does not replicate, and has not applied everything it received",
@@ -176,6 +198,15 @@ const hasPurged = predicate(
 );
 const hasExtra = predicate("the primary lacks transactions that this host holds", (view) =>
   isOneOf(relation(view), "behind", "diverged"),
+);
+// In its binary log, and executed once a replica acknowledges it: the server that owns it lets such a replica connect.
+const hasOnlyWaiting = predicate(
+  "all of those are the primary's own: there they wait for a replica",
+  (view) => {
+    const leader = leaderOf(view.peers);
+    const { extra } = comparisonWith(view);
+    return leader !== undefined && isSubset(extra, writtenBy(extra, leader.serverUuid));
+  },
 );
 const isOlder = predicate("its own term is older", (view) => leaderTerm(view) > view.own.term);
 
@@ -255,6 +286,8 @@ export const PARTS: readonly Part[] = [
       // The silent one might hold the data.
       rule("wait-for-peers", somePeerIsUnknown),
       rule("wait-for-founder", isEmpty, somePeerIsLower),
+      // Where there is a record, there was data.
+      rule("wait-for-record", isRecorded),
       rule("found", isEmpty),
       rule("wait-for-primary"),
     ],
@@ -264,6 +297,7 @@ export const PARTS: readonly Part[] = [
     when: [],
     rules: [
       rule("close", isNotClosed, isNotRightful),
+      rule("close", isNotClosed, isBarred),
       // Where writes wait for a replica, a clone in turn waits for those writes.
       rule("retreat", isOpen, lacksReplica, onlyEmptyPeersAreLeft),
       rule("wait-for-space", isOpen, isFull),
@@ -285,8 +319,23 @@ export const PARTS: readonly Part[] = [
       rule("join", lacksNothingOfOurs),
       rule("clone", hasPurged),
       rule("set-aside", hasExtra, isOlder),
+      rule("join", hasExtra, isRecorded, hasOnlyWaiting),
       rule("errant", hasExtra),
       rule("wait-for-primary"),
+    ],
+  },
+  {
+    title: "The primary by its own newest term, where a record decides, not open",
+    when: [isNamed, isRecorded],
+    rules: [
+      // The record proves that no other host is open and that none has more: nobody has to be asked.
+      rule("wait-for-release", isHeld),
+      rule("wait-for-space", isReady, isFull),
+      rule("wait-for-replica", isReady, lacksReplica),
+      rule("wait-for-record", lacksLease),
+      rule("ready", isClosed, lacksReplica),
+      rule("ready", isClosed, isFull),
+      rule("reopen"),
     ],
   },
   {
@@ -312,6 +361,7 @@ export const PARTS: readonly Part[] = [
     title: "A replica without a primary",
     when: [],
     rules: [
+      rule("part", receivesFromAnother),
       rule("apply", hasUnapplied),
       // Running replication keeps retrying; stopped replication stays stopped.
       rule("wait-for-primary"),

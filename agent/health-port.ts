@@ -10,6 +10,11 @@ export interface HealthPort {
    * @param at when they were true, seconds since 1970
    */
   publish(answers: Answers, at: number): Promise<void>;
+  /**
+   * Lets `/primary` be answered with 200 for so long, and no longer. Without it, the answer at `/primary` ends like
+   * the others; with automatic failover it is always 503 without it (hosts/database.ts).
+   */
+  permitPrimary(milliseconds: number): Promise<void>;
 }
 
 /**
@@ -39,6 +44,11 @@ export class HaproxyHealthPort implements HealthPort {
     await this.command(
       `set map ${this.map} now ${now}; set map ${this.map} certificate-authority ${authority}\n`,
     );
+  }
+
+  async permitPrimary(milliseconds: number): Promise<void> {
+    const until = Math.floor(Date.now() + milliseconds);
+    await this.command(`set map ${this.map} primary-until ${until}\n`);
   }
 
   /** HAProxy may be starting: clients that poll it then get no answer, and treat that as no. */

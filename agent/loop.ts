@@ -2,8 +2,10 @@ import { type Answers, answersOf, type Decided, isPrimary, statusOf } from "./an
 import type { Bootstrap } from "./bootstrap";
 import type { Clock } from "./clock";
 import { comparisonWith, type Decision, decide, leaderOf, type View } from "./decide";
+import type { Fence } from "./fence";
 import { formatGtidSet, NO_GTIDS, subtract } from "./gtid-set";
 import type { HealthPort } from "./health-port";
+import { Lease } from "./lease";
 import type { Lock } from "./lock";
 import type { Marks } from "./marks";
 import type { Server } from "./mysql";
@@ -15,6 +17,7 @@ import {
   tableObjections,
 } from "./objections";
 import type { Peers } from "./peers";
+import type { RecordStore } from "./record";
 import { type Comparison, compare } from "./relation";
 import {
   type Address,
@@ -36,6 +39,8 @@ export interface Surroundings {
   readonly healthPort: HealthPort;
   readonly clock: Clock;
   readonly log: (line: string) => void;
+  /** What automatic failover needs; `undefined` if failover is manual. */
+  readonly automatic?: { readonly store: RecordStore; readonly fence: Fence };
 }
 
 /** This host, as defined in the topology. */
@@ -90,6 +95,7 @@ const ACTS: readonly string[] = [
   "found",
   "clone",
   "apply",
+  "part",
   "skip",
   "set-aside",
   "join",
@@ -136,22 +142,41 @@ export class Agent {
   private judged = NOTHING_JUDGED;
   private lastRound = "";
   private generation: string | undefined;
+  /** This host's part in the record of the primary; `undefined` if failover is manual. */
+  readonly lease: Lease | undefined;
 
   constructor(
     private readonly identity: Identity,
     private readonly surroundings: Surroundings,
   ) {
-    this.own = this.ownOf(UNKNOWN_SERVER, false);
+    const { automatic, bootstrap, healthPort, clock, log } = surroundings;
+    this.lease =
+      automatic &&
+      new Lease(identity, {
+        ...surroundings,
+        ...automatic,
+        createStore: () => bootstrap.createStore(),
+        publishLease: (until) => {
+          healthPort
+            .permitPrimary(until - clock.monotonic())
+            .catch((error: Error) => log(`no answer at /primary: ${error.message}`));
+        },
+        observe: async () => {
+          await this.observe();
+          this.wake();
+        },
+      });
+    this.own = this.ownOf(UNKNOWN_SERVER, false, undefined);
   }
 
-  /** Runs both loops; returns only if one throws, which is a bug. */
+  /** Runs the loops; returns only if one throws, which is a bug. */
   async run(): Promise<void> {
-    await Promise.all([this.answerForEver(), this.decideForEver()]);
+    await Promise.all([this.answerForEver(), this.decideForEver(), this.lease?.run()]);
   }
 
   // --- Observing
 
-  private ownOf(server: ServerState, isHeld: boolean): Own {
+  private ownOf(server: ServerState, isHeld: boolean, incarnation: string | undefined): Own {
     const { name, number, peers, durability } = this.identity;
     // With the spread in front of the other properties, Node takes thirty times as long.
     return {
@@ -160,6 +185,9 @@ export class Agent {
       isHeld,
       lacksReplica: durability === "lossless" && peers.length > 0 && server.semiSyncReplicas === 0,
       hasRoom: this.hasRoom,
+      right: this.lease?.right ?? "any",
+      holder: this.lease?.holder,
+      incarnation,
       ...server,
     };
   }
@@ -173,8 +201,16 @@ export class Agent {
   }
 
   private async lookAtOwn(): Promise<Own> {
-    const { server, marks } = this.surroundings;
-    return this.ownOf(await server.look(), await marks.isHeld());
+    const { server, marks, clock } = this.surroundings;
+    if (this.lease === undefined) {
+      return this.ownOf(await server.look(), await marks.isHeld(), undefined);
+    }
+    // Before the server is queried: if it restarts meanwhile, this is no longer its incarnation.
+    const incarnation = await marks.incarnation();
+    const at = clock.monotonic();
+    const own = this.ownOf(await server.look(), await marks.isHeld(), incarnation);
+    this.lease.noteOwn(own, at);
+    return own;
   }
 
   /** Retries if a running server is slow to answer: it must not be taken for gone. */
@@ -281,7 +317,9 @@ export class Agent {
   }
 
   private async publish(own: Own, at: number): Promise<void> {
-    await this.surroundings.healthPort.publish(await this.answers(own), at);
+    const answers = await this.answers(own);
+    await this.surroundings.healthPort.publish(answers, at);
+    this.lease?.notePublished(answers.state.promise);
   }
 
   /** The primary that this run of the server has caught up with, see `Peer.caughtUpWith`. */
@@ -296,7 +334,8 @@ export class Agent {
   private async answers(own: Own): Promise<Answers> {
     const { marks } = this.surroundings;
     const caughtUpWith = await this.caughtUpWith();
-    return answersOf(own, this.decided, await marks.isRestoring(), caughtUpWith);
+    const isRestoring = await marks.isRestoring();
+    return answersOf(own, this.decided, isRestoring, caughtUpWith, this.lease?.answer(own));
   }
 
   // --- Deciding and acting
@@ -360,7 +399,9 @@ export class Agent {
       // An action that did not help at once is not repeated immediately.
       return decision === before ? ROUND_EVERY.settled : ROUND_EVERY.acted;
     }
-    return SETTLED.includes(decision) ? ROUND_EVERY.settled : ROUND_EVERY.waiting;
+    // By the record there is a primary, or soon will be.
+    const isExpected = decision === "wait-for-primary" && view.own.holder !== undefined;
+    return SETTLED.includes(decision) && !isExpected ? ROUND_EVERY.settled : ROUND_EVERY.waiting;
   }
 
   private note(decision: Decision, view: View): void {
@@ -423,6 +464,7 @@ export class Agent {
         }
         return this.clone(leader);
       case "apply":
+      case "part":
         return server.apply();
       case "skip": {
         const { extra } = comparisonWith(view);
@@ -450,7 +492,7 @@ export class Agent {
         return marks.release();
       case "ready":
       case "reopen":
-        await server.admit(decision === "ready" ? "ready" : "open");
+        await this.admit(decision === "ready" ? "ready" : "open");
         return marks.release();
       case "close":
       case "retreat":
@@ -471,6 +513,18 @@ export class Agent {
     }
   }
 
+  private async admit(writability: "open" | "ready"): Promise<void> {
+    const { server, bootstrap } = this.surroundings;
+    const { lease } = this;
+    lease?.noteOpening();
+    const governs = lease?.governsReplicas === true;
+    await server.admit(writability, governs ? lease.isSyncNeeded : true);
+    // The lease may have ended while the server opened.
+    if (lease?.right === "barred") {
+      await bootstrap.close();
+    }
+  }
+
   private async clone(leader: Peer | undefined): Promise<void> {
     const { clock, marks, server, bootstrap } = this.surroundings;
     this.clonedAt = clock.monotonic();
@@ -486,7 +540,11 @@ export class Agent {
   private async serve(own: Own): Promise<void> {
     const { server, bootstrap, clock } = this.surroundings;
     const { peers, durability } = this.identity;
-    if (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0) {
+    const isGoverned = this.lease?.governsReplicas === true;
+    if (
+      !isGoverned &&
+      (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0)
+    ) {
       await server.waitForReplica(peers.length > 0);
     }
     // The declaration is part of the scripts and the facts, and this process restarts when they change. A write that
@@ -513,6 +571,9 @@ export class Agent {
    */
   private async becomePrimary(view: View): Promise<void> {
     const { server, marks } = this.surroundings;
+    if (this.lease !== undefined && this.lease.right !== "any") {
+      return this.lease.becomePrimary();
+    }
     const isLossless = this.identity.durability === "lossless";
     // From now on this host's data is not a copy of another host's.
     await marks.noteOriginal();
@@ -566,7 +627,12 @@ export class Agent {
       hasRunOn: (await this.caughtUpWith()) === caughtUpName(own.primary, own.term),
     };
     const tables = await server.otherTables().catch(() => undefined);
-    return [...objections(view, promotion), ...tableObjections(view, tables)];
+    const recorded = own.right === "any" ? [] : ((await this.lease?.objections()) ?? []);
+    return [
+      ...objections(view, promotion),
+      ...tableObjections(view, tables),
+      ...recorded.map((one) => ({ ...one, host: own.name })),
+    ];
   }
 
   /** The facts about this host that a decision about the primary needs. */
@@ -600,6 +666,7 @@ export class Agent {
         readable: statusOf(readable),
       },
       otherTables: await server.otherTables().catch(() => []),
+      lease: this.lease?.status() ?? null,
       failure: this.failure ?? null,
       versions: { mysql: await server.version().catch(() => "unknown") },
     };
@@ -623,8 +690,15 @@ export class Agent {
       if (await server.isRunning()) {
         await this.observe();
       }
+      await this.lease?.handOver();
       return `${this.identity.name} is closed`;
     });
+  }
+
+  /** The server, or the host, is about to be stopped: a replica takes over first, if one may. */
+  async leave(): Promise<string> {
+    await this.lease?.leave();
+    return "";
   }
 
   /** Allows it to reopen by itself. */

@@ -34,6 +34,11 @@ export interface Marks {
   notePrimary(seen: LastSeenPrimary): Promise<void>;
   /** Whether the data volume has space. */
   hasRoom(): Promise<boolean>;
+  /** Whether this host knows that there is a record of the primary (agent/record.ts), without which it does not open. */
+  isRecorded(): Promise<boolean>;
+  noteRecorded(): Promise<void>;
+  /** Failover is manual: a record says nothing any more. */
+  forgetRecord(): Promise<void>;
 }
 
 /** The marks as files, under the names that the shell scripts also use, see scripts/database/common.sh. */
@@ -128,6 +133,19 @@ export class FileMarks implements Marks {
 
   notePrimary(seen: LastSeenPrimary): Promise<void> {
     return this.put("last-seen-primary", JSON.stringify(seen));
+  }
+
+  isRecorded(): Promise<boolean> {
+    return this.has(`${this.volume}/recorded`);
+  }
+
+  async noteRecorded(): Promise<void> {
+    await writeFile(`${this.volume}/recorded`, "");
+    await this.sync();
+  }
+
+  forgetRecord(): Promise<void> {
+    return this.remove("recorded");
   }
 
   async hasRoom(): Promise<boolean> {

@@ -1,7 +1,14 @@
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
 import { formatGtidSet, type GtidSet, isSubset, parseGtidSet } from "./gtid-set";
 import { succeeds } from "./program";
-import { type Address, type ServerState, UNKNOWN_SERVER } from "./state";
+import type { Acknowledgements } from "./record";
+import { type Address, type ServerState, UNKNOWN_SERVER, type Writability } from "./state";
+
+/** A primary's state, as far as it changes within a second. */
+export interface PrimaryState extends Acknowledgements {
+  readonly writability: Writability;
+  readonly executed: GtidSet;
+}
 
 /** The agent's interface to this host's MySQL server. Each operation can be interrupted and repeated. */
 export interface Server {
@@ -20,16 +27,26 @@ export interface Server {
    *
    * @param then.outrankUnheard whether a lost host may know a newer term than this one does. The new term is then at
    *   least the milliseconds since 1970, and so higher than any that was counted or written this way before
+   * @param then.term the term's number, where it comes from the record of the primary; counted by default
    */
   promote(then: {
     readonly waitForReplica: boolean;
     readonly open: boolean;
     readonly outrankUnheard: boolean;
+    readonly term?: number;
   }): Promise<void>;
   /**
-   * Stops being a replica, makes writes wait for one, and allows writes: all, or only those of root and replication.
+   * Stops being a replica, makes writes wait for one (or not), and allows writes: all, or only those of root and
+   * replication.
    */
-  admit(writability: "open" | "ready"): Promise<void>;
+  admit(writability: "open" | "ready", wait: boolean): Promise<void>;
+  /**
+   * Refuses all writes within some milliseconds, or is killed. Whether it is certain that it is closed. It waits for
+   * nothing else that was asked of the server.
+   */
+  shut(milliseconds: number): Promise<boolean>;
+  /** What a primary's server says about the replicas that acknowledge. @throws Error if it does not answer in time */
+  acknowledgements(): Promise<PrimaryState>;
   /** Refuses only the app's writes. */
   refuseWrites(): Promise<void>;
   /** Makes commits wait for a replica's acknowledgement, or not. */
@@ -101,6 +118,26 @@ LEFT JOIN (
   GROUP BY channel_name
 ) AS workers USING (channel_name)`;
 
+/**
+ * Counters of the source's half of semi-synchronous replication.
+ * https://dev.mysql.com/doc/refman/8.4/en/server-status-variables.html
+ */
+const ACKNOWLEDGEMENTS = `
+SELECT
+  @@super_read_only AS isClosed,
+  @@read_only AS refusesWrites,
+  @@gtid_executed AS executed,
+  MAX(IF(variable_name = 'Rpl_semi_sync_source_status', variable_value = 'ON', NULL)) AS isOn,
+  MAX(IF(variable_name = 'Rpl_semi_sync_source_clients', variable_value + 0, NULL)) AS clients,
+  MAX(IF(variable_name = 'Rpl_semi_sync_source_wait_sessions', variable_value + 0, NULL)) AS waiting,
+  MAX(IF(variable_name = 'Rpl_semi_sync_source_yes_tx', variable_value + 0, NULL)) AS acknowledged
+FROM performance_schema.global_status
+WHERE variable_name IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients',
+  'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_source_yes_tx')`;
+
+/** How long the server may take to answer that, in seconds. */
+const ACKNOWLEDGEMENTS_SECONDS = 0.9;
+
 /** The row of {@link LOOK}. */
 export interface LookRow {
   readonly term: number | null;
@@ -139,6 +176,10 @@ function replicationOf(row: LookRow): ServerState["replication"] {
   return hasFailed && !CUT_OFF_RELAY_LOG.includes(row.applierError) ? "failed" : "stopped";
 }
 
+function writabilityOf(row: { isClosed: number; refusesWrites: number }): Writability {
+  return row.isClosed ? "closed" : row.refusesWrites ? "ready" : "open";
+}
+
 /**
  * Parses a row of the server's state.
  *
@@ -152,7 +193,7 @@ export function serverStateOf(row: LookRow, peers: readonly Address[]): ServerSt
   const isCutOff = CUT_OFF_RELAY_LOG.includes(row.applierError) && replication !== "running";
   return {
     state: row.term !== null ? "member" : executed.size === 0 ? "empty" : "partial",
-    writability: row.isClosed ? "closed" : row.refusesWrites ? "ready" : "open",
+    writability: writabilityOf(row),
     term: row.term ?? 0,
     primary: row.primary ?? undefined,
     serverUuid: row.serverUuid,
@@ -185,6 +226,8 @@ const ALL_OF = (serverUuid: string) => `CONCAT(${serverUuid}, ':1-92233720368547
 export class MysqlServer implements Server {
   /** Kept open between queries: a login each time would be most of an idle host's CPU use. */
   private looking: Promise<Connection> | undefined;
+  /** Another one, so that no long query of the first delays it. */
+  private counting: Promise<Connection> | undefined;
 
   /**
    * @param hostName this host
@@ -275,11 +318,55 @@ export class MysqlServer implements Server {
   }
 
   hangUp(): void {
-    this.looking?.then(
-      (connection) => connection.destroy(),
-      () => undefined,
-    );
+    for (const connecting of [this.looking, this.counting]) {
+      connecting?.then(
+        (connection) => connection.destroy(),
+        () => undefined,
+      );
+    }
     this.looking = undefined;
+    this.counting = undefined;
+  }
+
+  async acknowledgements(): Promise<PrimaryState> {
+    this.counting ??= this.connect();
+    const connection = this.counting;
+    try {
+      const [row] = await this.rows(connection, ACKNOWLEDGEMENTS_SECONDS, ACKNOWLEDGEMENTS);
+      if (row === undefined) {
+        throw new Error("the server gave no row");
+      }
+      return {
+        writability: writabilityOf(row as unknown as LookRow),
+        executed: parseGtidSet(String(row.executed)),
+        isOn: Number(row.isOn) === 1,
+        clients: Number(row.clients),
+        waiting: Number(row.waiting),
+        acknowledged: Number(row.acknowledged),
+      };
+    } catch (error) {
+      if (this.counting === connection) {
+        this.counting = undefined;
+      }
+      throw error;
+    }
+  }
+
+  async shut(milliseconds: number): Promise<boolean> {
+    try {
+      await this.run(milliseconds / 1_000, "SET GLOBAL super_read_only = ON");
+      return true;
+    } catch {
+      await succeeds([
+        "systemctl",
+        "kill",
+        "--kill-whom=main",
+        "--signal=SIGKILL",
+        "mysql.service",
+      ]);
+      // A process that waits for a disk ends later, if at all.
+      return !(await this.isRunning());
+    }
   }
 
   isRunning(): Promise<boolean> {
@@ -303,11 +390,13 @@ export class MysqlServer implements Server {
     waitForReplica,
     open,
     outrankUnheard,
+    term: given,
   }: Parameters<Server["promote"]>[0]): Promise<void> {
     const next = "COALESCE(MAX(term), 0) + 1";
-    const term = outrankUnheard
+    const counted = outrankUnheard
       ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))`
       : next;
+    const term = given === undefined ? counted : String(given);
     // STOP REPLICA would wait two seconds for a connection attempt to a lost source, unless the kernel can abort it.
     await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", `:${this.port}`]);
     await this.run(
@@ -323,14 +412,14 @@ export class MysqlServer implements Server {
     );
   }
 
-  async admit(writability: "open" | "ready"): Promise<void> {
+  async admit(writability: "open" | "ready", wait: boolean): Promise<void> {
     // Disabling read_only also disables super_read_only.
     const variable = writability === "open" ? "read_only" : "super_read_only";
     await this.run(
       30,
       "STOP REPLICA",
       "RESET REPLICA ALL",
-      this.semiSync(true),
+      this.semiSync(wait),
       `SET GLOBAL ${variable} = OFF`,
     );
   }

@@ -113,3 +113,360 @@ export function parseRecord(text: string): PrimaryRecord {
   }
   return { term, holder, state, sync, sequence };
 }
+
+// --- What a host does next about the record
+
+/**
+ * Timers, in milliseconds. Only the monotonic clock counts. With clocks that run at most 1 % apart:
+ *
+ * - (`close` + `kill`) · 1.01 < `takeOver` · 0.99, and `fence` · 1.01 < `takeOver` · 0.99: a holder that cannot renew
+ *   is closed before anybody takes over
+ * - an election of etcd (1.6 s) + `renew` + `request` ≤ `close`: the loss of etcd's leader closes nobody
+ */
+export const TIMERS = {
+  /** Between two renewals by the holder, and two reads by any other host. */
+  renew: 500,
+  /** A request to the store. */
+  request: 400,
+  /** After its last successful renewal was sent, the holder closes itself. */
+  close: 2_750,
+  /** After the same moment, the kernel closes MySQL's port to the web servers. */
+  fence: 3_000,
+  /** A server that has not closed this long after it was told to is killed. */
+  kill: 500,
+  /** After the record last changed, as far as a replica saw, the replica may take over. */
+  takeOver: 4_000,
+  /** Commits that no replica acknowledges for this long are acknowledged alone from then on (`available`). */
+  degrade: 1_000,
+  /** A server that has not answered for this long is given up by the holder. */
+  unwell: 1_500,
+  /** After a host began to take over and did not finish, the primary before it may take back its role. */
+  takeBack: 8_000,
+} as const;
+
+/** A replica's entry in `sync`. */
+export const syncName = (name: string, incarnation: string) => `${name}@${incarnation}`;
+
+/** The host of an entry in `sync`. */
+export const hostOf = (entry: string) => entry.split("@")[0] ?? "";
+
+/**
+ * What other replicas in `sync` hold: `behind`, each answers as the run that was entered and has received no more than
+ * this host (also if there is no other); `ahead`, one has received more; `unknown`, one does not answer, or was started
+ * anew.
+ */
+export type Rivals = "behind" | "ahead" | "unknown";
+
+/**
+ * What is known of this host's server: `unseen` until its first answer; `silent`, it may be open and has not answered
+ * for `TIMERS.unwell`; `away`, it was closed and does not answer; `gone`, its process has ended, and no other has
+ * answered yet; otherwise how it last answered.
+ */
+export type ServerSight = "unseen" | "silent" | "away" | "gone" | "closed" | "ready" | "open";
+
+/** What a host knows when it decides what to do about the record. */
+export interface RecordView {
+  readonly name: string;
+  readonly durability: "available" | "lossless";
+  /** As last read or written; `undefined` if there was none, or none was read yet. */
+  readonly record: PrimaryRecord | undefined;
+  /** Whether the last request to the store succeeded. */
+  readonly isAnswered: boolean;
+  /** Whether this host knows that the record is what decides; until then the rules without a record apply. */
+  readonly isRecorded: boolean;
+  /** Whether it renewed the record within `TIMERS.close`. */
+  readonly hasLease: boolean;
+  /** Whether it may not stay open: its lease has ended, and the agent has had the time to renew it. */
+  readonly isOverdue: boolean;
+  /** Milliseconds since it first saw the record as it is, and since its last promise. */
+  readonly quiet: number;
+  readonly server: ServerSight;
+  /** Whether no database host, this one included, holds data of etcd's; false if one does not answer. */
+  readonly isStoreless: boolean;
+  /** Whether it holds the cluster's data, and can apply what it received. */
+  readonly isSound: boolean;
+  readonly isHeld: boolean;
+  /** Whether the server, or the host, is being stopped. */
+  readonly isLeaving: boolean;
+  readonly hasRoom: boolean;
+  /** Its newest term in MySQL, and whether that term names this host. */
+  readonly term: number;
+  readonly isNamed: boolean;
+  readonly incarnation: string | undefined;
+  readonly rivals: Rivals;
+}
+
+/** What a host does next about the record. */
+export type Step =
+  | "renew"
+  | "vacate"
+  | "close"
+  | "ask"
+  | "promise"
+  | "create"
+  | "write"
+  | "resume"
+  | "take-over"
+  | "take-back"
+  | "finish"
+  | "wait";
+
+/** The action for each step. */
+export const STEP_DOES: Readonly<Record<Step, string>> = {
+  renew: "writes the record again, with the replicas that are in sync",
+  vacate: "closes itself, then records `vacant`",
+  close:
+    "closes itself: the kernel's fence first, then the server, which is killed if it does not close",
+  ask: "asks every other database host for a promise, and tries again",
+  promise: "promises, in `/state`, not to take over for as long as a replica waits for",
+  create: "creates etcd's cluster, with this host as its only member",
+  write: "writes the first record, or one in place of an older one",
+  resume: "records `open` again, and reopens",
+  "take-over": "records `taking`, applies everything, writes the term, records `open`, opens",
+  "take-back": "records `open` with the next term, writes the term, opens",
+  finish: "goes on with what it had begun to take over",
+  wait: "waits",
+};
+
+/** A condition of a rule, worded as in the documentation. */
+interface Condition {
+  readonly says: string;
+  readonly holds: (view: RecordView) => boolean;
+}
+
+const condition = (says: string, holds: (view: RecordView) => boolean): Condition => ({
+  says,
+  holds,
+});
+
+const isUnanswered = condition("etcd does not answer", (view) => !view.isAnswered);
+const isUnrecorded = condition("this host has seen no record yet", (view) => !view.isRecorded);
+const hasNoRecord = condition("there is no record", (view) => view.record === undefined);
+const hasLease = condition("its lease has not ended", (view) => view.hasLease);
+const isOverdue = condition("its lease has ended", (view) => view.isOverdue);
+const mayBeOpen = condition("it is not known to be closed", ({ server }) =>
+  ["open", "ready", "silent"].includes(server),
+);
+const takesWrites = condition("it is open", ({ server }) => server === "open");
+const isUnseen = condition(
+  "its server has not answered since the agent started",
+  ({ server }) => server === "unseen",
+);
+const isStoreless = condition(
+  "every other database host answers, and none of them nor this one holds data of etcd's",
+  (view) => view.isStoreless,
+);
+const isHolder = condition(
+  "the record names this host",
+  ({ record, name }) => record?.holder === name,
+);
+const is = (state: RecordState) =>
+  condition(`the record is \`${state}\``, ({ record }) => record?.state === state);
+const [isTaking, isVacant] = [is("taking"), is("vacant")];
+const isPrimary = condition(
+  "its newest term names it, and it is open or ready",
+  ({ isNamed, server }) => isNamed && (server === "open" || server === "ready"),
+);
+const isNewerThanRecord = condition(
+  "its newest term is newer than the record's: a promotion while failover was manual",
+  ({ record, term }) => record !== undefined && term > record.term,
+);
+const hasSuccessor = condition(
+  "a replica is in sync",
+  ({ record }) => record !== undefined && record.sync.length > 0,
+);
+const mustGo = condition(
+  "an operator closed it, or it is being stopped, or its server does not answer or has ended",
+  ({ isHeld, isLeaving, server }) =>
+    isHeld || isLeaving || server === "silent" || server === "gone",
+);
+const isDown = condition(
+  "its server does not answer or has ended, or holds no data",
+  ({ server, isSound }) => ["silent", "away", "gone"].includes(server) || !isSound,
+);
+const isFit = condition(
+  "its server is closed, holds the data and can apply it, has space, and nobody closed or stops it",
+  ({ server, isSound, isHeld, isLeaving, hasRoom }) =>
+    (server === "closed" || server === "ready") && isSound && !isHeld && !isLeaving && hasRoom,
+);
+const isInSync = condition(
+  "this run of its server is in sync",
+  ({ record, name, incarnation }) =>
+    incarnation !== undefined && record?.sync.includes(syncName(name, incarnation)) === true,
+);
+const hasTaken = condition(
+  "its newest term is the record's",
+  ({ record, term, isNamed }) => isNamed && record?.term === term,
+);
+const isFree = condition(
+  "the record is `vacant`, or has not changed for `takeOver`",
+  ({ record, quiet }) => record?.state === "vacant" || quiet >= TIMERS.takeOver,
+);
+const isQuiet = condition(
+  "the record has not changed for `takeOver`",
+  ({ quiet }) => quiet >= TIMERS.takeOver,
+);
+const isForemost = condition(
+  "every other replica in sync answers, and none has received more",
+  ({ rivals }) => rivals === "behind",
+);
+const wasBefore = condition(
+  "it was the primary of the term before",
+  ({ record, term, isNamed }) => isNamed && record?.term === term + 1,
+);
+const isStuck = condition(
+  "the record has not changed for `takeBack`",
+  ({ quiet }) => quiet >= TIMERS.takeBack,
+);
+
+interface StepRule {
+  readonly when: readonly Condition[];
+  readonly step: Step;
+}
+
+const rule = (step: Step, ...when: Condition[]): StepRule => ({ step, when });
+
+/** A part of the table, for hosts for which all of `when` holds and that no earlier part covers. */
+export interface StepPart {
+  readonly title: string;
+  readonly when: readonly Condition[];
+  readonly rules: readonly StepRule[];
+}
+
+/** Every rule; the first that applies decides. */
+export const STEP_PARTS: readonly StepPart[] = [
+  {
+    title: "etcd does not answer",
+    when: [isUnanswered],
+    rules: [
+      // Until there is a record, the rules without one decide.
+      rule("create", isUnrecorded, isPrimary, isStoreless),
+      rule("wait", isUnrecorded),
+      rule("ask", hasLease),
+      rule("close", mayBeOpen, isOverdue),
+      rule("promise"),
+    ],
+  },
+  {
+    title: "There is no record, or an older one",
+    when: [hasNoRecord],
+    rules: [
+      rule("write", isUnrecorded, isPrimary),
+      rule("wait", isUnrecorded),
+      rule("close", mayBeOpen),
+      rule("wait"),
+    ],
+  },
+  {
+    title: "The record is older than this primary",
+    when: [isPrimary, isNewerThanRecord],
+    rules: [rule("write")],
+  },
+  {
+    title: "The record names this host",
+    when: [isHolder],
+    rules: [
+      rule("finish", isTaking, hasTaken, isFit),
+      rule("finish", isTaking, isInSync, isFit, isForemost),
+      rule("close", isTaking, takesWrites),
+      rule("wait", isTaking),
+      // The replica comes first; if none takes over, everything is still here.
+      rule("resume", isVacant, isFit, isQuiet),
+      rule("close", isVacant, mayBeOpen),
+      rule("wait", isVacant),
+      rule("wait", isUnseen),
+      rule("vacate", hasSuccessor, mustGo),
+      // A host that does not renew is succeeded.
+      rule("wait", hasSuccessor, isDown),
+      rule("renew"),
+    ],
+  },
+  {
+    title: "The record names another host",
+    when: [],
+    rules: [
+      rule("wait", isUnrecorded),
+      rule("close", mayBeOpen),
+      rule("take-over", isFree, isFit, isInSync, isForemost),
+      // It has all that was acknowledged, and whoever took over has acknowledged nothing yet.
+      rule("take-back", isTaking, isStuck, isFit, wasBefore),
+      rule("wait"),
+    ],
+  },
+];
+
+const STEP_RULES = STEP_PARTS.flatMap((part) =>
+  part.rules.map((one) => ({ ...one, when: [...part.when, ...one.when] })),
+);
+
+/** What a host does next about the record. */
+export function nextStep(view: RecordView): Step {
+  const applies = ({ when }: StepRule) => when.every(({ holds }) => holds(view));
+  return (STEP_RULES.find(applies) as StepRule).step;
+}
+
+// --- What the holder does about its replicas
+
+/** What the holder's server says about replicas that acknowledge. */
+export interface Acknowledgements {
+  /** Whether commits wait for a replica. */
+  readonly isOn: boolean;
+  /** Replicas that acknowledge. */
+  readonly clients: number;
+  /** Sessions whose commit waits now. */
+  readonly waiting: number;
+  /** Commits that were acknowledged by a replica since the server started. */
+  readonly acknowledged: number;
+}
+
+export interface ReplicasView extends Acknowledgements {
+  readonly durability: "available" | "lossless";
+  readonly sync: readonly string[];
+  /** Milliseconds for which no commit was acknowledged although one waited, or for which no replica was there. */
+  readonly stalled: number;
+  /** `NAME@INCARNATION` of the replicas that follow this host, as they answer. */
+  readonly following: readonly string[];
+  /**
+   * Whether one of those has received everything that this server had executed at some moment since commits wait and
+   * since they are the ones that follow.
+   */
+  readonly hasCaughtUp: boolean;
+}
+
+/**
+ * - `degrade`: record `sync: []`, then let commits wait no more
+ * - `await`: let commits wait for a replica
+ * - `enter`: record the replicas that follow
+ * - `keep`: nothing
+ */
+export type ReplicasStep = "degrade" | "await" | "enter" | "keep";
+
+const isSame = (one: readonly string[], other: readonly string[]) =>
+  one.length === other.length && one.every((entry) => other.includes(entry));
+
+/**
+ * What the holder does about its replicas. Every acknowledged write is on at least one host of `sync`: so whoever may
+ * acknowledge is entered, and all of them are asked before one takes over; and before the others are left out, one that
+ * stays has received everything.
+ */
+export function nextForReplicas(view: ReplicasView): ReplicasStep {
+  const { durability, sync, isOn, clients, stalled, following, hasCaughtUp } = view;
+  if (durability === "available" && (isOn || sync.length > 0) && stalled >= TIMERS.degrade) {
+    return "degrade";
+  }
+  if (!isOn) {
+    return durability === "lossless" || clients > 0 || sync.length > 0 ? "await" : "keep";
+  }
+  const isNew = !isSame(sync, following);
+  return isNew && following.length > 0 && hasCaughtUp ? "enter" : "keep";
+}
+
+/** Whether the stored record is one that this holder wrote in this term: only it writes such. */
+export function isOwnRecord(record: PrimaryRecord | undefined, own: PrimaryRecord): boolean {
+  return (
+    record !== undefined &&
+    record.holder === own.holder &&
+    record.term === own.term &&
+    record.state === own.state
+  );
+}

@@ -75,6 +75,16 @@ export interface Own extends ServerState {
   readonly lacksReplica: boolean;
   /** Whether the data volume has space. */
   readonly hasRoom: boolean;
+  /**
+   * What the record of the primary allows this host: `any`, failover is manual or there is no record yet, and the rules
+   * without one decide; `held`, the record names it, and its lease has not ended; `pending`, nothing is known yet;
+   * `barred`, it must not be open.
+   */
+  readonly right: "any" | "held" | "pending" | "barred";
+  /** The host that the record names; `undefined` if no record decides. */
+  readonly holder: string | undefined;
+  /** The run of its server, as it was before the server was queried; `undefined` while failover is manual. */
+  readonly incarnation: string | undefined;
 }
 
 /** Another database host, as its health port describes it. */
@@ -98,6 +108,16 @@ export interface Peer
    * executed.
    */
   readonly caughtUpWith: string | undefined;
+  /** The run of its server, or since its source last changed; `undefined` while failover is manual there. */
+  readonly incarnation: string | undefined;
+  /** The host that it receives from and applies; `undefined` if it does not replicate. */
+  readonly follows: string | undefined;
+  /** The number of its promise not to take over; `undefined` if it promises nothing. See agent/lease.ts. */
+  readonly promise: number | undefined;
+  /** The newest term of the record that it knows, once it receives from no other host than the record's. */
+  readonly heardTerm: number | undefined;
+  /** Whether it holds data of a member of etcd; `undefined` if that is not known. */
+  readonly voter: "none" | "member" | undefined;
 }
 
 /** The primary of a term, as {@link Peer.caughtUpWith} names it. */
@@ -131,11 +151,28 @@ export function unknownPeer(name: string): Peer {
     received: NO_GTIDS,
     semiSync: false,
     caughtUpWith: undefined,
+    incarnation: undefined,
+    follows: undefined,
+    promise: undefined,
+    heardTerm: undefined,
+    voter: undefined,
   };
 }
 
+/** What a host publishes for automatic failover; nothing of it while failover is manual. */
+export interface LeaseAnswer {
+  /** See {@link Peer.incarnation}; `-` if there is none. */
+  readonly incarnation: string;
+  /** See {@link Peer.promise}; 0 if there is none. */
+  readonly promise: number;
+  /** See {@link Peer.heardTerm}; 0 if there is none. */
+  readonly heardTerm: number;
+  /** See {@link Peer.voter}. */
+  readonly voter: "none" | "member" | "unknown";
+}
+
 /** The health port's answer at /state. */
-export interface StateAnswer {
+export interface StateAnswer extends Partial<LeaseAnswer> {
   readonly host: string;
   readonly state: Contents;
   readonly writability: Writability;
@@ -161,6 +198,9 @@ export interface StateAnswer {
 }
 
 const NAME = /^[a-z0-9-]{1,63}$/;
+const INCARNATION = /^[A-Za-z0-9.-]{1,64}$/;
+const isPositive = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) > 0;
 const is = <Value>(known: readonly Value[], value: unknown): value is Value =>
   known.includes(value as Value);
 
@@ -173,7 +213,8 @@ const is = <Value>(known: readonly Value[], value: unknown): value is Value =>
 export function parsePeer(name: string, answer: string | undefined): Peer {
   try {
     const said: Partial<Record<keyof StateAnswer, unknown>> = JSON.parse(answer ?? "");
-    const { state, writability, term, primary, serverUuid, caughtUpWith } = said;
+    const { state, writability, term, primary, serverUuid, caughtUpWith, source } = said;
+    const { incarnation, promise, heardTerm, voter } = said;
     if (
       said.host === name &&
       is(["empty", "partial", "member"] as const, state) &&
@@ -202,6 +243,17 @@ export function parsePeer(name: string, answer: string | undefined): Peer {
         semiSync: said.semiSync === "on",
         caughtUpWith:
           typeof caughtUpWith === "string" && caughtUpWith !== "-" ? caughtUpWith : undefined,
+        incarnation:
+          typeof incarnation === "string" && incarnation !== "-" && INCARNATION.test(incarnation)
+            ? incarnation
+            : undefined,
+        follows:
+          said.replication === "running" && typeof source === "string" && NAME.test(source)
+            ? source
+            : undefined,
+        promise: isPositive(promise) ? promise : undefined,
+        heardTerm: isPositive(heardTerm) ? heardTerm : undefined,
+        voter: is(["none", "member"] as const, voter) ? voter : undefined,
       };
     }
   } catch {

@@ -640,6 +640,113 @@ const CASES: readonly Case[] = [
     peers: [{ writability: "open", term: 1, primary: "database-2" }],
     decision: "wait-for-primary",
   },
+
+  // With a record of the primary.
+  {
+    when: "empty, as its only peer, and there is a record",
+    own: { ...empty, right: "barred" },
+    peers: [empty],
+    decision: "wait-for-record",
+  },
+  {
+    when: "open, its lease has ended",
+    own: { ...replica, writability: "open", right: "barred" },
+    peers: [replica],
+    decision: "close",
+  },
+  {
+    when: "open, with its lease",
+    own: { ...replica, writability: "open", right: "held" },
+    peers: [gone],
+    decision: "serve",
+  },
+  {
+    when: "open, with its lease, a peer open with a newer term",
+    own: { ...replica, writability: "open", right: "held" },
+    peers: [{ writability: "open", term: 2, primary: "database-2" }],
+    decision: "close",
+  },
+  {
+    when: "closed primary, with its lease, its peer away",
+    own: { ...replica, right: "held" },
+    peers: [gone],
+    decision: "reopen",
+  },
+  {
+    when: "closed primary, with its lease, a peer closed and ahead",
+    own: { ...replica, right: "held" },
+    peers: [{ ...replica, relation: "ahead" }],
+    decision: "reopen",
+  },
+  {
+    when: "closed primary without a lease, its peer closed",
+    own: { ...replica, right: "pending" },
+    peers: [replica],
+    decision: "wait-for-record",
+  },
+  {
+    when: "closed primary, the record names another",
+    own: { ...replica, right: "barred" },
+    peers: [gone],
+    decision: "wait-for-record",
+  },
+  {
+    when: "closed primary, with its lease, held",
+    own: { ...replica, right: "held", isHeld: true },
+    peers: [replica],
+    decision: "wait-for-release",
+  },
+  {
+    when: "closed primary, with its lease, lossless, no replica",
+    own: { ...replica, right: "held", lacksReplica: true },
+    peers: [gone],
+    decision: "ready",
+  },
+  {
+    when: "ready primary, with its lease, lossless, no replica",
+    own: { ...replica, writability: "ready", right: "held", lacksReplica: true },
+    peers: [gone],
+    decision: "wait-for-replica",
+  },
+  {
+    when: "ready primary, with its lease, no room",
+    own: { ...replica, writability: "ready", right: "held", hasRoom: false },
+    peers: [replica],
+    decision: "wait-for-space",
+  },
+  {
+    when: "closed primary, with its lease, no room",
+    own: { ...replica, right: "held", hasRoom: false },
+    peers: [replica],
+    decision: "ready",
+  },
+  {
+    when: "ready primary without a lease, a peer away",
+    own: { ...replica, writability: "ready", right: "pending" },
+    peers: [gone],
+    decision: "wait-for-record",
+  },
+  {
+    when: "replica, the record names another than its source",
+    number: 2,
+    own: { ...following, right: "barred", holder: "database-3" },
+    peers: [gone],
+    decision: "part",
+  },
+  {
+    when: "replica, the record names its source",
+    number: 2,
+    own: { ...following, right: "barred", holder: "database-1" },
+    peers: [gone],
+    decision: "wait-for-primary",
+  },
+  {
+    when: "replica, stopped, with a transaction that waits at the primary",
+    number: 2,
+    own: { ...replica, right: "barred", holder: "database-1" },
+    peers: [{ ...primary1, relation: "behind" }],
+    decision: "join",
+  },
 ];
 
 describe("what a database host decides", () => {
@@ -660,6 +767,19 @@ describe("what a database host decides", () => {
       ),
     );
     expect(opened.filter((decision) => decision === "found" || decision === "reopen")).toEqual([]);
+  });
+
+  it("opens nothing without a lease where there is a record", () => {
+    const opened = (["pending", "barred"] as const).flatMap((right) =>
+      (["empty", "member"] as const).flatMap((state) =>
+        (["closed", "ready"] as const).flatMap((writability) =>
+          [empty, replica, gone].map((other) =>
+            decided({ own: { ...replica, state, writability, right }, peers: [other] }),
+          ),
+        ),
+      ),
+    );
+    expect(opened.filter((one) => ["found", "reopen", "ready"].includes(one))).toEqual([]);
   });
 
   it("has a case for every decision of the table, and a rule for every decision", () => {

@@ -1,3 +1,4 @@
+import { RecordSchedule } from "./fakes/record-schedule";
 import { type Counts, Schedule } from "./fakes/schedule";
 
 // Schedules of faults over three simulated hosts, each with the real agent. A failure prints its seed and everything that
@@ -39,5 +40,31 @@ describe("three hosts under random faults", () => {
     expect(perThousand("acknowledged alone")).toBeGreaterThan(300);
     expect(perThousand("set aside")).toBeGreaterThan(5);
     expect(perThousand("cloned")).toBeGreaterThan(50);
+  });
+});
+
+describe("automatic failover under random faults", () => {
+  const counts: Counts = {};
+  /** Each takes some 15 ms. */
+  const last = FIRST + Math.ceil(SCHEDULES / 5) - 1;
+
+  test(`holds what is promised, seeds ${FIRST} to ${last}`, async () => {
+    for (let seed = FIRST; seed <= last; seed++) {
+      await new RecordSchedule(seed, counts).run();
+      if (seed % 50 === 0) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    expect(counts.ended).toBe(last - FIRST + 1);
+  }, 600_000);
+
+  (last - FIRST < 500 ? test.skip : test)("comes to what it is for", () => {
+    const perThousand = (what: string) => ((counts[what] ?? 0) * 1_000) / (last - FIRST + 1);
+    expect(perThousand("written taking")).toBeGreaterThan(500);
+    expect(perThousand("written vacant")).toBeGreaterThan(100);
+    expect(perThousand("failed over in time")).toBeGreaterThan(200);
+    expect(perThousand("acknowledged by a replica")).toBeGreaterThan(10_000);
+    expect(perThousand("acknowledged alone")).toBeGreaterThan(500);
+    expect(perThousand("left to a person")).toBeLessThan(5);
   });
 });

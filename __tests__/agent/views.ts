@@ -21,6 +21,9 @@ export function own(number: number, facts: Partial<Own> = {}): Own {
     isHeld: false,
     lacksReplica: false,
     hasRoom: true,
+    right: "any",
+    holder: undefined,
+    incarnation: undefined,
     ...facts,
   };
 }

@@ -2,6 +2,7 @@ import { isSubset } from "../../../agent/gtid-set";
 import { type Peer, parsePeer } from "../../../agent/state";
 import { addressOf, Host, type World } from "./host";
 import type { FakeMysql, Pace, Transaction } from "./mysql";
+import { Quorum } from "./quorum";
 import { Chance } from "./random";
 import { VirtualTime } from "./time";
 
@@ -39,6 +40,9 @@ export const STEADY: Pace = {
 export class Cluster implements World {
   readonly time = new VirtualTime();
   readonly hosts: readonly Host[];
+  readonly quorum: Quorum | undefined;
+  /** Whether the load balancer, a voter and nothing else here, is down. */
+  isBalancerDown = false;
   private readonly parsed = new Map<string, { text: string | undefined; peer: Peer }>();
   private readonly links = new Map<string, Link>();
   /** What the hosts said, to be read when something is wrong. */
@@ -51,8 +55,11 @@ export class Cluster implements World {
     hosts = 3,
     readonly chance = new Chance(1),
     readonly pace: Pace = STEADY,
+    isAutomatic = false,
   ) {
     const names = Array.from({ length: hosts }, (_, index) => `database-${index + 1}`);
+    const voters = hosts === 2 ? [...names, "load-balancer-1"] : names;
+    this.quorum = isAutomatic ? new Quorum(this, voters) : undefined;
     this.hosts = names.map((name, index) => {
       const peers = names
         .filter((peer) => peer !== name)
@@ -77,6 +84,10 @@ export class Cluster implements World {
     }
     for (const { disk } of others) {
       disk.source = first.name;
+    }
+    this.quorum?.stand({ term: 1, holder: first.name, state: "open", sync: [], sequence: 0 });
+    for (const host of this.hosts) {
+      host.isRecorded = this.quorum !== undefined;
     }
   }
 
@@ -120,13 +131,18 @@ export class Cluster implements World {
     return this.links.get(`${from} ${to}`) ?? "open";
   }
 
+  /** Whether a host runs: a database host, or the load balancer. */
+  isAlive(name: string): boolean {
+    const host = this.hosts.find((one) => one.name === name);
+    return host === undefined ? !this.isBalancerDown : host.isOn && !host.isFrozen;
+  }
+
   isOpen(from: string, to: string): boolean {
-    const isAlive = (name: string) => {
-      const host = this.named(name);
-      return host.isOn && !host.isFrozen;
-    };
     return (
-      isAlive(from) && isAlive(to) && this.link(from, to) !== "cut" && this.link(to, from) !== "cut"
+      this.isAlive(from) &&
+      this.isAlive(to) &&
+      this.link(from, to) !== "cut" &&
+      this.link(to, from) !== "cut"
     );
   }
 
@@ -202,7 +218,7 @@ export class Cluster implements World {
   /** Whether one host is primary, and all others follow it and have all that it has. */
   get isInSync(): boolean {
     const [primary, ...more] = this.open;
-    if (primary === undefined || more.length > 0 || primary.healthPort.answers?.primary !== true) {
+    if (primary === undefined || more.length > 0 || !primary.healthPort.isPrimary) {
       return false;
     }
     const { applied, executed } = primary.disk;

@@ -11,8 +11,27 @@ export class FakeHealthPort implements HealthPort {
   private text: string | undefined;
   /** When it was last told something, in milliseconds. */
   toldAt = Number.NEGATIVE_INFINITY;
+  private primaryUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly time: VirtualTime) {}
+  /**
+   * @param clock the host's, whose date may be wrong
+   * @param isAutomatic whether /primary needs a permission that ends
+   */
+  constructor(
+    private readonly time: VirtualTime,
+    private readonly clock: { readonly skew: number } = { skew: 0 },
+    private readonly isAutomatic = false,
+  ) {}
+
+  async permitPrimary(milliseconds: number): Promise<void> {
+    this.primaryUntil = this.time.now + this.clock.skew + milliseconds;
+  }
+
+  /** Whether it answers 200 at /primary. */
+  get isPrimary(): boolean {
+    const isPermitted = !this.isAutomatic || this.time.now + this.clock.skew < this.primaryUntil;
+    return this.answers?.primary === true && isPermitted;
+  }
 
   async publish(answers: Answers, at: number): Promise<void> {
     this.said = { answers, at };
@@ -23,6 +42,7 @@ export class FakeHealthPort implements HealthPort {
   /** It is started anew. */
   forget(): void {
     this.said = undefined;
+    this.primaryUntil = Number.NEGATIVE_INFINITY;
     this.toldAt = this.time.now;
   }
 
@@ -31,7 +51,7 @@ export class FakeHealthPort implements HealthPort {
     if (this.said === undefined) {
       return undefined;
     }
-    const age = secondsAt(this.time) - this.said.at;
+    const age = secondsAt(this.time, this.clock.skew) - this.said.at;
     return age >= -1 && age <= LONGEST_AGE ? this.said.answers : undefined;
   }
 

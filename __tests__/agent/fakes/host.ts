@@ -4,9 +4,11 @@ import { Agent, type Identity } from "../../../agent/loop";
 import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
 import type { Peer } from "../../../agent/state";
+import { FakeFence } from "./fence";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
 import { Disk, FakeMysql, gtidsOf, type Network, type Pace, type Transaction } from "./mysql";
+import type { Quorum } from "./quorum";
 import type { Chance } from "./random";
 import { Life, type VirtualTime } from "./time";
 
@@ -16,6 +18,8 @@ export interface World extends Network {
   readonly chance: Chance;
   readonly pace: Pace;
   readonly durability: "available" | "lossless";
+  /** Where the record of the primary is kept; `undefined` if failover is manual. */
+  readonly quorum: Quorum | undefined;
   /**
    * Asks a host's health port for its state. The answer is `undefined` where there is none in time.
    *
@@ -51,6 +55,9 @@ export class Host {
   isFrozen = false;
   readonly mysql: FakeMysql;
   readonly healthPort: FakeHealthPort;
+  readonly fence: FakeFence;
+  /** How fast its clock runs, and by how many milliseconds its date is wrong. */
+  readonly clock = { rate: 1, skew: 0 };
   lock = new FakeLock();
   agent: Agent | undefined;
   /** What is running where nothing else ends it: systemd. */
@@ -68,6 +75,7 @@ export class Host {
   isHeld = false;
   isRestoring = false;
   isOriginal = false;
+  isRecorded = false;
   setAside: Transaction[] = [];
 
   // What a reboot removes.
@@ -84,7 +92,9 @@ export class Host {
   ) {
     this.machine = new Life(world.time);
     this.machine.end();
-    this.healthPort = new FakeHealthPort(world.time);
+    const isAutomatic = world.quorum !== undefined;
+    this.healthPort = new FakeHealthPort(world.time, this.clock, isAutomatic);
+    this.fence = new FakeFence(world.time, isAutomatic);
     this.mysql = new FakeMysql(
       this.name,
       world.time,
@@ -93,6 +103,7 @@ export class Host {
       world.pace,
       world,
       world.chance,
+      isAutomatic,
     );
     this.mysql.opened = () => world.opened(this);
     this.mysql.ended = () => this.startServerLater(300);
@@ -104,6 +115,11 @@ export class Host {
 
   get disk(): Disk {
     return this.mysql.disk;
+  }
+
+  /** This run of its server, as the record names it. */
+  get syncEntry(): string {
+    return `${this.name}@${this.incarnation}`;
   }
 
   private newDisk(): Disk {
@@ -145,6 +161,7 @@ export class Host {
     this.caughtUp = undefined;
     this.lastSeen = undefined;
     this.healthPort.forget();
+    this.fence.forget();
   }
 
   /** It comes back with an empty volume. */
@@ -154,6 +171,7 @@ export class Host {
     this.isHeld = false;
     this.isRestoring = false;
     this.isOriginal = false;
+    this.isRecorded = false;
   }
 
   freeze(): void {
@@ -170,8 +188,12 @@ export class Host {
     this.mysql.run?.thaw();
   }
 
-  private startServer(): void {
+  private beginIncarnation(): void {
     this.incarnation = `${this.name}.${++this.starts}`;
+  }
+
+  private startServer(): void {
+    this.beginIncarnation();
     this.mysql.start();
   }
 
@@ -186,6 +208,15 @@ export class Host {
   /** As scripts/database/stop.sh does. */
   async restartServer(): Promise<void> {
     const life = this.machine;
+    const { agent, agentLife } = this;
+    if (agent !== undefined && this.world.quorum !== undefined) {
+      await Promise.race([
+        new Promise<void>((resolve) =>
+          agentLife?.enter(() => void agent.leave().then(() => resolve())),
+        ),
+        life.sleep(5_000),
+      ]);
+    }
     const letGo = await this.lock.take(life, 15);
     await this.closeServer(life);
     this.mysql.terminate();
@@ -193,7 +224,8 @@ export class Host {
   }
 
   startAgent(): void {
-    const life = new Life(this.world.time);
+    const life = new Life(this.world.time, this.clock);
+    const { quorum } = this.world;
     this.agentLife = life;
     this.agent = new Agent(this.identity, {
       server: this.mysql.askedBy(life),
@@ -204,6 +236,9 @@ export class Host {
       healthPort: this.healthPort,
       clock: life.clock(),
       log: (line) => this.world.log(this.name, line),
+      ...(quorum && {
+        automatic: { store: quorum.askedBy(this.name, life), fence: this.fence.askedBy(life) },
+      }),
     });
     this.agent.run().catch((error: Error) => this.world.log(this.name, `ended: ${error.stack}`));
   }
@@ -247,6 +282,13 @@ export class Host {
         this.lastSeen = seen;
       },
       hasRoom: async () => this.hasRoom,
+      isRecorded: async () => this.isRecorded,
+      noteRecorded: async () => {
+        this.isRecorded = true;
+      },
+      forgetRecord: async () => {
+        this.isRecorded = false;
+      },
     };
   }
 
@@ -322,6 +364,9 @@ export class Host {
       },
       follow: async (address) => {
         await begin("follow");
+        if (world.quorum !== undefined) {
+          this.beginIncarnation();
+        }
         await mysql.follow(life, nameAt(address));
       },
       close: async () => {
@@ -336,6 +381,10 @@ export class Host {
           throw new Error("the binary log no longer has all of them");
         }
         this.setAside.push(...logged);
+      },
+      createStore: async () => {
+        await begin("create");
+        world.quorum?.create();
       },
       logged: async (transactions) => {
         await life.sleep(pace.statement());

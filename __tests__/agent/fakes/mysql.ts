@@ -6,7 +6,7 @@ import {
   union,
   writtenBy,
 } from "../../../agent/gtid-set";
-import type { Server } from "../../../agent/mysql";
+import type { PrimaryState, Server } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
 import type { Chance } from "./random";
 import { Life, millisecondsAt, type VirtualTime } from "./time";
@@ -219,6 +219,7 @@ export class FakeMysql {
   private connection: Connection | undefined;
   /** Those who replicate from it, as far as it knows. */
   private readonly replicas = new Set<Connection>();
+  private acknowledgedCount = 0;
   private heardAt: number | undefined;
   private isDonating = false;
   private whenUp: (() => void)[] = [];
@@ -240,9 +241,16 @@ export class FakeMysql {
     private readonly pace: Pace,
     private readonly network: Network,
     private readonly chance: Chance,
+    private readonly isAutomatic = false,
   ) {}
 
   // --- Its process
+
+  /** Whether a commit that begins now would be acknowledged. */
+  get acknowledges(): boolean {
+    const hasReplica = [...this.replicas].some((connection) => this.isHealthy(connection));
+    return this.takesWrites && (!this.isSemiSyncEnabled || !this.isSemiSyncOn || hasReplica);
+  }
 
   get takesWrites(): boolean {
     return this.isUp && !this.isReadOnly && this.run?.isFrozen === false;
@@ -361,7 +369,7 @@ export class FakeMysql {
     }
     const waiter = { transaction, position, done };
     this.waiters.push(waiter);
-    if (this.durability === "available") {
+    if (this.durability === "available" && !this.isAutomatic) {
       this.run?.after(1_000, () => {
         if (this.waiters.includes(waiter)) {
           this.isSemiSyncOn = false;
@@ -567,6 +575,7 @@ export class FakeMysql {
   }
 
   private acknowledged(position: number): void {
+    this.acknowledgedCount += this.waiters.filter((waiter) => waiter.position <= position).length;
     this.release(
       this.waiters.filter((waiter) => waiter.position <= position),
       "copied",
@@ -809,14 +818,43 @@ export class FakeMysql {
         return this.otherTables;
       },
       version: async () => "8.4.0",
-      promote: ({ waitForReplica, open, outrankUnheard }) =>
+      shut: (milliseconds) =>
+        ask<boolean>(life, this.run, milliseconds, (run, done) => {
+          if (this.isUp) {
+            this.refuse(run, true, (hasDone) => done(() => hasDone));
+          } else {
+            done(() => true);
+          }
+        })
+          .catch(() => false)
+          .then((isClosed) => {
+            if (!isClosed) {
+              this.end();
+            }
+            return true;
+          }),
+      acknowledgements: () =>
+        ask<PrimaryState>(life, this.connectable, 900, (run, done) =>
+          run.after(1, () =>
+            done(() => ({
+              writability: this.writability,
+              executed: this.disk.executed,
+              isOn: this.isSemiSyncEnabled && this.isSemiSyncOn,
+              clients: this.replicas.size,
+              waiting: this.waiters.length,
+              acknowledged: this.acknowledgedCount,
+            })),
+          ),
+        ),
+      promote: ({ waitForReplica, open, outrankUnheard, term: given }) =>
         ask<void>(life, this.connectable, 30_000, (run, done) =>
           run.after(this.pace.statement(), () => {
             this.resetReplica();
             this.setSemiSync(false);
             this.isSuperReadOnly = false;
             const next = this.disk.term + 1;
-            const term = outrankUnheard ? Math.max(next, millisecondsAt(this.time)) : next;
+            const counted = outrankUnheard ? Math.max(next, millisecondsAt(this.time)) : next;
+            const term = given ?? counted;
             const transaction = this.own("term", { term, host: this.host });
             this.disk.log.push(transaction);
             this.disk.execute(transaction);
@@ -831,10 +869,10 @@ export class FakeMysql {
             });
           }),
         ),
-      admit: (writability) =>
+      admit: (writability, wait) =>
         statement(30_000, () => {
           this.resetReplica();
-          this.setSemiSync(true);
+          this.setSemiSync(wait);
           if (writability === "open") {
             this.open();
           } else {

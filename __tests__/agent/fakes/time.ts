@@ -115,7 +115,8 @@ export class VirtualTime {
 const BEGINNING = 1_800_000_000_000;
 
 export const millisecondsAt = (time: VirtualTime) => BEGINNING + time.now;
-export const secondsAt = (time: VirtualTime) => Math.floor(millisecondsAt(time) / 1000);
+export const secondsAt = (time: VirtualTime, skew = 0) =>
+  Math.floor((millisecondsAt(time) + skew) / 1000);
 
 /** A process, or several that begin and end together: once ended nothing of it goes on, while frozen all of it waits. */
 export class Life {
@@ -124,7 +125,11 @@ export class Life {
   private waiting: (() => void)[] = [];
   private readonly endings = new Set<() => void>();
 
-  constructor(readonly time: VirtualTime) {}
+  /** @param pace what its clock shows: how fast it runs, and by how many milliseconds its date is wrong */
+  constructor(
+    readonly time: VirtualTime,
+    private readonly pace: { readonly rate: number; readonly skew: number } = { rate: 1, skew: 0 },
+  ) {}
 
   /** Does something as a part of this process: now, when it is thawed, or never. */
   enter(run: () => void): void {
@@ -175,9 +180,9 @@ export class Life {
 
   clock(): Clock {
     return {
-      monotonic: () => this.time.now,
-      now: () => secondsAt(this.time),
-      sleep: (milliseconds) => this.sleep(milliseconds),
+      monotonic: () => this.time.now * this.pace.rate,
+      now: () => secondsAt(this.time, this.pace.skew),
+      sleep: (milliseconds) => this.sleep(milliseconds / this.pace.rate),
     };
   }
 }

@@ -1,0 +1,491 @@
+import { Cluster, type Link } from "./cluster";
+import type { Host } from "./host";
+import type { Transaction } from "./mysql";
+import { Chance } from "./random";
+import type { Counts } from "./schedule";
+
+// One schedule of faults over database hosts that fail over by themselves, drawn by a seed, and what must hold all the
+// while: docs/invariants.md and docs/failover.md.
+
+interface Acknowledged {
+  readonly transaction: Transaction;
+  readonly at: number;
+}
+
+/** How long the cluster may take until all is well again after the last fault, in milliseconds. */
+const WELL_WITHIN = 90_000;
+
+/** How long a write may wait if the only fault is one that the cluster answers by a failover, in milliseconds. */
+const FIRST_WRITE_WITHIN = 6_000;
+
+export class RecordSchedule {
+  readonly steps: string[] = [];
+  readonly cluster: Cluster;
+  private readonly chance: Chance;
+  private readonly acknowledged: Acknowledged[] = [];
+  private readonly holders = new Map<number, string>();
+  private wrong: Error | undefined;
+
+  constructor(
+    readonly seed: number,
+    private readonly counts: Counts,
+  ) {
+    const chance = new Chance(seed);
+    this.chance = chance;
+    const isLagging = chance.happens(0.2);
+    const durability = chance.happens(0.4) ? "lossless" : "available";
+    this.cluster = new Cluster(
+      durability,
+      chance.happens(0.7) ? 2 : 3,
+      chance,
+      {
+        look: () => (chance.happens(0.1) ? 2 : chance.happens(0.01) ? chance.between(100, 900) : 0),
+        statement: () => chance.between(1, 20),
+        deliver: () => chance.between(1, 3),
+        apply: () => (isLagging && chance.happens(0.2) ? chance.between(100, 1_000) : 1),
+        clone: () => chance.between(300, 2_000),
+        start: () => chance.between(100, 600),
+        boot: () => chance.between(200, 900),
+      },
+      true,
+    );
+    const { cluster } = this;
+    for (const { clock } of cluster.hosts) {
+      clock.rate = 1 + chance.between(-50, 50) / 10_000;
+    }
+    if (cluster.quorum !== undefined) {
+      cluster.quorum.luck.slow = chance.happens(0.3) ? 0.05 : 0.002;
+      cluster.quorum.luck.unknown = chance.happens(0.3) ? 0.05 : 0.002;
+      cluster.quorum.written = ({ term, holder, state }) => {
+        const before = this.holders.get(term);
+        if (before !== undefined && before !== holder) {
+          this.fail(`${before} and ${holder} both hold term ${term}`);
+        }
+        this.holders.set(term, holder);
+        this.count(`written ${state}`);
+      };
+    }
+    cluster.time.betweenSteps = () => this.check();
+    cluster.whenOpened = (host) => {
+      this.count("opened");
+      this.checkWrites(host);
+    };
+  }
+
+  private say(step: string): void {
+    this.steps.push(`${(this.cluster.time.now / 1000).toFixed(3)} ${step}`);
+  }
+
+  private count(what: string): void {
+    this.counts[what] = (this.counts[what] ?? 0) + 1;
+  }
+
+  /** What is wrong is told between two steps: the agent would take an error for one of its own. */
+  private fail(because: string): void {
+    this.wrong ??= new Error(because);
+  }
+
+  private story(): string {
+    const { cluster } = this;
+    const hosts = cluster.hosts.map((host) => {
+      const { disk, mysql } = host;
+      return `${host.name}: on ${host.isOn}, frozen ${host.isFrozen}, ${mysql.writability}, held ${host.isHeld}, term ${disk.term} of ${disk.primary}, source ${disk.source}, fence ${host.fence.isOpen}, ${host.healthPort.state}\n${JSON.stringify(host.agent?.lease?.status())}`;
+    });
+    const lines = [...this.steps, ...cluster.journal].sort(
+      (one, other) => Number.parseFloat(one) - Number.parseFloat(other),
+    );
+    return [
+      `durability ${cluster.durability}, ${JSON.stringify(cluster.quorum?.record)}`,
+      ...lines,
+      ...hosts,
+    ].join("\n");
+  }
+
+  // --- What must hold
+
+  private check(): void {
+    if (this.wrong !== undefined) {
+      throw this.wrong;
+    }
+    let one: Host | undefined;
+    for (const host of this.cluster.hosts) {
+      if (host.mysql.acknowledges && host.fence.isOpen && !host.isFrozen) {
+        if (one !== undefined) {
+          this.fail(`${one.name} and ${host.name} both acknowledge writes`);
+        }
+        one = host;
+      }
+    }
+  }
+
+  /** Every acknowledged write is on the primary. */
+  private checkWrites(primary: Host): void {
+    if (!primary.fence.isOpen) {
+      return;
+    }
+    const here = new Set(primary.disk.applied);
+    for (const { transaction, at } of this.acknowledged) {
+      if (!here.has(transaction)) {
+        const { source, number } = transaction;
+        this.fail(
+          `${primary.name} takes writes, and lacks ${source}:${number}, acknowledged at ${at / 1000}`,
+        );
+      }
+    }
+  }
+
+  private get lastWrite(): number {
+    return this.acknowledged.at(-1)?.at ?? 0;
+  }
+
+  // --- What happens
+
+  private writeForEver(): void {
+    const { cluster, chance } = this;
+    let claims: Host[] = [];
+    const write = () => {
+      const before = claims;
+      claims = cluster.hosts.filter(
+        (host) => host.isOn && !host.isFrozen && host.healthPort.isPrimary,
+      );
+      // The web servers' checks are up to half a second old.
+      const [host, ...more] = chance.happens(0.5) ? before : claims;
+      // Some connections are older than any check.
+      const old = chance.happens(0.2) ? cluster.open[0] : undefined;
+      const target = old ?? (more.length === 0 ? host : undefined);
+      if (target?.isOn && !target.isFrozen && target.fence.isOpen) {
+        target.mysql.write((written, transaction) => {
+          // What the fence holds back nobody hears.
+          if (written !== "failed" && target.fence.isOpen && !target.isFrozen) {
+            this.count(written === "copied" ? "acknowledged by a replica" : "acknowledged alone");
+            this.acknowledged.push({ transaction, at: cluster.time.now });
+          }
+        });
+      }
+      cluster.time.after(chance.between(50, 400), write);
+    };
+    write();
+  }
+
+  private forAWhile(what: string, begin: () => void, end: () => void): void {
+    const milliseconds = this.chance.between(300, 12_000);
+    this.say(`${what} for ${milliseconds / 1000} s`);
+    this.cluster.change(begin);
+    this.cluster.time.after(milliseconds, () => {
+      this.say(`it ends: ${what}`);
+      this.cluster.change(end);
+    });
+  }
+
+  private powerOff(host: Host): void {
+    this.say(`${host.name} is powered off`);
+    this.cluster.change(() => host.powerOff());
+    const later = this.chance.between(500, 12_000);
+    this.cluster.time.after(later, () => {
+      if (!host.isOn) {
+        this.say(`${host.name} is powered on`);
+        this.cluster.change(() => host.powerOn());
+      }
+    });
+  }
+
+  private fault(): void {
+    const { chance, cluster } = this;
+    const primary = cluster.open[0];
+    const host =
+      primary !== undefined && chance.happens(0.5) ? primary : chance.oneOf(cluster.hosts);
+    const others = [
+      ...cluster.hosts.filter((one) => one !== host).map(({ name }) => name),
+      ...(cluster.hosts.length === 2 ? ["load-balancer-1"] : []),
+    ];
+    const other = chance.oneOf(others);
+    const { mysql, clock } = host;
+    const { run } = mysql;
+    const { quorum } = cluster;
+    const isRunning = host.isOn && !host.isFrozen;
+    const cut = (names: readonly string[], link: Link) => {
+      for (const name of names) {
+        cluster.setLink(host.name, name, link);
+      }
+    };
+    const kinds: [number, () => void][] = [
+      [5, () => this.powerOff(host)],
+      [
+        3,
+        () => {
+          this.say(`the server of ${host.name} is killed`);
+          cluster.change(() => mysql.end());
+        },
+      ],
+      [
+        2,
+        () => {
+          if (isRunning) {
+            this.say(`the server of ${host.name} is restarted`);
+            void host.restartServer();
+          }
+        },
+      ],
+      [
+        3,
+        () =>
+          this.forAWhile(
+            `the server of ${host.name} hangs`,
+            () => run?.freeze(),
+            () => run?.thaw(),
+          ),
+      ],
+      [
+        5,
+        () => {
+          if (isRunning) {
+            this.forAWhile(
+              `${host.name} freezes`,
+              () => host.freeze(),
+              () => host.isFrozen && host.thaw(),
+            );
+          }
+        },
+      ],
+      [
+        4,
+        () => {
+          const life = host.agentLife;
+          this.forAWhile(
+            `the agent of ${host.name} hangs`,
+            () => life?.freeze(),
+            () => life?.thaw(),
+          );
+        },
+      ],
+      [
+        2,
+        () => {
+          if (host.agent !== undefined && isRunning) {
+            this.say(`the agent of ${host.name} is killed`);
+            host.killAgent();
+          }
+        },
+      ],
+      [
+        4,
+        () => {
+          const link = chance.oneOf<Link>(["cut", "cut", "cut", "hanging", "slow", "late"]);
+          this.forAWhile(
+            `from ${host.name} to ${other} it is ${link}`,
+            () => cut([other], link),
+            () => cut([other], "open"),
+          );
+        },
+      ],
+      [
+        4,
+        () =>
+          this.forAWhile(
+            `${host.name} is cut off`,
+            () => cut(others, "cut"),
+            () => cut(others, "open"),
+          ),
+      ],
+      [
+        2,
+        () =>
+          this.forAWhile(
+            "etcd is away",
+            () => {
+              if (quorum !== undefined) {
+                quorum.isAway = true;
+              }
+            },
+            () => {
+              if (quorum !== undefined) {
+                quorum.isAway = false;
+              }
+            },
+          ),
+      ],
+      [
+        2,
+        () =>
+          this.forAWhile(
+            "the load balancer is down",
+            () => {
+              cluster.isBalancerDown = true;
+            },
+            () => {
+              cluster.isBalancerDown = false;
+            },
+          ),
+      ],
+      [1, () => quorum?.lead(host.name)],
+      [
+        2,
+        () => {
+          clock.skew += chance.oneOf([3_600_000, -3_600_000]);
+          this.say(`the clock of ${host.name} jumps, and shows ${clock.skew / 1000} s too much`);
+        },
+      ],
+      [
+        1,
+        () => {
+          const { agent, agentLife } = host;
+          if (agent !== undefined && isRunning) {
+            this.say(`an operator closes ${host.name}`);
+            agentLife?.enter(() => {
+              agent
+                .close()
+                .catch(() => undefined)
+                .then(() => agent.release())
+                .catch(() => undefined);
+            });
+          }
+        },
+      ],
+    ];
+    let left = chance.next() * kinds.reduce((sum, [weight]) => sum + weight, 0);
+    for (const [weight, happen] of kinds) {
+      left -= weight;
+      if (left < 0) {
+        happen();
+        return;
+      }
+    }
+  }
+
+  // --- How it ends
+
+  private isWell(): boolean {
+    const { cluster } = this;
+    return (
+      cluster.isInSync &&
+      cluster.open[0]?.fence.isOpen === true &&
+      cluster.quorum?.record?.sync.length === cluster.hosts.length - 1
+    );
+  }
+
+  /** One that was set aside waits for its clone; what a person has to judge does not happen here. */
+  private async untilWell(): Promise<void> {
+    const { cluster } = this;
+    const { time } = cluster;
+    const until = time.now + WELL_WITHIN;
+    while (!this.isWell()) {
+      if (time.now > until) {
+        const record = cluster.quorum?.record;
+        if (record?.state !== "open" && this.isLeftToPerson()) {
+          this.count("left to a person");
+          return;
+        }
+        this.fail(`not well after ${WELL_WITHIN / 1000} s`);
+      }
+      await time.pass(200);
+    }
+  }
+
+  /** Whether the run of the server that was in sync is over, and the primary before cannot take back its role. */
+  private isLeftToPerson(): boolean {
+    const record = this.cluster.quorum?.record;
+    const runs = this.cluster.hosts.map(({ syncEntry }) => syncEntry);
+    return record !== undefined && record.sync.every((entry) => !runs.includes(entry));
+  }
+
+  /** One host is lost while all is well: a write is acknowledged in time. */
+  private async failOver(): Promise<void> {
+    const { cluster, chance } = this;
+    const primary = cluster.open[0];
+    if (primary === undefined) {
+      return;
+    }
+    const others = [...cluster.hosts.map(({ name }) => name), "load-balancer-1"];
+    const kind = chance.between(0, 3);
+    this.say(`the primary ${primary.name} is lost: ${kind}`);
+    const from = cluster.time.now;
+    cluster.change(() => {
+      switch (kind) {
+        case 0:
+          return primary.powerOff();
+        case 1:
+          return primary.freeze();
+        case 2:
+          return primary.agentLife?.freeze();
+        default:
+          for (const name of others.filter((one) => one !== primary.name)) {
+            cluster.setLink(primary.name, name, "cut");
+          }
+      }
+    });
+    const isWritable = () =>
+      cluster.hosts.some(
+        (host) =>
+          host !== primary &&
+          host.healthPort.isPrimary &&
+          host.fence.isOpen &&
+          host.mysql.takesWrites,
+      );
+    const { luck } = cluster.quorum ?? { luck: { slow: 0, unknown: 0 } };
+    luck.slow = 0;
+    luck.unknown = 0;
+    const isDone =
+      cluster.durability === "lossless"
+        ? () => cluster.quorum?.record?.holder !== primary.name
+        : isWritable;
+    if (!(await cluster.time.until(isDone, FIRST_WRITE_WITHIN))) {
+      this.fail(`no primary ${FIRST_WRITE_WITHIN / 1000} s after ${from / 1000}`);
+    }
+    this.count("failed over in time");
+  }
+
+  private async go(): Promise<void> {
+    const { cluster, chance } = this;
+    const { time } = cluster;
+    cluster.stand();
+    for (const host of cluster.hosts) {
+      time.after(chance.between(0, 200), () => cluster.change(() => host.powerOn()));
+    }
+    this.writeForEver();
+    await time.until(() => this.isWell(), 10_000);
+    if (chance.happens(0.3) && this.isWell()) {
+      await this.failOver();
+    }
+    const faults = chance.between(1, 5);
+    for (let index = 0; index < faults; index++) {
+      this.fault();
+      await time.pass(chance.between(50, chance.happens(0.4) ? 8_000 : 1_500));
+    }
+    await time.pass(chance.between(0, 3_000));
+    this.say("all faults end");
+    cluster.healLinks();
+    cluster.isBalancerDown = false;
+    if (cluster.quorum !== undefined) {
+      cluster.quorum.isAway = false;
+    }
+    for (const host of cluster.hosts) {
+      cluster.change(() => {
+        host.thaw();
+        host.powerOn();
+      });
+    }
+    const before = this.lastWrite;
+    await this.untilWell();
+    await time.pass(1_000);
+    if (this.isWell() && this.lastWrite === before) {
+      this.fail("no write is acknowledged");
+    }
+    const [primary] = cluster.open;
+    if (primary !== undefined) {
+      this.checkWrites(primary);
+    }
+    this.check();
+    this.count("ended");
+  }
+
+  /** @throws Error with what does not hold, and all that happened */
+  async run(): Promise<void> {
+    try {
+      await this.go();
+    } catch (error) {
+      throw new Error(
+        `seed ${this.seed}: ${(error as Error).message}\n${this.story()}\n${(error as Error).stack?.split("\n").slice(1, 4).join("\n")}`,
+      );
+    }
+  }
+}

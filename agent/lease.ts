@@ -1,0 +1,1049 @@
+import type { Clock } from "./clock";
+import type { Fence } from "./fence";
+import { type GtidSet, isSubset, union } from "./gtid-set";
+import type { Lock } from "./lock";
+import type { Marks } from "./marks";
+import type { Server } from "./mysql";
+import type { Peers } from "./peers";
+import {
+  type Acknowledgements,
+  hostOf,
+  isOwnRecord,
+  NO_REVISION,
+  nextForReplicas,
+  nextStep,
+  type PrimaryRecord,
+  type RecordStore,
+  type RecordView,
+  type Rivals,
+  type ServerSight,
+  type Step,
+  type Stored,
+  syncName,
+  TIMERS,
+} from "./record";
+import type { Address, LeaseAnswer, Own, Peer } from "./state";
+
+/** What the lease depends on; tests replace it. */
+export interface LeaseSurroundings {
+  readonly store: RecordStore;
+  readonly fence: Fence;
+  readonly server: Server;
+  readonly peers: Peers;
+  readonly marks: Marks;
+  readonly lock: Lock;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  /** Starts etcd as a cluster of this host alone. @throws Error */
+  readonly createStore: () => Promise<void>;
+  /** Lets `/primary` be answered with 200 until this moment of the monotonic clock. */
+  readonly publishLease: (until: number) => void;
+  /** Observes this host again, publishes that, and wakes the main loop. */
+  readonly observe: () => Promise<void>;
+}
+
+export interface LeaseIdentity {
+  readonly name: string;
+  readonly peers: readonly Address[];
+  readonly durability: "available" | "lossless";
+}
+
+/** How long a host may take to accept a connection when it is asked for something that waits, in seconds. */
+const CONNECT_SECONDS = 0.2;
+
+/** Between two requests to move etcd's leader away, in milliseconds. */
+const YIELD_EVERY = 5_000;
+
+/** How long replicas are not looked at while nothing changes, in milliseconds. */
+const FOLLOWING_EVERY = 2_000;
+
+/** The shortest time between two steps, in milliseconds, when something woke the loop. */
+const SHORTEST = 20;
+
+/** How long a stop of the server waits until the record is vacant, in milliseconds. */
+const LEAVE_WITHIN = 3_000;
+
+/** How long a host that was told to leave does not open again, unless its server was started anew, in milliseconds. */
+const LEAVING = 30_000;
+
+/** How long a host that takes over waits for what it received to be applied before it tries anew, in milliseconds. */
+const APPLY_WITHIN = 60_000;
+
+/** What a host was seen to promise. */
+interface Promised {
+  /** The number of the promise. */
+  readonly number: number;
+  /** When the last question was sent whose answer had another number. */
+  readonly since: number | undefined;
+  /** When the last question was sent. */
+  readonly askedAt: number;
+}
+
+/** What its server had executed, when certain replicas followed and commits waited for them. */
+interface Baseline {
+  readonly key: string;
+  readonly executed: GtidSet | undefined;
+}
+
+/** For the rules of the main loop, see {@link Own.right}. */
+export type Right = Own["right"];
+
+/**
+ * This host's part in the record: it renews the record if the record names this host, and otherwise watches it. Its
+ * loops wait for no other loop of the agent, nor for the server.
+ */
+export class Lease {
+  private stored: Stored | undefined;
+  private isAnswered = false;
+  /** Whether a write's outcome is not known, or was refused: the record has to be read before anything else. */
+  private isUncertain = true;
+  private changedAt: number;
+  private readonly startedAt: number;
+  private leaseUntil = Number.NEGATIVE_INFINITY;
+  private isRecorded = false;
+  private isHeld = false;
+  private hasRoom = true;
+  private leftAt = Number.NEGATIVE_INFINITY;
+  private leftIncarnation: string | undefined;
+  private step: Step = "wait";
+  private saidStep = "";
+  private news = "";
+
+  // What is known of the server.
+  private own: Own | undefined;
+  private sight: ServerSight = "unseen";
+  private answeredAt: number;
+  private incarnation: string | undefined;
+
+  // Promises.
+  private isPromising = false;
+  private promise: number;
+  private readonly promises = new Map<string, Promised>();
+  private isAsking = false;
+
+  // Replicas.
+  private wanted: readonly string[] | undefined;
+  private isDegrading = false;
+  private stalledSince: number | undefined;
+  private lastAcknowledged = -1;
+  private baseline: Baseline | undefined;
+  private following: readonly string[] = [];
+  private lookedAt = Number.NEGATIVE_INFINITY;
+
+  private isStoreless = false;
+  private voter: "none" | "member" | "unknown" = "unknown";
+  private rivals: Rivals = "unknown";
+  private isTaking = false;
+  private isWritingTerm = false;
+  private voterAt = Number.NEGATIVE_INFINITY;
+  private yieldedAt = Number.NEGATIVE_INFINITY;
+  private requests: Promise<unknown> = Promise.resolve();
+  private wakeUp: () => void = () => undefined;
+
+  constructor(
+    private readonly identity: LeaseIdentity,
+    private readonly surroundings: LeaseSurroundings,
+  ) {
+    const now = surroundings.clock.monotonic();
+    this.startedAt = now;
+    this.changedAt = now;
+    this.answeredAt = now;
+    // No number of an earlier run of this process.
+    this.promise = surroundings.clock.now() * 1_000;
+  }
+
+  // --- For the main loop
+
+  /** What the record allows this host, see {@link Own.right}. */
+  get right(): Right {
+    if (!this.isRecorded) {
+      return "any";
+    }
+    if (this.isHolding && this.hasLease) {
+      return this.lacksTerm ? "pending" : "held";
+    }
+    const isOthers = this.stored !== undefined && !this.isHolding;
+    return isOthers || this.isOverdue ? "barred" : "pending";
+  }
+
+  /** The host that the record names, if a record decides. */
+  get holder(): string | undefined {
+    return this.isRecorded ? this.stored?.record.holder : undefined;
+  }
+
+  /** Whether commits have to wait for a replica when this host is opened. */
+  get isSyncNeeded(): boolean {
+    return this.identity.durability === "lossless" || (this.stored?.record.sync.length ?? 0) > 0;
+  }
+
+  /** Whether the main loop leaves it to this one whether commits wait for a replica. */
+  get governsReplicas(): boolean {
+    return this.isRecorded;
+  }
+
+  /** For `status`. */
+  status() {
+    const { stored, isAnswered } = this;
+    return {
+      record: stored?.record ?? null,
+      isAnswered,
+      isRecorded: this.isRecorded,
+      hasLease: this.isHolding && this.hasLease,
+      step: this.step,
+      quietSeconds: Math.floor(this.quiet / 1_000),
+      says: this.sentences(),
+    };
+  }
+
+  /** What an operator has to know. */
+  private sentences(): string[] {
+    const { stored, isAnswered, isRecorded } = this;
+    const record = stored?.record;
+    const said: string[] = [];
+    if (!isAnswered) {
+      said.push(
+        "etcd has no quorum, as far as this host sees: no host takes over until two of its members are back",
+      );
+    }
+    if (!isRecorded || record === undefined) {
+      return [...said, "there is no record of the primary yet: no host takes over"];
+    }
+    if (record.state === "open" && record.sync.length === 0 && this.identity.peers.length > 0) {
+      said.push(
+        `no replica has every acknowledged write: should ${record.holder} fail, no host takes over`,
+      );
+    }
+    if (record.state !== "open" && this.quiet > TIMERS.takeBack) {
+      const waits = record.state === "taking" ? "began to take over and cannot go on" : "closed";
+      said.push(
+        `${record.holder} ${waits}, and no other host may take over by itself: promote one, or bring ${record.sync.map(hostOf).join(" or ") || record.holder} back`,
+      );
+    }
+    return said;
+  }
+
+  /**
+   * Takes note of what the main loop has observed.
+   *
+   * @param at when it began to look, milliseconds of the monotonic clock
+   */
+  noteOwn(own: Own, at: number): void {
+    this.own = own;
+    this.hasRoom = own.hasRoom;
+    this.noteSight(own.state === "unknown" ? undefined : own.writability, at, own.incarnation);
+    if (
+      !this.isRecorded &&
+      own.state === "member" &&
+      this.stored?.record.term === own.term &&
+      this.stored.record.holder === own.primary
+    ) {
+      this.recorded();
+    }
+  }
+
+  /** The main loop is about to open the server. */
+  noteOpening(): void {
+    this.sight = "open";
+  }
+
+  private recorded(): void {
+    this.isRecorded = true;
+    this.surroundings.marks
+      .noteRecorded()
+      .catch((error: Error) => this.surroundings.log(`no note of the record: ${error.message}`));
+  }
+
+  private noteSight(
+    writability: Own["writability"] | undefined,
+    at: number,
+    incarnation: string | undefined,
+  ): void {
+    if (incarnation !== this.incarnation) {
+      this.incarnation = incarnation;
+      this.baseline = undefined;
+      if (this.sight !== "unseen") {
+        this.sight = "gone";
+      }
+    }
+    if (writability !== undefined) {
+      this.sight = writability;
+      this.answeredAt = Math.max(this.answeredAt, at);
+    }
+  }
+
+  // --- For the answers
+
+  /**
+   * A promise not to take over for `TIMERS.takeOver`, from when it is published; 0 if this host promises nothing. Its
+   * number is new each time.
+   */
+  private nextPromise(): number {
+    if (!this.isPromising || this.isTaking) {
+      return 0;
+    }
+    this.changedAt = this.now;
+    return ++this.promise;
+  }
+
+  /** Has to be called once an answer is published. */
+  notePublished(promise: number | undefined): void {
+    if (promise !== undefined && promise > 0) {
+      this.changedAt = this.now;
+    }
+  }
+
+  /** What is published beside the server's state, with a promise if this host makes any. */
+  answer(own: Own): LeaseAnswer {
+    const record = this.stored?.record;
+    const isOthers = own.replication === "running" && own.source !== record?.holder;
+    return {
+      incarnation: own.incarnation ?? "-",
+      promise: this.nextPromise(),
+      heardTerm: isOthers ? 0 : (record?.term ?? 0),
+      voter: this.voter,
+    };
+  }
+
+  // --- Time
+
+  private get now(): number {
+    return this.surroundings.clock.monotonic();
+  }
+
+  private get hasLease(): boolean {
+    return this.now < this.leaseUntil;
+  }
+
+  /** An agent that was started anew does not know how long its lease is, and has the time to renew it. */
+  private get overdueAt(): number {
+    return Math.max(this.leaseUntil, this.startedAt + TIMERS.close);
+  }
+
+  private get isOverdue(): boolean {
+    return this.now >= this.overdueAt;
+  }
+
+  private get quiet(): number {
+    return this.now - this.changedAt;
+  }
+
+  private get isHolding(): boolean {
+    const record = this.stored?.record;
+    return record?.holder === this.identity.name && record.state === "open";
+  }
+
+  /** Whether the record's term still has to be written into MySQL. */
+  private get lacksTerm(): boolean {
+    return (this.own?.term ?? 0) < (this.stored?.record.term ?? 0);
+  }
+
+  private get isLeaving(): boolean {
+    return this.incarnation === this.leftIncarnation && this.now < this.leftAt + LEAVING;
+  }
+
+  private view(): RecordView {
+    const { own, sight } = this;
+    const hasAnswered = own !== undefined && own.state !== "unknown";
+    const isLate = this.now - this.answeredAt >= TIMERS.unwell;
+    const late = sight === "open" || sight === "ready" ? "silent" : "away";
+    return {
+      name: this.identity.name,
+      durability: this.identity.durability,
+      record: this.stored?.record,
+      isAnswered: this.isAnswered,
+      isRecorded: this.isRecorded,
+      hasLease: this.isHolding && this.hasLease,
+      isOverdue: this.isOverdue,
+      quiet: this.quiet,
+      server: isLate && ["open", "ready", "closed"].includes(sight) ? late : sight,
+      isStoreless: this.isStoreless,
+      isSound: hasAnswered && own.state === "member" && own.replication !== "failed",
+      isHeld: this.isHeld,
+      isLeaving: this.isLeaving,
+      hasRoom: this.hasRoom,
+      term: own?.term ?? 0,
+      isNamed: own?.primary === this.identity.name,
+      incarnation: this.incarnation === own?.incarnation ? this.incarnation : undefined,
+      rivals: this.rivals,
+    };
+  }
+
+  // --- The store
+
+  /** One request at a time: no answer overtakes another. */
+  private request<Result>(ask: () => Promise<Result>): Promise<Result> {
+    const asked = this.requests.then(ask);
+    this.requests = asked.catch(() => undefined);
+    return asked;
+  }
+
+  private read(): Promise<void> {
+    return this.request(async () => {
+      try {
+        const stored = await this.surroundings.store.read();
+        if (stored?.revision !== this.stored?.revision) {
+          this.changedAt = this.now;
+        }
+        const own = this.stored?.record;
+        this.stored = stored;
+        this.isUncertain = false;
+        this.noteAnswer(true);
+        if (!this.isHolding || (own !== undefined && !isOwnRecord(stored?.record, own))) {
+          this.leaseUntil = Number.NEGATIVE_INFINITY;
+        }
+      } catch (error) {
+        this.noteAnswer(false, (error as Error).message);
+      }
+    });
+  }
+
+  /** Whether it was written. */
+  private write(record: PrimaryRecord, revision = this.stored?.revision): Promise<boolean> {
+    return this.request(async () => {
+      const sentAt = this.now;
+      try {
+        const next = await this.surroundings.store.write(record, revision ?? NO_REVISION);
+        this.noteAnswer(true);
+        if (next === undefined) {
+          this.isUncertain = true;
+          return false;
+        }
+        this.stored = { record, revision: next };
+        this.changedAt = this.now;
+        if (record.holder === this.identity.name && record.state === "open") {
+          this.extend(sentAt);
+        } else {
+          this.leaseUntil = Number.NEGATIVE_INFINITY;
+        }
+        return true;
+      } catch (error) {
+        this.isUncertain = true;
+        this.noteAnswer(false, (error as Error).message);
+        return false;
+      }
+    });
+  }
+
+  private noteAnswer(isAnswered: boolean, why = ""): void {
+    if (isAnswered !== this.isAnswered) {
+      this.surroundings.log(isAnswered ? "etcd answers" : `etcd does not answer: ${why}`);
+    }
+    this.isAnswered = isAnswered;
+    if (isAnswered) {
+      this.isPromising = false;
+      this.promises.clear();
+    }
+  }
+
+  /** @param since when the holder knew that nobody takes over before `TIMERS.takeOver` */
+  private extend(since: number): void {
+    this.leaseUntil = since + TIMERS.close;
+    this.surroundings.publishLease(this.leaseUntil);
+    this.arm(since + TIMERS.fence);
+  }
+
+  private arm(until: number): void {
+    const left = until - this.now;
+    if (left > 0) {
+      this.surroundings.fence
+        .arm(left)
+        .catch((error: Error) => this.surroundings.log(`the fence is not open: ${error.message}`));
+    }
+  }
+
+  // --- The loops
+
+  /** Runs the loops; returns only if one throws, which is a bug. */
+  async run(): Promise<void> {
+    await Promise.all([this.keepForEver(), this.guardForEver(), this.senseForEver()]);
+  }
+
+  private wake(): void {
+    this.wakeUp();
+  }
+
+  private async keepForEver(): Promise<never> {
+    const { clock, log } = this.surroundings;
+    for (;;) {
+      const begun = clock.monotonic();
+      await this.keep().catch((error: Error) => log(`the record: ${error.stack}`));
+      const pause = Math.max(SHORTEST, begun + TIMERS.renew - clock.monotonic());
+      await Promise.race([
+        clock.sleep(pause),
+        new Promise<void>((resolve) => {
+          this.wakeUp = resolve;
+        }),
+      ]);
+    }
+  }
+
+  /** Closes this host when its lease ends, whatever the other loops are doing. */
+  private async guardForEver(): Promise<never> {
+    const { clock, log } = this.surroundings;
+    for (;;) {
+      const isDue = this.right === "barred" && ["open", "ready"].includes(this.sight);
+      if (isDue && this.isOverdue && !this.isTaking) {
+        log("the lease has ended");
+        await this.shut();
+      }
+      const left = this.overdueAt - clock.monotonic();
+      await clock.sleep(left > 0 ? Math.min(left, TIMERS.renew) : 100);
+    }
+  }
+
+  private async senseForEver(): Promise<never> {
+    const { clock, log, store } = this.surroundings;
+    for (;;) {
+      const begun = clock.monotonic();
+      await this.sense().catch((error: Error) => log(`the replicas: ${error.stack}`));
+      if (this.voter !== "member" && begun >= this.voterAt + YIELD_EVERY) {
+        this.voterAt = begun;
+        this.voter = await store.voter().catch(() => "unknown" as const);
+      }
+      await clock.sleep(Math.max(SHORTEST, begun + TIMERS.renew - clock.monotonic()));
+    }
+  }
+
+  /** One step about the record. */
+  async keep(): Promise<void> {
+    const { marks, log } = this.surroundings;
+    // The data volume may have been mounted only now.
+    this.isRecorded ||= await marks.isRecorded();
+    this.isHeld = await marks.isHeld();
+    const isRenewing =
+      !this.isUncertain && this.isAnswered && this.isHolding && nextStep(this.view()) === "renew";
+    if (!isRenewing) {
+      await this.read();
+    }
+    if (this.isTaking) {
+      return;
+    }
+    await this.take(nextStep(this.view()));
+    this.keepReadable();
+    const isNamed = this.own?.primary === this.identity.name;
+    if (this.right === "pending" && this.hasLease && this.lacksTerm && isNamed) {
+      this.writeTerm().catch((error: Error) => log(`the term: ${error.message}`));
+    }
+    // The other loops do not wait for their next turn.
+    const news = [this.right, this.holder, this.stored?.record.state].join();
+    if (this.news !== news) {
+      this.news = news;
+      this.surroundings.observe().catch(() => undefined);
+    }
+  }
+
+  private async take(step: Step): Promise<void> {
+    const { log } = this.surroundings;
+    this.step = step;
+    const text = `${step}, ${this.stored?.record.state} of ${this.stored?.record.holder}`;
+    if (text !== this.saidStep) {
+      this.saidStep = text;
+      log(`record: ${text}, term ${this.stored?.record.term}`);
+    }
+    switch (step) {
+      case "renew":
+        return this.renew();
+      case "vacate":
+        return this.vacate();
+      case "close":
+        await this.shut();
+        return;
+      case "ask":
+        this.askForPromises().catch((error: Error) => log(`no promises: ${error.message}`));
+        return;
+      case "promise":
+        // While the outcome of a write is open, this host may be the holder without knowing.
+        this.isPromising = !this.isUncertain;
+        this.surroundings.observe().catch(() => undefined);
+        return;
+      case "create":
+        this.isStoreless = false;
+        return this.surroundings.createStore();
+      case "write":
+      case "resume":
+      case "take-back":
+        return this.claim(step);
+      case "take-over":
+      case "finish":
+        this.takeOver(step === "finish").catch((error: Error) =>
+          log(`taking over failed: ${error.message}`),
+        );
+        return;
+      default:
+        return undefined;
+    }
+  }
+
+  /** Reads go on at a host that is closed, and, until there is a record, everything does. */
+  private keepReadable(): void {
+    const isClosed = this.sight === "closed" || this.sight === "ready";
+    if (!this.isTaking && (!this.isRecorded || (isClosed && !this.isHolding))) {
+      this.arm(this.isRecorded ? this.answeredAt + TIMERS.fence : this.now + TIMERS.fence);
+    }
+  }
+
+  private async renew(): Promise<void> {
+    const { server, clock, store, log } = this.surroundings;
+    const { record } = this.stored as Stored;
+    const isDegrading = this.isDegrading;
+    const sync = isDegrading ? [] : (this.wanted ?? record.sync);
+    this.wanted = undefined;
+    if (!(await this.write({ ...record, sync, sequence: record.sequence + 1 }))) {
+      return this.wake();
+    }
+    if (isDegrading) {
+      // Only now: no write that named a replica can be stored any more.
+      this.isDegrading = false;
+      log("commits wait for no replica any more");
+      server.waitForReplica(false).catch((error: Error) => log(`degrade: ${error.message}`));
+    }
+    if (clock.monotonic() >= this.yieldedAt + YIELD_EVERY) {
+      this.yieldedAt = clock.monotonic();
+      store.yieldLeadership().catch(() => undefined);
+    }
+  }
+
+  /** Closes the server, or at least what leads to it. Whether it is certain that no client is told of a commit. */
+  private async shut(): Promise<boolean> {
+    const { fence, server, log, observe } = this.surroundings;
+    const [fenced, closed] = await Promise.all([
+      fence.disarm().then(
+        () => true,
+        (error: Error) => {
+          log(`the fence: ${error.message}`);
+          return false;
+        },
+      ),
+      server.shut(TIMERS.kill).catch(() => false),
+    ]);
+    if (closed && (this.sight === "open" || this.sight === "ready")) {
+      this.sight = "closed";
+    }
+    observe().catch(() => undefined);
+    return fenced || closed;
+  }
+
+  private async vacate(): Promise<void> {
+    const { record } = this.stored as Stored;
+    this.wanted = undefined;
+    if (await this.shut()) {
+      await this.write({ ...record, state: "vacant", sequence: record.sequence + 1 });
+    }
+  }
+
+  private async claim(step: "write" | "resume" | "take-back"): Promise<void> {
+    const { name } = this.identity;
+    const before = this.stored?.record;
+    const own: PrimaryRecord = {
+      term: step === "write" ? (this.own?.term ?? 0) : (before?.term ?? 0) + 1,
+      holder: name,
+      state: "open",
+      sync: [],
+      sequence: (before?.sequence ?? 0) + 1,
+    };
+    const record =
+      step === "resume" && before !== undefined
+        ? { ...before, state: own.state, sequence: own.sequence }
+        : own;
+    if (record.term > 0 && (await this.write(record))) {
+      this.recorded();
+    }
+  }
+
+  /** Writes the record's term into MySQL, where a role was taken back; the main loop then opens. */
+  private async writeTerm(): Promise<void> {
+    if (this.isWritingTerm) {
+      return;
+    }
+    this.isWritingTerm = true;
+    const { lock, server, clock } = this.surroundings;
+    const release = await lock.take(TIMERS.takeOver / 1_000);
+    try {
+      await this.look();
+      if (release !== undefined && this.isHolding && this.hasLease && this.lacksTerm) {
+        const waitForReplica = this.identity.durability === "lossless";
+        const term = this.stored?.record.term ?? 0;
+        await server.promote({ waitForReplica, open: false, outrankUnheard: false, term });
+        await this.look();
+      }
+    } finally {
+      await release?.();
+      await clock.sleep(TIMERS.renew);
+      this.isWritingTerm = false;
+    }
+  }
+
+  // --- etcd is away
+
+  /**
+   * Asks the others for their promises. One counts from when the last question was sent whose answer did not have it:
+   * it was published later than that.
+   */
+  private async askForPromises(): Promise<void> {
+    if (this.isAsking) {
+      return;
+    }
+    this.isAsking = true;
+    try {
+      const askedAt = this.now;
+      const answers = await this.surroundings.peers.look(CONNECT_SECONDS);
+      if (this.isAnswered) {
+        return;
+      }
+      for (const { name, promise } of answers) {
+        const before = this.promises.get(name);
+        if (promise === undefined) {
+          this.promises.delete(name);
+        } else {
+          const isNew = before !== undefined && before.number !== promise;
+          const since = isNew ? before.askedAt : before?.since;
+          this.promises.set(name, { number: promise, since, askedAt });
+        }
+      }
+      const since = Math.min(
+        ...answers.map(({ name }) => this.promises.get(name)?.since ?? Number.NEGATIVE_INFINITY),
+      );
+      // A lease that has ended is not prolonged.
+      if (this.isHolding && this.hasLease && since + TIMERS.close > this.leaseUntil) {
+        this.extend(since);
+      }
+    } finally {
+      this.isAsking = false;
+    }
+  }
+
+  // --- The server and its replicas
+
+  private async sense(): Promise<void> {
+    const { server, marks } = this.surroundings;
+    const incarnation = await marks.incarnation();
+    const at = this.now;
+    if (!this.isHolding) {
+      await this.lookAround();
+      if (at - this.answeredAt >= TIMERS.unwell && !(await server.isRunning())) {
+        this.sight = this.sight === "unseen" ? "unseen" : "gone";
+      }
+      return;
+    }
+    const seen = await server.acknowledgements().catch(() => undefined);
+    if (seen === undefined) {
+      if (!(await server.isRunning())) {
+        this.sight = "gone";
+        this.wake();
+      } else {
+        this.noteSight(undefined, at, incarnation);
+      }
+      return;
+    }
+    this.noteSight(seen.writability, at, incarnation);
+    if (this.sight === "open" || this.sight === "ready") {
+      await this.judgeReplicas(seen, at);
+    } else {
+      this.baseline = undefined;
+      this.wanted = undefined;
+    }
+  }
+
+  /** What a host that is not the holder has to know of others. */
+  private async lookAround(): Promise<void> {
+    const { peers, store } = this.surroundings;
+    const record = this.stored?.record;
+    if (record === undefined && !this.isRecorded) {
+      const isNamed = this.own?.primary === this.identity.name;
+      if (isNamed && !this.isAnswered && this.now >= this.lookedAt + FOLLOWING_EVERY) {
+        this.lookedAt = this.now;
+        const seen = await peers.look(CONNECT_SECONDS);
+        const isNone = seen.every(({ state, voter }) => state !== "unknown" && voter === "none");
+        this.isStoreless = isNone && (await store.voter()) === "none";
+        this.voter = this.isStoreless ? "none" : this.voter;
+      }
+      return;
+    }
+    const rivals = this.rivalsIn(record);
+    if (rivals.length === 0) {
+      this.rivals = "behind";
+    } else if (this.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
+      this.rivals = this.compareRivals(rivals, await peers.look(CONNECT_SECONDS));
+    }
+  }
+
+  /** The other replicas in sync; the holder is one only while it takes over. */
+  private rivalsIn(record: PrimaryRecord | undefined): readonly string[] {
+    return (record?.sync ?? []).filter((entry) => {
+      const host = hostOf(entry);
+      return host !== this.identity.name && (record?.state === "taking" || host !== record?.holder);
+    });
+  }
+
+  private compareRivals(rivals: readonly string[], seen: readonly Peer[]): Rivals {
+    const { own } = this;
+    let worst: Rivals = "behind";
+    for (const entry of rivals) {
+      const peer = seen.find(({ name }) => name === hostOf(entry));
+      if (
+        own === undefined ||
+        peer?.state !== "member" ||
+        peer.incarnation === undefined ||
+        syncName(peer.name, peer.incarnation) !== entry
+      ) {
+        return "unknown";
+      }
+      const here = union(own.executed, own.received);
+      if (!isSubset(union(peer.executed, peer.received), here)) {
+        worst = "ahead";
+      }
+    }
+    return worst;
+  }
+
+  private noteStall(seen: Acknowledgements, at: number): number {
+    const isStalled =
+      seen.clients === 0 || (seen.waiting > 0 && seen.acknowledged === this.lastAcknowledged);
+    this.lastAcknowledged = seen.acknowledged;
+    this.stalledSince = isStalled && seen.isOn ? (this.stalledSince ?? at) : undefined;
+    return this.stalledSince === undefined ? 0 : this.now - this.stalledSince;
+  }
+
+  private async judgeReplicas(
+    seen: Acknowledgements & { readonly executed: GtidSet },
+    at: number,
+  ): Promise<void> {
+    const { server, peers, log } = this.surroundings;
+    const { name, durability } = this.identity;
+    const sync = this.stored?.record.sync ?? [];
+    const stalled = this.noteStall(seen, at);
+    const isSettled = this.following.join() === sync.join() && seen.isOn;
+    let hasCaughtUp = false;
+    if (!seen.isOn) {
+      this.baseline = undefined;
+    } else if (seen.clients > 0 && (!isSettled || at >= this.lookedAt + FOLLOWING_EVERY)) {
+      this.lookedAt = at;
+      const answers = await peers.look(CONNECT_SECONDS);
+      const following = answers.filter(
+        ({ state, follows, incarnation }) =>
+          state === "member" && follows === name && incarnation !== undefined,
+      );
+      this.following = following.map((peer) => syncName(peer.name, peer.incarnation as string));
+      const key = this.following.join();
+      if (this.baseline?.key !== key) {
+        this.baseline = { key, executed: undefined };
+      } else {
+        this.baseline = { key, executed: this.baseline.executed ?? seen.executed };
+      }
+      const { executed } = this.baseline;
+      hasCaughtUp =
+        executed !== undefined &&
+        following.some((peer) => isSubset(executed, union(peer.executed, peer.received)));
+    }
+    const step = nextForReplicas({
+      ...seen,
+      durability,
+      sync,
+      stalled,
+      following: this.following,
+      hasCaughtUp,
+    });
+    if (step === "degrade") {
+      if (!this.isDegrading) {
+        log("no replica acknowledges");
+      }
+      this.wanted = undefined;
+      this.baseline = undefined;
+      this.isDegrading = true;
+      this.wake();
+    } else if (step === "await" && !this.isDegrading) {
+      await server.waitForReplica(true);
+    } else if (step === "enter" && !this.isDegrading && this.baseline !== undefined) {
+      this.wanted = this.following;
+      this.wake();
+    }
+  }
+
+  // --- Taking over
+
+  /** What an operator's promotion needs of the record, beyond what the databases say; empty if nothing is against it. */
+  async objections(): Promise<{ override: "nothing" | "time"; sentence: string }[]> {
+    await this.read();
+    const record = this.stored?.record;
+    if (!this.isAnswered) {
+      return [
+        {
+          override: "nothing",
+          sentence:
+            "etcd has no quorum, and without the record of the primary nobody is promoted: bring two of its three members back",
+        },
+      ];
+    }
+    const isOthers = record !== undefined && record.holder !== this.identity.name;
+    return isOthers && record.state !== "vacant" && this.quiet < TIMERS.takeOver
+      ? [
+          {
+            override: "time",
+            sentence: `${record.holder} has renewed the record of the primary within ${TIMERS.takeOver / 1_000} s`,
+          },
+        ]
+      : [];
+  }
+
+  private async takeOver(isFinish: boolean): Promise<void> {
+    this.isTaking = true;
+    try {
+      const release = await this.surroundings.lock.take(TIMERS.takeOver / 1_000);
+      if (release === undefined) {
+        throw new Error("this host is in the middle of something");
+      }
+      try {
+        await this.look();
+        await this.read();
+        const step = nextStep(this.view());
+        if (step === (isFinish ? "finish" : "take-over")) {
+          await this.become(isFinish, false);
+        }
+      } finally {
+        await release();
+      }
+    } finally {
+      this.isTaking = false;
+      await this.surroundings.observe();
+    }
+  }
+
+  /**
+   * Makes this host the primary, through the record; an operator has decided that it may be. The lock is held.
+   *
+   * @throws Error if the record was changed meanwhile
+   */
+  async becomePrimary(): Promise<void> {
+    this.isTaking = true;
+    try {
+      await this.look();
+      await this.read();
+      if (!(await this.become(false, true))) {
+        throw new Error("the record of the primary was changed meanwhile, or etcd does not answer");
+      }
+    } finally {
+      this.isTaking = false;
+    }
+  }
+
+  private async look(): Promise<Own> {
+    const incarnation = await this.surroundings.marks.incarnation();
+    const at = this.now;
+    const seen = await this.surroundings.server.look();
+    const own = { ...(this.own as Own), ...seen, incarnation };
+    this.noteOwn(own, at);
+    return own;
+  }
+
+  private async become(isFinish: boolean, isForced: boolean): Promise<boolean> {
+    const { server, marks, clock, log } = this.surroundings;
+    const { name, durability } = this.identity;
+    const before = this.stored?.record;
+    const incarnation = this.incarnation;
+    if (!isFinish) {
+      const taking: PrimaryRecord = {
+        term: Math.max(before?.term ?? 0, this.own?.term ?? 0) + 1,
+        holder: name,
+        state: "taking",
+        sync: isForced ? [] : (before?.sync ?? []),
+        sequence: (before?.sequence ?? 0) + 1,
+      };
+      if (!(await this.write(taking))) {
+        return false;
+      }
+    }
+    const taking = this.stored?.record as PrimaryRecord;
+    log(`becomes primary of term ${taking.term}`);
+    const deadline = clock.monotonic() + APPLY_WITHIN;
+    let own = await this.look();
+    if (own.term !== taking.term) {
+      if (own.source !== undefined && own.replication !== "failed") {
+        await server.apply();
+      }
+      for (;;) {
+        own = await this.look();
+        const isForemost = own.hasApplied && (await this.isForemost(taking, isForced));
+        if (this.incarnation !== incarnation || clock.monotonic() > deadline) {
+          throw new Error("the server was started anew, or does not come to an end");
+        }
+        if (!isOwnRecord(this.stored?.record, taking)) {
+          throw new Error(`${this.stored?.record.holder} has taken over meanwhile`);
+        }
+        if (own.hasApplied && isForemost) {
+          break;
+        }
+        await clock.sleep(SHORTEST);
+      }
+      await marks.noteOriginal();
+      await server.promote({
+        waitForReplica: durability === "lossless",
+        open: false,
+        outrankUnheard: false,
+        term: taking.term,
+      });
+      await this.look();
+    }
+    const opened = { ...taking, state: "open" as const, sync: [], sequence: taking.sequence + 1 };
+    if (!(await this.write(opened))) {
+      return false;
+    }
+    // From here on the record is renewed.
+    this.isTaking = false;
+    this.recorded();
+    await marks.release();
+    this.isHeld = false;
+    if (durability === "available" && this.hasRoom && this.hasLease) {
+      this.noteOpening();
+      await server.admit("open", false);
+    }
+    return true;
+  }
+
+  /**
+   * Whether no other replica in sync has received more, by an answer that it gave after it had stopped receiving from
+   * the primary before.
+   */
+  private async isForemost(taking: PrimaryRecord, isForced: boolean): Promise<boolean> {
+    const rivals = this.rivalsIn(taking);
+    if (rivals.length === 0 || isForced) {
+      return true;
+    }
+    const seen = await this.surroundings.peers.look(CONNECT_SECONDS);
+    const hasStopped = rivals.every((entry) =>
+      seen.some(({ name, heardTerm }) => name === hostOf(entry) && heardTerm === taking.term),
+    );
+    const rank = this.compareRivals(rivals, seen);
+    if (hasStopped && rank === "ahead") {
+      await this.write({ ...taking, state: "vacant", sequence: taking.sequence + 1 });
+      throw new Error("another replica has received more, and takes over");
+    }
+    return hasStopped && rank === "behind";
+  }
+
+  // --- Leaving
+
+  /**
+   * The server or the host is about to be stopped: gives the role away, if a replica is in sync. Returns once the
+   * record is vacant, or after three seconds.
+   */
+  async leave(): Promise<void> {
+    this.leftAt = this.now;
+    this.leftIncarnation = this.incarnation;
+    await this.handOver();
+  }
+
+  /** Waits until this host no longer holds the record, if it is to give it away. */
+  async handOver(): Promise<void> {
+    const until = this.now + LEAVE_WITHIN;
+    this.isHeld = await this.surroundings.marks.isHeld();
+    while (
+      this.isRecorded &&
+      this.isHolding &&
+      (this.stored?.record.sync.length ?? 0) > 0 &&
+      this.now < until
+    ) {
+      this.wake();
+      await this.surroundings.clock.sleep(SHORTEST);
+    }
+  }
+}
