@@ -138,6 +138,12 @@ async function allowEngines(cluster: ScratchCluster, allow: boolean): Promise<vo
     );
     await cluster.inSync();
   }
+  // The web server learns a moment later that the primary is back.
+  await eventually(
+    "the app's account reaches the primary",
+    () => !/^ERROR/m.test(execute(cluster, "app", "SELECT 1;")) || undefined,
+    10,
+  );
 }
 
 /** What an app finds: what its accounts may do, and what becomes of its data. */

@@ -85,7 +85,7 @@ export function upgrade(cluster: ScratchCluster): void {
     const { status, stdout, stderr } = cluster.attemptToOperate("upgrade");
     expect([status, stdout + stderr]).toEqual([
       1,
-      expect.stringMatching(/stopped at web-1: [\s\S]*Not begun: web-2/),
+      expect.stringMatching(/stopped at web-1: [\s\S]*Not started: web-2/),
     ]);
     await cluster.serving();
     expect(versionOn(cluster, "web-2")).toBe("2");
