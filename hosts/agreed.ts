@@ -14,6 +14,16 @@ export const MYSQL = {
   socket: "/run/mysqld/mysqld.sock",
 } as const;
 
+/** etcd's paths, on hosts that are voters or have been. */
+export const ETCD = {
+  /** Its configuration, and this host's key, certificate and certificate authority. */
+  configuration: "/etc/cluster/etcd",
+  /** Where its data is on a host without a data volume. */
+  directory: "/var/lib/cluster/etcd",
+  /** A folder that a reboot empties. */
+  run: "/run/cluster/etcd",
+} as const;
+
 /** Other paths on a database host. */
 export const DATABASE = {
   /** The data volume, which outlives its host. */

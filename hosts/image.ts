@@ -1,5 +1,6 @@
 import type { ClusterSettings } from "../topology/settings";
 import { DISTRIBUTIONS } from "./distributions";
+import { ETCD_PACKAGES } from "./etcd";
 import type { Host } from "./host";
 
 /** What identifies and builds a host image; the head of scripts/local/image.sh explains each value. */
@@ -7,9 +8,15 @@ export type ImageFacts = Readonly<
   Record<"DWI_PACKAGES" | "DWI_DISTRIBUTION" | "DWI_SUITES" | "DWI_KEYRINGS" | "DWI_MIRROR", string>
 >;
 
-/** Every package a host of the cluster needs: all hosts start from one image that has them. */
+/**
+ * Every package a host of the cluster needs, now or after a change of settings: all hosts start from one image that has
+ * them, and do not install any later.
+ */
 export function packagesOf(hosts: readonly Host[]): string {
-  const packages = hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" "));
+  const packages = [
+    ...hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" ")),
+    ...ETCD_PACKAGES,
+  ];
   return [...new Set(packages)].filter(Boolean).sort().join(" ");
 }
 

@@ -3,6 +3,7 @@ import type { Topology, TopologyHost } from "../topology/topology";
 import { baseContent } from "./base";
 import { databaseContent } from "./database";
 import { envFile } from "./env-file";
+import { etcdContent } from "./etcd";
 import { FACTS_PATH, type Facts, type Host, type RoleContent, textFile } from "./host";
 import { loadBalancerContent } from "./load-balancer";
 import { bootScripts } from "./scripts";
@@ -33,10 +34,12 @@ function platformFacts(topology: Topology, platform: Platform): Facts {
 function renderHost(topology: Topology, host: TopologyHost, placement: Placement): Host {
   const base = baseContent(topology, host);
   const role = CONTENT[host.role](topology, host);
-  const packages = [...new Set([...base.packages, ...role.packages])].sort();
+  const etcd = etcdContent(topology, host);
+  const packages = [...new Set([...base.packages, ...role.packages, ...etcd.packages])].sort();
   const facts = {
     ...base.facts,
     ...role.facts,
+    ...etcd.facts,
     ...platformFacts(topology, placement.platform),
     PACKAGES: packages.join(" "),
     SCRIPTS: placement.scripts,
@@ -46,6 +49,7 @@ function renderHost(topology: Topology, host: TopologyHost, placement: Placement
     ...bootScripts(placement.platform),
     ...base.files,
     ...role.files,
+    ...etcd.files,
   ];
   return { ...host, files, facts, userData: cloudConfig(host.name, files) };
 }

@@ -11,7 +11,7 @@ export const SCRIPTS = join(PROJECT, "scripts");
  * The folders of scripts/ that make up the script archive: everything that runs on a host after it has booted. One
  * archive serves every role and both platforms.
  */
-export const ARCHIVED_SCRIPTS = ["host", ...ROLES] as const;
+export const ARCHIVED_SCRIPTS = ["host", "etcd", ...ROLES] as const;
 
 function script(source: string, path: string): HostFile {
   return {

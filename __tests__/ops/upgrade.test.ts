@@ -131,6 +131,16 @@ describe("no host is taken away", () => {
     ],
     ["while there is no primary", database(1), "0 database hosts take writes"],
     [
+      "while a member of etcd is away",
+      loadBalancer({
+        etcd: {
+          ...{ voter: true, hasData: true, answers: false, cluster: null },
+          ...{ members: [], bytes: 0, alarms: [] },
+        },
+      }),
+      "etcd on load-balancer-1 does not answer",
+    ],
+    [
       "while it converges",
       web(1, { converged: false }),
       "web-1 has not come to its declared state",

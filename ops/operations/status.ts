@@ -5,6 +5,7 @@ import { ROLES, type Role } from "../../topology/roles";
 import type { Topology, TopologyHost } from "../../topology/topology";
 import type { Platform, Power, Ran } from "../platform/platform";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
+import { type EtcdFacts, etcdLine, problemsOfEtcd } from "./etcd";
 
 /** Available package upgrades of a host, and its running programs that are outdated (scripts/host/updates.sh). */
 export interface Updates {
@@ -31,6 +32,8 @@ interface HostFacts {
   readonly updates?: Updates | null;
   /** Whether a reboot was requested and has not happened yet. */
   readonly rebooting?: boolean;
+  /** `null` if it has no part in etcd; omitted by hosts with scripts from before etcd. */
+  readonly etcd?: EtcdFacts | null;
 }
 
 export interface LoadBalancerFacts extends HostFacts {
@@ -403,7 +406,7 @@ function updatesLine({ hosts }: ClusterStatus): string {
 
 /** All problems, one sentence each; empty if all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
-  const problems = status.hosts.flatMap(problemsOfHost);
+  const problems = [...status.hosts.flatMap(problemsOfHost), ...problemsOfEtcd(status.hosts)];
   const databases = factsOf(status, "database");
   const primaries = databases.filter(({ facts }) => facts.writability === "open");
   if (primaries.length !== 1) {
@@ -441,6 +444,11 @@ export function problemsOf(status: ClusterStatus): string[] {
   return problems;
 }
 
+function etcdLines({ hosts }: ClusterStatus): string[] {
+  const line = etcdLine(hosts);
+  return line === undefined ? [] : [line];
+}
+
 /** The status as a table for people, with all problems. */
 export function statusTable(status: ClusterStatus): string[] {
   const rows = [
@@ -471,6 +479,7 @@ export function statusTable(status: ClusterStatus): string[] {
     ...lines,
     "",
     backupLine(factsOf(status, "database").map(({ facts }) => facts)),
+    ...etcdLines(status),
     updatesLine(status),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),

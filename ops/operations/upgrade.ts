@@ -6,6 +6,7 @@ import type { Platform } from "../platform/platform";
 import { awaitChecks } from "./await-checks";
 import { changePrimary } from "./change-primary";
 import { outOfService } from "./drain";
+import { lacksEtcd } from "./etcd";
 import { onHost } from "./on-host";
 import {
   askHost,
@@ -79,6 +80,9 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
   }
   if (!facts.converged) {
     return `${host} has not come to its declared state`;
+  }
+  if (lacksEtcd(facts.etcd)) {
+    return `etcd on ${host} does not answer: one voter is away already`;
   }
   if (facts.role === "web" && !(facts.healthy && heldByLoadBalancers(status, host) === "up")) {
     return `${host} does not serve`;
@@ -207,6 +211,9 @@ class Upgrading {
     }
     if (!facts.converged) {
       return { yes: false, why: "it has not come to its declared state" };
+    }
+    if (lacksEtcd(facts.etcd)) {
+      return { yes: false, why: "its etcd does not answer" };
     }
     switch (facts.role) {
       case "web":

@@ -85,14 +85,14 @@ mount_data() {
   mount --bind "$DATA" "$MYSQL_DATA_DIRECTORY"
 }
 
-# size_memory: shares of the host's memory minus the agent's; /proc/meminfo reflects a container's limit. Small hosts
+# size_memory: shares of the host's memory minus the agent's and etcd's; /proc/meminfo reflects a container's limit. Small hosts
 # leave more to the server's other parts, which need some 350 MiB in any case.
 size_memory() {
   local key kibibytes _ mebibytes pool connections
   while read -r key kibibytes _; do
     if [[ $key == MemTotal: ]]; then break; fi
   done </proc/meminfo
-  mebibytes=$((kibibytes / 1024 - DATABASE_AGENT_MEBIBYTES))
+  mebibytes=$((kibibytes / 1024 - DATABASE_AGENT_MEBIBYTES - ETCD_MEBIBYTES))
   pool=$((mebibytes <= 2048 ? mebibytes * 35 / 100 : mebibytes * 60 / 100))
   connections=$((mebibytes < 400 ? 100 : mebibytes > 8000 ? 2000 : mebibytes / 4))
   cat >"$MYSQL_CONFIGURATION/memory.cnf.new" <<CNF

@@ -11,6 +11,7 @@ fi
 enable_at_boot nftables.service
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"
+if [[ -n ${ETCD_DIRECTORY:-} ]]; then /opt/cluster/scripts/etcd/converge.sh; fi
 
 # systemd may have read its units before cloud-init wrote some, and was not told what was enabled.
 read_units haproxy nginx mysql "cluster-*"

@@ -9,6 +9,8 @@ version_of() {
 
 # Not as an argument: of the transactions of a database there may be more than one argument holds.
 own=$("/opt/cluster/scripts/$HOST_ROLE/status.sh")
+etcd=null
+if [[ -n ${ETCD_DIRECTORY:-} ]]; then etcd=$(/opt/cluster/scripts/etcd/status.sh); fi
 # A package manager that is broken keeps nobody from seeing the rest.
 updates=$("$(dirname -- "$0")/updates.sh" || echo null)
 rebooting=false
@@ -19,8 +21,8 @@ jq --null-input --compact-output \
   --arg uptime "${uptime%%.*}" --arg scripts "$SCRIPTS" --arg haproxy "$(version_of haproxy)" \
   --arg converged "$(systemctl is-active cluster-converge.service || true)" \
   --arg failed "$(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }')" \
-  --argjson updates "$updates" --argjson rebooting "$rebooting" \
+  --argjson etcd "$etcd" --argjson updates "$updates" --argjson rebooting "$rebooting" \
   --slurpfile own <(printf '%s' "$own") \
   '{host: $host, role: $role, address: $address, uptimeSeconds: ($uptime | tonumber),
     converged: ($converged == "active"), failedUnits: ($failed | split("\n") | map(select(. != ""))),
-    scripts: $scripts, updates: $updates, rebooting: $rebooting} + $own[0] + {versions: ({haproxy: $haproxy} + ($own[0].versions // {}))}'
+    scripts: $scripts, updates: $updates, etcd: $etcd, rebooting: $rebooting} + $own[0] + {versions: ({haproxy: $haproxy} + ($own[0].versions // {}))}'

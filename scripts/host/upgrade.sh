@@ -35,12 +35,13 @@ packages() {
   apt-get clean
 }
 
-# reload: HAProxy's master takes over the new program with its connections.
+# reload: HAProxy's master takes over the new program with its connections. etcd is restarted: the other voters go on.
 reload() {
   if [[ $HOST_ROLE == load-balancer ]]; then
     haproxy -c -q -f /etc/haproxy/haproxy.cfg >&2 || fail "the new HAProxy refuses its configuration; the old one goes on"
     systemctl reload haproxy.service
   fi
+  if systemctl --quiet is-active cluster-etcd.service; then systemctl --no-block restart cluster-etcd.service; fi
 }
 
 reboot_soon() {

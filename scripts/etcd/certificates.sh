@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Gives this host a key and a certificate of etcd's own certificate authority: a voter for its server, towards the other
+# voters and for requests of its own, another database host for requests alone. etcd reads them anew for every
+# connection.
+# shellcheck source=common.sh
+source /opt/cluster/scripts/etcd/common.sh
+# shellcheck source=../host/certificates.sh
+source /opt/cluster/scripts/host/certificates.sh
+
+AUTHORITY_KEY=/run/cluster/secrets/etcd-authority.key
+# When the certificate was last found valid, and for which names.
+SEEN=$ETCD_RUN/certificates-seen
+NAMES="$CLUSTER_NAME $HOST_NAME $HOST_ADDRESS"
+
+main() {
+  local group=root
+  if [[ -s $KEY ]] && was_valid "$SEEN" "$NAMES"; then return; fi
+  if is_voter; then group=etcd; fi
+  install --directory --mode=0755 "$ETCD_CONFIGURATION"
+  make_authority_key etcd-authority-seed "$AUTHORITY_KEY"
+  make_authority "$AUTHORITY_KEY" "$CLUSTER_NAME etcd authority" "$AUTHORITY"
+  is_valid "$AUTHORITY" "$KEY" "$CERTIFICATE" ||
+    issue "$AUTHORITY" "$AUTHORITY_KEY" "$KEY" "$CERTIFICATE" "$group"
+  # It may have become a voter since.
+  chown "root:$group" "$KEY"
+  note_valid "$SEEN" "$NAMES"
+}
+
+main
+exit

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes this host's member the only one of its cluster, with the data that it has. For an operator, when the majority of
+# the voters is lost for good: voters that come back, or new ones, join it by themselves.
+# https://etcd.io/docs/v3.5/op-guide/recovery/
+#
+# It refuses while there is a majority. What the lost members alone had is lost: the record of who is primary may be
+# older than the last change of it.
+# shellcheck source=common.sh
+source /opt/cluster/scripts/etcd/common.sh
+
+# How long the member may take until it answers, seconds.
+PATIENCE=30
+
+lock_members 30 || fail "this host's membership is being changed: try again"
+has_data || fail "$HOST_NAME has no member's data: run it on a host that has"
+if list_members "$HOST_ADDRESS" || list_members_of_others; then
+  fail "there is a majority of the voters: $via answers"
+fi
+systemctl stop "$UNIT"
+printf '{"force-new-cluster": true}\n' | next_start
+start
+SECONDS=0
+until list_members "$HOST_ADDRESS"; do
+  ((SECONDS < PATIENCE)) || fail "etcd does not answer within $PATIENCE s: journalctl -u $UNIT"
+  sleep 0.2
+done
+log "$HOST_NAME is the only member now; the other voters join it by themselves"
