@@ -4,7 +4,7 @@ import { PROJECT } from "../hosts/project";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
-import { decisionTables } from "./generate/decisions";
+import { decisionTables, stepTables, timerTable } from "./generate/decisions";
 import { FRANKFURT } from "./generate/prices";
 import { roomsTable } from "./generate/rooms";
 import { settingsPage } from "./generate/settings-page";
@@ -44,6 +44,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   }
   const topology = buildTopology(settings);
   const lines = monthlyCost(topology, FRANKFURT);
+  const withTimers = embed(read("docs/record.md"), "timers", `\n\n${timerTable()}\n\n`);
   const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
@@ -56,6 +57,10 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     {
       path: "docs/database.md",
       content: embed(read("docs/database.md"), "decisions", `\n\n${decisionTables()}\n\n`),
+    },
+    {
+      path: "docs/record.md",
+      content: embed(withTimers, "steps", `\n\n${stepTables()}\n\n`),
     },
     { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
   ];

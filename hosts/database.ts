@@ -132,11 +132,12 @@ const AGENT_MEBIBYTES = 128;
 
 /**
  * With automatic failover the agent outlives the server when the host is stopped: it gives the role away first
- * (scripts/database/stop.sh). etcd in turn outlives the agent.
+ * (scripts/database/stop.sh). It does not wait for etcd, which is ready only with a majority; where this host's member is
+ * stopped sooner, the agent asks another.
  */
 const agentUnit = (isAutomatic: boolean) => `[Unit]
 Description=This host's part in the database cluster
-${isAutomatic ? "Before=mysql.service\nAfter=cluster-etcd.service haproxy.service nftables.service" : "After=mysql.service"}
+${isAutomatic ? "Before=mysql.service\nAfter=haproxy.service" : "After=mysql.service"}
 StartLimitIntervalSec=0
 
 [Service]
