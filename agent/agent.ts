@@ -2,6 +2,8 @@ import { mkdirSync } from "node:fs";
 import { BootstrapScripts } from "./bootstrap";
 import { SYSTEM_CLOCK } from "./clock";
 import { takeCommands } from "./commands";
+import { EtcdRecordStore } from "./etcd";
+import { NftablesFence } from "./fence";
 import { HaproxyHealthPort } from "./health-port";
 import { FileLock } from "./lock";
 import { Agent } from "./loop";
@@ -21,8 +23,8 @@ function fact(name: string): string {
   return value;
 }
 
-/** `NAME:ADDRESS` of the other database hosts, separated by spaces. */
-function peersOf(text: string): Address[] {
+/** `NAME:ADDRESS` of hosts, separated by spaces. */
+function addressesIn(text: string): Address[] {
   return text
     .split(" ")
     .filter(Boolean)
@@ -32,10 +34,29 @@ function peersOf(text: string): Address[] {
     });
 }
 
+/** What automatic failover needs; `undefined` if failover is manual. */
+function automatic(): ConstructorParameters<typeof Agent>[1]["automatic"] {
+  if (fact("DATABASE_FAILOVER") !== "automatic") {
+    return undefined;
+  }
+  return {
+    store: new EtcdRecordStore({
+      name: fact("HOST_NAME"),
+      endpoints: addressesIn(fact("ETCD_ENDPOINTS")),
+      clientPort: Number(fact("ETCD_CLIENT_PORT")),
+      configuration: fact("ETCD_CONFIGURATION"),
+      directory: fact("ETCD_DIRECTORY"),
+      volume: fact("DATABASE_VOLUME"),
+    }),
+    fence: new NftablesFence(Number(fact("MYSQL_PORT"))),
+  };
+}
+
 function main(): void {
   const run = fact("DATABASE_RUN");
   mkdirSync(run, { recursive: true });
-  const peers = peersOf(fact("DATABASE_PEERS"));
+  const peers = addressesIn(fact("DATABASE_PEERS"));
+  const failover = automatic();
   const name = fact("HOST_NAME");
   const agent = new Agent(
     {
@@ -57,6 +78,7 @@ function main(): void {
       ),
       clock: SYSTEM_CLOCK,
       log: (line) => process.stderr.write(`${line}\n`),
+      ...(failover && { automatic: failover }),
     },
   );
   takeCommands(agent, `${run}/agent.sock`);

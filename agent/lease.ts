@@ -348,7 +348,6 @@ export class Lease {
     const late = sight === "open" || sight === "ready" ? "silent" : "away";
     return {
       name: this.identity.name,
-      durability: this.identity.durability,
       record: this.stored?.record,
       isAnswered: this.isAnswered,
       isRecorded: this.isRecorded,

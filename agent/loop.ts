@@ -171,6 +171,9 @@ export class Agent {
 
   /** Runs the loops; returns only if one throws, which is a bug. */
   async run(): Promise<void> {
+    if (this.lease === undefined) {
+      await this.surroundings.marks.forgetRecord();
+    }
     await Promise.all([this.answerForEver(), this.decideForEver(), this.lease?.run()]);
   }
 

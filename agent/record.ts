@@ -167,7 +167,6 @@ export type ServerSight = "unseen" | "silent" | "away" | "gone" | "closed" | "re
 /** What a host knows when it decides what to do about the record. */
 export interface RecordView {
   readonly name: string;
-  readonly durability: "available" | "lossless";
   /** As last read or written; `undefined` if there was none, or none was read yet. */
   readonly record: PrimaryRecord | undefined;
   /** Whether the last request to the store succeeded. */

@@ -5,7 +5,7 @@ import { PROJECT } from "../hosts/project";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
-import { decisionTables } from "./generate/decisions";
+import { decisionTables, stepTables, timerTable } from "./generate/decisions";
 import { drillTable } from "./generate/drill-table";
 import { FRANKFURT } from "./generate/prices";
 import { roomsTable } from "./generate/rooms";
@@ -47,6 +47,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   const topology = buildTopology(settings);
   const lines = monthlyCost(topology, FRANKFURT);
   const drill: DrillResults = JSON.parse(read("docs/drill.json"));
+  const withTimers = embed(read("docs/record.md"), "timers", `\n\n${timerTable()}\n\n`);
   const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
@@ -63,6 +64,10 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     {
       path: "docs/failover.md",
       content: embed(read("docs/failover.md"), "drill", `\n\n${drillTable(drill)}\n\n`),
+    },
+    {
+      path: "docs/record.md",
+      content: embed(withTimers, "steps", `\n\n${stepTables()}\n\n`),
     },
     { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
   ];

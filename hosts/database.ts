@@ -7,8 +7,16 @@ import { staticFiles } from "./static-files";
 /** The agent's path among the scripts. */
 export const AGENT_PROGRAM = "database/agent.js";
 
-/** How long a write waits for a replica's acknowledgement: 49 days is MySQL's maximum. */
-const ACKNOWLEDGEMENT_TIMEOUT = { available: 1_000, lossless: 4_294_967_295 } as const;
+/**
+ * How long a write waits for a replica's acknowledgement, in milliseconds: 49 days is MySQL's maximum. With automatic
+ * failover going on without a replica is the agent's decision, as the record of the primary has to say so first.
+ */
+function acknowledgementTimeout({
+  durability,
+  failover,
+}: Topology["settings"]["database"]): number {
+  return durability === "available" && failover === "manual" ? 1_000 : 4_294_967_295;
+}
 
 /**
  * Engines with which no table can be created: a clone copies only InnoDB tables
@@ -109,7 +117,7 @@ rpl_semi_sync_source_wait_point = AFTER_SYNC
 rpl_semi_sync_source_wait_for_replica_count = 1
 # If the last replica disconnects while a commit waits, the commit keeps waiting until the timeout.
 rpl_semi_sync_source_wait_no_replica = ON
-rpl_semi_sync_source_timeout = ${ACKNOWLEDGEMENT_TIMEOUT[topology.settings.database.durability]}
+rpl_semi_sync_source_timeout = ${acknowledgementTimeout(topology.settings.database)}
 
 # Sizes that depend on this host's memory; written before each start.
 !include ${MYSQL.configuration}/memory.cnf
@@ -122,9 +130,14 @@ rpl_semi_sync_source_timeout = ${ACKNOWLEDGEMENT_TIMEOUT[topology.settings.datab
  */
 const AGENT_MEBIBYTES = 128;
 
-const AGENT = `[Unit]
+/**
+ * With automatic failover the agent outlives the server when the host is stopped: it gives the role away first
+ * (scripts/database/stop.sh). It does not wait for etcd, which is ready only with a majority; where this host's member is
+ * stopped sooner, the agent asks another.
+ */
+const agentUnit = (isAutomatic: boolean) => `[Unit]
 Description=Agent of the database cluster
-After=mysql.service
+${isAutomatic ? "Before=mysql.service\nAfter=haproxy.service" : "After=mysql.service"}
 StartLimitIntervalSec=0
 
 [Service]
@@ -153,8 +166,14 @@ const LONGEST_AGE = 3;
  * The health port. HAProxy answers from memory, where the agent writes one line every second: `time|status of
  * /primary|of /replica|of /readable|state as JSON`. Without a fresh line the answer is no.
  */
-function healthPort(host: TopologyHost): string {
+function healthPort(host: TopologyHost, isAutomatic: boolean): string {
   const state = `content-type application/json lf-string "%[var(txn.now),field(5,|)]\\n"`;
+  // The primary's lease, in milliseconds since 1970: whoever is frozen stops being the primary by HAProxy's clock.
+  const lease = isAutomatic
+    ? `
+  http-request set-var(txn.lease) str(primary-until),map(${DATABASE.answers},0)
+  acl has_lease date(0,ms),sub(txn.lease) -m int lt 0`
+    : "";
   const authority = `str(certificate-authority),map(${DATABASE.answers})`;
   return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): the health port. Tells peers and web servers this host's
 # state, as last reported by the agent.
@@ -180,8 +199,8 @@ frontend health
   http-request set-var(txn.at) var(txn.now),field(1,|)
   # Plus a second, to tolerate a clock that was set back.
   http-request set-var(txn.age) date,sub(txn.at),add(1)
-  acl is_fresh var(txn.age) -m int 0:${LONGEST_AGE + 1}
-  http-request set-var(txn.status) var(txn.now),field(2,|) if is_fresh { path /primary }
+  acl is_fresh var(txn.age) -m int 0:${LONGEST_AGE + 1}${lease}
+  http-request set-var(txn.status) var(txn.now),field(2,|) if is_fresh${isAutomatic ? " has_lease" : ""} { path /primary }
   http-request set-var(txn.status) var(txn.now),field(3,|) if is_fresh { path /replica }
   http-request set-var(txn.status) var(txn.now),field(4,|) if is_fresh { path /readable }
   http-request set-var(txn.status) str(200) if is_fresh { path /state }
@@ -198,14 +217,15 @@ frontend health
 
 /** The content of a database host beyond that of every host. */
 export function databaseContent(topology: Topology, host: TopologyHost): RoleContent {
-  const { name, durability } = topology.settings.database;
+  const { name, durability, failover } = topology.settings.database;
+  const isAutomatic = failover === "automatic";
   const peers = hostsOf(topology, "database").filter((other) => other.name !== host.name);
   return {
     packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "nodejs"],
     files: [
       textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(topology, host)),
-      textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),
-      textFile("/etc/systemd/system/cluster-database-agent.service", AGENT),
+      textFile("/etc/haproxy/haproxy.cfg", healthPort(host, isAutomatic)),
+      textFile("/etc/systemd/system/cluster-database-agent.service", agentUnit(isAutomatic)),
       ...staticFiles("database"),
     ],
     facts: {

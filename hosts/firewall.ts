@@ -1,4 +1,4 @@
-import type { Flow } from "../topology/flows";
+import { type Flow, PORTS } from "../topology/flows";
 import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
 
@@ -32,6 +32,40 @@ function rules(
       ? []
       : [`${match}${flow.protocol} dport ${flow.port} accept comment "${flow.name}"`];
   });
+}
+
+/**
+ * The kernel's part in automatic failover: web servers reach a database only while the agent says so (agent/fence.ts),
+ * also over connections that are open, and in both directions. Loading the file again keeps what the agent last said.
+ */
+function lease(topology: Topology, host: TopologyHost): string {
+  const isFenced = host.role === "database" && topology.settings.database.failover === "automatic";
+  if (!isFenced) {
+    return host.role === "database" ? "table inet lease\ndelete table inet lease\n" : "";
+  }
+  const webs = hostsAt(topology, "web").map(({ address }) => address);
+  return `table inet lease {
+  set served {
+    type inet_service
+    flags timeout
+  }
+  chain input {
+    type filter hook input priority filter - 1; policy accept;
+  }
+  chain output {
+    type filter hook output priority filter - 1; policy accept;
+  }
+}
+flush table inet lease
+table inet lease {
+  chain input {
+    ip saddr { ${webs.join(", ")} } tcp dport ${PORTS.mysql} tcp dport != @served reject with tcp reset
+  }
+  chain output {
+    ip daddr { ${webs.join(", ")} } tcp sport ${PORTS.mysql} tcp sport != @served drop
+  }
+}
+`;
 }
 
 /**
@@ -92,6 +126,6 @@ table inet cluster {
     reject with icmpx admin-prohibited
   }
 }
-`,
+${lease(topology, host)}`,
   );
 }

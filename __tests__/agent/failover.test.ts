@@ -1,7 +1,7 @@
 import type { Link } from "./fakes/cluster";
 import { Cluster, STEADY } from "./fakes/cluster";
 import type { Host } from "./fakes/host";
-import type { Transaction, Written } from "./fakes/mysql";
+import type { Pace, Transaction, Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // Automatic failover, with the whole agent, in named scenarios: how long writes wait, and who ends up as primary. A
@@ -10,6 +10,8 @@ import { Chance } from "./fakes/random";
 interface Kind {
   durability?: "available" | "lossless";
   hosts?: number;
+  pace?: Partial<Pace>;
+  seed?: number;
 }
 
 /** A cluster with a primary, a record, and replicas in sync; writes are made all the time. */
@@ -18,8 +20,17 @@ class Site {
   /** When writes were acknowledged, and which. */
   readonly acknowledged: { at: number; host: Host; transaction: Transaction; how: Written }[] = [];
 
-  constructor({ durability, hosts = 2 }: Kind) {
-    this.cluster = new Cluster(durability, hosts, new Chance(1), STEADY, true);
+  constructor({ durability, hosts = 2, pace = {}, seed = 1 }: Kind) {
+    this.cluster = new Cluster(durability, hosts, new Chance(seed), { ...STEADY, ...pace }, true);
+    const { cluster } = this;
+    cluster.time.betweenSteps = () => {
+      const writable = cluster.hosts.filter(
+        (host) => host.mysql.takesWrites && host.fence.isOpen && !host.isFrozen,
+      );
+      if (writable.length > 1) {
+        throw new Error(`two hosts take writes at ${cluster.time.now / 1000}`);
+      }
+    };
   }
 
   get time() {
@@ -159,6 +170,13 @@ describe("an orderly end, and writes go on within 2 s", () => {
   });
 });
 
+test("a primary that cannot renew closes itself, with the time that the rules of the record count on", async () => {
+  const one = await site();
+  const [primary] = one.cluster.hosts as [Host];
+  one.link("cut", primary, "database-2", LB);
+  expect(await one.time.until(() => !primary.mysql.takesWrites, 3_250, 10)).toBe(true);
+});
+
 describe("nothing fails over", () => {
   test.each<[string, number, (one: Site) => (primary: Host, replica: Host) => void]>([
     [
@@ -225,6 +243,58 @@ describe("nothing fails over", () => {
     await one.time.pass(5_000);
     expect(one.primary).toBe("database-1");
   });
+});
+
+describe("etcd is away, and comes back for the replica alone", () => {
+  test("the replica waits until what it promised is over", async () => {
+    const one = await site();
+    const { quorum } = one.cluster;
+    await one.after(() => {
+      (quorum as { isAway: boolean }).isAway = true;
+    }, 10_000);
+    expect(one.primary).toBe("database-1");
+    await one.after((primary) => {
+      (quorum as { isAway: boolean }).isAway = false;
+      one.link("cut", primary, "database-2", LB);
+    });
+    expect(one.primary).toBe("database-2");
+    expect(one.missing).toBe(0);
+  });
+
+  test("an answer that is not new is no promise", async () => {
+    // Also between two requests.
+    for (let offset = 0; offset < 500; offset += 50) {
+      const one = await site();
+      const { quorum } = one.cluster;
+      await one.after((_, replica) => {
+        (quorum as { isAway: boolean }).isAway = true;
+        one.time.after(8_000 + offset, () => replica.agentLife?.freeze());
+      }, 11_500 + offset);
+      await one.after((primary, replica) => {
+        (quorum as { isAway: boolean }).isAway = false;
+        one.link("cut", primary, "database-2", LB);
+        replica.agentLife?.thaw();
+      });
+      expect(one.primary).toBe("database-2");
+      expect(one.missing).toBe(0);
+    }
+  });
+});
+
+test("a replica that lost what it had acknowledged does not take over", async () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const pace = { apply: 2 };
+    const one = await site({ pace: { apply: () => pace.apply }, seed });
+    pace.apply = 600_000;
+    await one.after(() => undefined, 3_000);
+    await one.after((...hosts) => hosts.map((host) => host.powerOff()), 3_000);
+    pace.apply = 2;
+    await one.after((_, replica) => replica.powerOn());
+    expect(one.primary).toBeUndefined();
+    await one.after((primary) => primary.powerOn(), 20_000);
+    expect(one.missing).toBe(0);
+    expect(one.isWell()).toBe(true);
+  }
 });
 
 describe("replicas", () => {

@@ -88,3 +88,30 @@ test("traffic for the internet never goes to a host of the cluster", () => {
     }
   }
 });
+
+describe("the fence of a database host", () => {
+  const textOf = (failover: "automatic" | "manual", name = "database-1") =>
+    fileOf(hostOf(name, { database: { failover } }), "/etc/nftables.conf");
+
+  test("lets web servers in, and answers out, only while the agent says so", () => {
+    const text = textOf("automatic");
+    expect(text).toContain(
+      "ip saddr { 10.90.2.12, 10.90.3.12 } tcp dport 3306 tcp dport != @served reject with tcp reset",
+    );
+    expect(text).toContain(
+      "ip daddr { 10.90.2.12, 10.90.3.12 } tcp sport 3306 tcp sport != @served drop",
+    );
+  });
+
+  test("comes before connections that are open, and keeps what the agent said when it is loaded again", () => {
+    const table = textOf("automatic").split("table inet lease").slice(1).join("");
+    expect(table.match(/priority filter - 1;/g)).toHaveLength(2);
+    expect(table).not.toContain("delete");
+  });
+
+  test("is gone while failover is manual, and on other hosts", () => {
+    expect(textOf("manual")).not.toContain("@served");
+    expect(textOf("manual")).toContain("delete table inet lease");
+    expect(textOf("automatic", "web-1")).not.toContain("lease");
+  });
+});

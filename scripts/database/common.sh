@@ -16,7 +16,7 @@ FOLLOWS=$DATABASE_VOLUME/follows
 CRASHED=$DATABASE_VOLUME/crashed
 # Names the series of log files that the server numbers; a server whose data is replaced starts a new series.
 SERIES=$DATABASE_VOLUME/log-series
-# Names this run of the server: new at each start.
+# Names this run of the server: new at each start, and, with automatic failover, each time it follows a primary anew.
 INCARNATION=$DATABASE_RUN/incarnation
 # Exists while a restore is in progress, or was interrupted: the data may be incomplete.
 RESTORING=$DATABASE_VOLUME/restoring
@@ -86,6 +86,12 @@ look() {
   own_state=unknown own_writability=closed own_primary=- own_executed=-
   said=$("$HERE/agent.sh" state | jq --raw-output '[.state, .writability, .primary, .gtidExecuted] | join(" ")') || return 0
   read -r own_state own_writability own_primary own_executed <<<"$said"
+}
+
+# new_incarnation: names the run of the server anew.
+new_incarnation() {
+  cat /proc/sys/kernel/random/uuid >"$INCARNATION.new"
+  mv "$INCARNATION.new" "$INCARNATION"
 }
 
 # An error message quotes the statement near the error.

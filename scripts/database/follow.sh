@@ -9,6 +9,8 @@
 source /opt/cluster/scripts/database/common.sh
 
 replication=$(replication_password)
+# What it had received and not applied is dropped, so its word about it no longer counts.
+[[ $DATABASE_FAILOVER == manual ]] || new_incarnation
 printf '%s\n' "
   STOP REPLICA;
   SET GLOBAL super_read_only = ON;

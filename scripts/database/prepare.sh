@@ -106,7 +106,7 @@ CNF
   mv "$MYSQL_CONFIGURATION/memory.cnf.new" "$MYSQL_CONFIGURATION/memory.cnf"
 }
 
-cat /proc/sys/kernel/random/uuid >"$INCARNATION"
+new_incarnation
 /opt/cluster/platform.sh data-volume "$DATABASE_VOLUME"
 size_memory
 put_damaged_aside

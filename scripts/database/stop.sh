@@ -11,6 +11,9 @@ source /opt/cluster/scripts/database/common.sh
 server=${MAINPID:-}
 if [[ -z $server ]] || ! kill -0 "$server" 2>/dev/null; then exit 0; fi
 
+# With automatic failover a replica takes over first, if one may: within a second.
+[[ $DATABASE_FAILOVER == manual ]] || timeout 5 "$HERE/agent.sh" leave || true
+
 # Nothing opens the server again until it is gone. Only a clone holds the lock for longer, and it clones into a closed
 # server.
 take_lock 15 || log "this host is in the middle of something; the server is stopped all the same"

@@ -246,12 +246,6 @@ export class FakeMysql {
 
   // --- Its process
 
-  /** Whether a commit that begins now would be acknowledged. */
-  get acknowledges(): boolean {
-    const hasReplica = [...this.replicas].some((connection) => this.isHealthy(connection));
-    return this.takesWrites && (!this.isSemiSyncEnabled || !this.isSemiSyncOn || hasReplica);
-  }
-
   get takesWrites(): boolean {
     return this.isUp && !this.isReadOnly && this.run?.isFrozen === false;
   }
