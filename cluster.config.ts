@@ -1,11 +1,10 @@
 import type { ClusterSettingsInput } from "./topology/settings";
 
 /**
- * The clusters. Everything but the name has a default; docs/settings.md lists every setting with
- * its unit, default and range.
+ * The clusters. Everything but the name has a default; docs/settings.md lists every setting with its unit, default and
+ * range.
  *
- * The first cluster is deployed as the stacks `local` and `aws`, each further one as
- * `local-<name>` and `aws-<name>`.
+ * The stacks of the first cluster are `local` and `aws`; those of further clusters are `local-<name>` and `aws-<name>`.
  */
 const clusters: ClusterSettingsInput[] = [
   {

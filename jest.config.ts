@@ -7,11 +7,14 @@ const compiler = {
   module: { type: "commonjs" },
 };
 
+/** Where the tests of a file share a cluster: those that come after a failure see that there was one. */
+const SHARED = "<rootDir>/__tests__/integration/environment.ts";
+
 /** Tests that are run together, by a name for `--selectProjects`. */
-function project(displayName: string, testMatch: string): Project {
+function project(displayName: string, testMatch: string, testEnvironment = SHARED): Project {
   return {
     displayName,
-    testEnvironment: "node",
+    testEnvironment,
     testMatch: [`<rootDir>/__tests__/${testMatch}`],
     transform: { "^.+\\.ts$": ["@swc/jest", compiler] },
   };
@@ -19,7 +22,7 @@ function project(displayName: string, testMatch: string): Project {
 
 const config: Config = {
   projects: [
-    project("unit", "!(integration)/**/*.test.ts"),
+    project("unit", "!(integration)/**/*.test.ts", "node"),
     project("local", "integration/local*.test.ts"),
     project("ubuntu", "integration/ubuntu*.test.ts"),
     project("aws", "integration/aws.test.ts"),

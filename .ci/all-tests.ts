@@ -11,9 +11,9 @@ import { Log, placeForLog } from "../machine/log";
 import { Progress } from "../machine/progress";
 import { run } from "../ops/run";
 
-// Everything `npm test` runs, in order, with one closing line. What this machine cannot run is
-// named and counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure. The one exception
-// is what hangs on somebody else's server, Ubuntu's archive: without it, it is skipped everywhere.
+// Runs everything in `npm test`, in order, and ends with one summary line. What this machine cannot run is reported and
+// counted as skipped; with REQUIRE_ALL=1, as CI sets it, that is a failure. The only exception are tests that depend on an
+// external server, Ubuntu's archive: if it is unavailable, they are skipped everywhere.
 
 interface Counts {
   passed: number;
@@ -21,21 +21,21 @@ interface Counts {
   skipped: number;
 }
 
-/** The counts of one step, and what failed: each with its name and the first lines of its message. */
+/** The counts of one step, and its failures, each with its name and the beginning of its message. */
 interface Outcome extends Counts {
   readonly failures: readonly string[];
-  /** What it measured, for the end. */
+  /** Its measurements, printed at the end. */
   readonly measured?: readonly string[];
 }
 
 interface Step {
   readonly name: string;
-  /** Why this machine cannot run it, or undefined when it can. */
+  /** Why this machine cannot run it, or undefined if it can. */
   readonly missing: (log: Log) => string | undefined;
-  /** Why it is skipped even where everything is required. */
+  /** Why it is skipped even if everything is required, or undefined. */
   readonly unavailable?: (log: Log) => Promise<string | undefined>;
   readonly run: (log: Log) => Promise<Outcome>;
-  /** How far it is, told from a line that it prints. */
+  /** Derives its progress from a line of its output. */
   readonly follow?: (line: string) => string | undefined;
 }
 
@@ -44,7 +44,7 @@ const has = (program: string) =>
 
 const nothing = () => undefined;
 
-/** Runs a program of the project; its exit status. */
+/** Runs a program in the project, and returns its exit status. */
 async function statusOf(
   command: readonly string[],
   { output }: Log,
@@ -66,7 +66,7 @@ function command(name: string, args: readonly string[], missing: Step["missing"]
   };
 }
 
-/** Has `run` leave its results in a file, and reads them; nothing there is one failure. */
+/** Calls `report` with a file for its results, and reads them. No results count as one failure. */
 async function reported<Results>(
   report: (file: string) => Promise<unknown>,
   read: (results: Results) => Outcome,
@@ -77,13 +77,13 @@ async function reported<Results>(
     await report(file);
     return existsSync(file)
       ? read(JSON.parse(readFileSync(file, "utf8")))
-      : { passed: 0, failed: 1, skipped: 0, failures: ["it ended before it had results"] };
+      : { passed: 0, failed: 1, skipped: 0, failures: ["it ended without results"] };
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
 
-/** The part of jest's JSON report that tells what failed. */
+/** The relevant part of jest's JSON report. */
 interface JestResults {
   readonly numPassedTests: number;
   readonly numFailedTests: number;
@@ -103,7 +103,7 @@ interface FileResult {
   }[];
 }
 
-/** One of jest's projects, or the one file of its tests that is named. */
+/** A project of jest, or a single file of it. */
 function jest(
   project: string,
   args: readonly string[],
@@ -124,7 +124,7 @@ function jest(
       ...args,
       ...only,
     ];
-    // The numbers go to the file; what a person reads comes on standard error.
+    // The JSON goes to the file, and readable output to standard error.
     return statusOf(all, log, { quiet: true });
   };
   const read = (results: JestResults): Outcome => ({
@@ -149,7 +149,7 @@ function jest(
   };
 }
 
-/** The drill's short faults, each of them counted. */
+/** The drill's short faults; each counts as a test. */
 function drill(missing: Step["missing"]): Step {
   const report = (file: string, log: Log) =>
     statusOf(["npm", "run", "--silent", "drill", "--", "--short", "--json", file], log);
@@ -167,12 +167,12 @@ function drill(missing: Step["missing"]): Step {
     name: "drill, the short ones",
     missing,
     run: (log) => reported((file) => report(file, log), read),
-    // The faults' names stand at the beginning of a line, what is said of them further in.
+    // Faults' names are at the start of a line; details are indented.
     follow: (line) => (/^\w/.test(line) ? line : undefined),
   };
 }
 
-/** A log is often kept by its end only: what failed must be there, and not scrolled away. */
+/** The failures, repeated at the end of the log: often only the end of a log is kept. */
 function failuresOf(files: readonly FileResult[]): string[] {
   return files.flatMap((file) => {
     const failed = file.assertionResults.filter((test) => test.status === "failed");
@@ -182,7 +182,7 @@ function failuresOf(files: readonly FileResult[]): string[] {
   });
 }
 
-/** All of it, as a rule; the log, which CI does not keep, has what is beyond. */
+/** Maximum length of a failure's message; usually all of it. The log has the rest, but CI does not keep it. */
 const MESSAGE_LINES = 100;
 
 function summary(name: string, message: string): string {
@@ -207,26 +207,26 @@ const STATIC: readonly Step[] = [
   command("ShellCheck", ["shellcheck", "--external-sources", ...scripts()], () =>
     has("shellcheck") ? undefined : "the program shellcheck is not installed",
   ),
-  jest("unit", ["--ci"]),
+  // On two processors jest would leave one idle.
+  jest("unit", ["--ci", "--maxWorkers=100%"]),
 ];
 
-/** Beside each other: containers are waited for most of the time. */
-const BESIDE: readonly (readonly Step[])[] = [
-  [jest("local", ["--runInBand"], localMissing, "local")],
-  [
-    // Tells by itself what it lacks, and counts as skipped then.
-    jest("aws", ["--runInBand"]),
-    jest("local", ["--runInBand"], localMissing, "local-apps"),
-    { ...jest("ubuntu", ["--runInBand"], localMissing, "ubuntu"), unavailable: ubuntuMissing },
-  ],
+/** Run two at a time, the longest first: they mostly wait for containers. */
+const BESIDE: readonly Step[] = [
+  jest("local", ["--runInBand"], localMissing, "local"),
+  jest("local", ["--runInBand"], localMissing, "local-apps"),
+  jest("local", ["--runInBand"], localMissing, "local-lifecycle"),
+  // Checks by itself what it needs, and skips its tests otherwise.
+  jest("aws", ["--runInBand"]),
+  { ...jest("ubuntu", ["--runInBand"], localMissing, "ubuntu"), unavailable: ubuntuMissing },
 ];
 
-/** Alone: it measures. */
+/** Steps that measure, and so run alone. */
 const MEASURED: readonly Step[] = [drill(localMissing)];
 
 function localMissing({ output, path }: Log): string | undefined {
   if (process.platform !== "linux") {
-    return "local hosts are Linux containers, and this is not Linux";
+    return "local hosts are Linux containers, and this machine does not run Linux";
   }
   if (process.getuid?.() !== 0) {
     return "local hosts need root";
@@ -238,24 +238,28 @@ function localMissing({ output, path }: Log): string | undefined {
     cwd: PROJECT,
     stdio: ["ignore", output.stdout, output.stderr],
   });
-  return setup.status === 0 ? undefined : `what local hosts need could not be installed: ${path}`;
+  return setup.status === 0
+    ? undefined
+    : `the packages for local hosts could not be installed: ${path}`;
 }
 
-/** Looks for Ubuntu's packages by building the host image of them, which the tests then have. */
+/** Checks that Ubuntu's packages are available by building the host image, which the tests then use. */
 async function ubuntuMissing(log: Log): Promise<string | undefined> {
   if (partsPresent().distribution.id === "ubuntu") {
-    return "the machine is Ubuntu itself: the tests on local hosts were on Ubuntu";
+    return "this machine runs Ubuntu, so the tests on local hosts have already run on Ubuntu";
   }
   if ((await statusOf(["npm", "run", "--silent", "setup", "--", "ubuntu"], log)) !== 0) {
-    return "the package with Ubuntu's keys cannot be had from this machine's apt sources";
+    return "the package with Ubuntu's keys is not available from this machine's apt sources";
   }
   const env = { ...ubuntuImageFacts(), DWI_PROJECT: "dwi-test-ubuntu" };
   const status = await statusOf(["bash", join("scripts", "local", "image.sh")], log, { env });
-  // Whatever else kept the image from being built is for the tests to say.
-  return status === UNREACHABLE ? "the packages of Ubuntu cannot be had here" : undefined;
+  // The tests report any other failure to build the image.
+  return status === UNREACHABLE
+    ? "Ubuntu's packages are not reachable from this machine"
+    : undefined;
 }
 
-/** Counts in words; `always` with those that failed, which CI looks for. */
+/** Formats counts; with `always`, includes failures even if there are none, because CI searches for them. */
 function inWords({ passed, failed, skipped }: Counts, always = false): string {
   const words = [`${passed} passed`];
   if (failed > 0 || always) {
@@ -267,14 +271,14 @@ function inWords({ passed, failed, skipped }: Counts, always = false): string {
   return words.join(", ");
 }
 
-/** Adds up what the steps did. */
+/** The sum of all steps' results. */
 class Sum {
   private readonly counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   private readonly notes: string[] = [];
   private readonly measured: string[] = [];
   private readonly requireAll = process.env.REQUIRE_ALL === "1";
 
-  /** One that was not run; `excused` where nobody can require it. Returns whether that is a failure. */
+  /** Adds a step that was not run; `excused` if it cannot be required. Returns whether that is a failure. */
   leftOut({ name }: Step, reason: string, excused: boolean): boolean {
     const failed = this.requireAll && !excused;
     this.counts[failed ? "failed" : "skipped"]++;
@@ -282,7 +286,7 @@ class Sum {
     return failed;
   }
 
-  /** Returns whether it failed. */
+  /** Adds a step's outcome. Returns whether it failed. */
   add({ name }: Step, outcome: Outcome, log: Log): boolean {
     const { passed, skipped, failures, measured = [] } = outcome;
     const failed = outcome.failed + (this.requireAll ? skipped : 0);
@@ -292,7 +296,7 @@ class Sum {
     this.measured.push(...measured);
     if (outcome.failed > 0) {
       this.notes.push(
-        `FAILED: ${name}: ${outcome.failed}; the whole log: ${log.path}`,
+        `FAILED: ${name}: ${outcome.failed}; full log: ${log.path}`,
         ...failures.map((failure) => `  ${failure}`),
       );
     }
@@ -306,14 +310,14 @@ class Sum {
     return this.counts.failed > 0;
   }
 
-  /** What was measured, what failed in full, and the counts as the last line. */
+  /** The measurements, the failures, and the counts as the last line. */
   get lines(): string[] {
     return ["", ...this.measured, "", ...this.notes, inWords(this.counts, true)];
   }
 }
 
-/** Runs steps one after the other, a line on the screen and a log for each. */
-async function runAll(steps: readonly Step[], run: Run): Promise<void> {
+/** Runs steps one after the other, with a line on the screen and a log for each. */
+async function runAll(steps: Iterable<Step>, run: Run): Promise<void> {
   for (const step of steps) {
     const log = new Log(join(run.logs, `${step.name.replace(/\W+/g, "-")}.log`));
     const line = run.progress.begin(step.name);
@@ -346,7 +350,7 @@ async function runAll(steps: readonly Step[], run: Run): Promise<void> {
   }
 }
 
-/** What the steps of one run share. */
+/** State shared by the steps of one run. */
 interface Run {
   readonly sum: Sum;
   readonly progress: Progress;
@@ -357,13 +361,15 @@ interface Run {
 async function main(): Promise<void> {
   const run: Run = { sum: new Sum(), progress: new Progress(), logs: placeForLog("test", "") };
   run.progress.say(`logs: ${relative(PROJECT, run.logs)}\n`);
-  // What runs gets the signal as well.
+  // The running programs get the signal as well.
   process.once("SIGINT", () => {
     run.progress.abandon();
     process.exit(130);
   });
   await runAll(STATIC, run);
-  await Promise.all(BESIDE.map((row) => runAll(row, run)));
+  const waiting = BESIDE[Symbol.iterator]();
+  // Each takes the next one that nobody has begun.
+  await Promise.all([runAll(waiting, run), runAll(waiting, run)]);
   await runAll(MEASURED, run);
   run.sum.lines.map((line) => run.progress.say(line));
   process.exit(run.sum.failed ? 1 : 0);

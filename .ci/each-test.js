@@ -1,6 +1,6 @@
 /**
- * A reporter for jest that prints a line for each test once it is over. Jest's own wait for the end of a file,
- * and some of ours take ten minutes.
+ * A jest reporter that prints a line for each test as soon as it has finished. Jest's own reporters wait for the end of a
+ * file, which can take ten minutes here.
  */
 module.exports = class EachTest {
   onTestCaseResult(_file, { status, fullName, duration }) {

@@ -14,43 +14,43 @@ import {
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { namesIn } from "./archive";
 
-/** What never belongs into a release. */
+/** Files and folders that are never part of a release. */
 const LEFT_OUT = new Set([".git", ".DS_Store"]);
 
 /**
- * Programs that every web server has. A link to one of them arrives as it is: a virtual environment of
- * Python is made of such links.
+ * Programs that every web server has. Links to them are kept, because Python virtual environments contain such links.
  */
 const ON_EVERY_HOST = new Set(["/usr/bin/python3", "/usr/bin/node"]);
 
-/** As many links as Linux follows in one path (path_resolution(7)). */
+/** The maximum number of links that Linux follows in one path (path_resolution(7)). */
 const MOST_LINKS = 40;
 
-/** Something in a folder that cannot be released, by its path in the folder. */
+/** Something in a folder that cannot be released. */
 export interface Unfit {
+  /** Path in the folder. */
   readonly path: string;
   /** What it is, for example `a link to ../../secrets`. */
   readonly found: string;
   readonly wanted: string;
 }
 
-/** What a folder holds. */
+/** An entry of a folder. */
 interface Entry {
   /** Path in the folder. */
   readonly path: string;
   readonly kind: "folder" | "file" | "link";
-  /** What a link says on the host. */
+  /** The target of a link, as it is to be on the host. */
   readonly target?: string;
 }
 
 const isInside = (folder: string, path: string) =>
   path === folder || path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`);
 
-/** A folder that is looked through. */
+/** The folder that is searched. */
 interface Place {
   /** Its real path. */
   readonly root: string;
-  /** The paths by which an absolute link may call it. */
+  /** The paths by which absolute links may refer to it. */
   readonly spellings: readonly string[];
 }
 
@@ -60,10 +60,9 @@ function placeOf(folder: string): Place {
 }
 
 /**
- * What a link is to say on a host: what it says here, or, where that is an absolute path into the folder, the
- * way there from the link.
+ * The target of a link on a host: unchanged, but relative if it is an absolute path into the folder.
  *
- * @param from path in the folder of the link's own folder
+ * @param from path of the link's directory, relative to the folder
  */
 function targetOf({ root, spellings }: Place, from: string, name: string): string {
   const said = readlinkSync(join(root, from, name));
@@ -72,8 +71,8 @@ function targetOf({ root, spellings }: Place, from: string, name: string): strin
 }
 
 /**
- * Follows a link as the kernel does, and tells whether it stays in the folder all the way. What is not
- * there is followed by its name.
+ * Whether a link stays inside the folder at every step, resolved as the kernel does. Missing components are resolved by
+ * their names.
  */
 function staysInside(place: Place, from: string, target: string): boolean {
   const here = from.split(sep).filter(Boolean);
@@ -102,7 +101,7 @@ function staysInside(place: Place, from: string, target: string): boolean {
       }
     }
   }
-  // A circle leads nowhere, and so not out.
+  // A cycle never leads out of the folder.
   return true;
 }
 
@@ -136,8 +135,8 @@ function list(place: Place): Listing {
       path,
       `a link to ${said}`,
       interpreter
-        ? "a link that stays in the folder, or leads to /usr/bin/python3, which web servers have too"
-        : "a link that stays in the folder, or what it leads to in its place",
+        ? "a link that stays inside the folder, or to /usr/bin/python3, which web servers have as well"
+        : "a link that stays inside the folder, or a copy of its target",
     );
   };
   const visit = (folder: string) => {
@@ -145,14 +144,14 @@ function list(place: Place): Listing {
       const path = join(folder, name);
       const stats = lstatSync(join(root, path), { throwIfNoEntry: false });
       if (stats === undefined) {
-        refuse(path, "a name that is no UTF-8", "a name in UTF-8");
+        refuse(path, "a name that is not valid UTF-8", "a name in UTF-8");
       } else if (stats.isSymbolicLink()) {
         visitLink(folder, name);
       } else if (!stats.isDirectory() && !stats.isFile()) {
         const found = KINDS.find(([is]) => is(stats))?.[1] ?? "something else";
-        refuse(path, found, "files, folders and links only");
+        refuse(path, found, "only files, folders and links");
       } else if (!isReadable(join(root, path), stats)) {
-        refuse(path, "what you may not read", "files and folders that you may read");
+        refuse(path, "something that you have no permission to read", "readable files and folders");
       } else if (stats.isDirectory()) {
         entries.push({ path, kind: "folder" });
         visit(path);
@@ -174,16 +173,16 @@ function isReadable(path: string, stats: Stats): boolean {
   }
 }
 
-/** What in a folder cannot be released, all of it; nothing when the folder can be. */
+/** Everything in a folder that cannot be released. */
 export function unfitIn(folder: string): Unfit[] {
   return list(placeOf(folder)).unfit;
 }
 
 /**
- * Copies a folder as it is to arrive on a host. Links stay links: relative ones as they are, absolute ones
- * into the folder relative. What cannot be released is left out.
+ * Copies a folder as it is to be on a host. Links are kept: relative ones unchanged, and absolute ones into the folder made
+ * relative. What cannot be released is left out.
  *
- * @param to a folder that is not there yet, or is empty
+ * @param to a folder that does not exist, or is empty
  */
 export function copyFolder(folder: string, to: string): void {
   const place = placeOf(folder);
@@ -200,7 +199,7 @@ export function copyFolder(folder: string, to: string): void {
   }
 }
 
-/** Whether a path is there, and is what it is to be; links are followed. */
+/** What is at a path; follows links. */
 export function kindOf(path: string): "nothing" | "folder" | "file" | "other" {
   if (!existsSync(path)) {
     return "nothing";
@@ -209,7 +208,7 @@ export function kindOf(path: string): "nothing" | "folder" | "file" | "other" {
   return stats.isDirectory() ? "folder" : stats.isFile() ? "file" : "other";
 }
 
-/** Whether one of two folders contains the other, or they are the same; links are followed. */
+/** Whether the first folder contains the second, or they are the same; follows links. */
 export function contains(outer: string, inner: string): boolean {
   return existsSync(outer) && existsSync(inner)
     ? isInside(realpathSync(outer), realpathSync(inner))

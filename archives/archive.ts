@@ -12,10 +12,10 @@ import {
 import { join } from "node:path";
 import { create } from "tar";
 
-/** What hosts fetch: the scripts they run, or a release of the app. */
+/** An archive for hosts has scripts, or a release of the app. */
 export type ArchiveKind = "scripts" | "releases";
 
-/** A .tar.gz for hosts, the same bytes for the same content. */
+/** A .tar.gz for hosts. Reproducible: the same content gives the same bytes. */
 export interface Archive {
   /** SHA-256 of the archive, hexadecimal. */
   readonly sha256: string;
@@ -25,10 +25,10 @@ export interface Archive {
   readonly file: string;
 }
 
-/** Archives are kept under this folder of the project, which git ignores. */
+/** The folder for archives in the project; git ignores it. */
 const CACHE = join(".cache", "archives");
 
-/** Names in an order of their own, not in that of a file system or a language. */
+/** The names in a folder, sorted by their bytes: independent of the file system and of the locale. */
 export function namesIn(folder: string): string[] {
   return readdirSync(folder).sort((one, other) =>
     Buffer.compare(Buffer.from(one), Buffer.from(other)),
@@ -36,8 +36,8 @@ export function namesIn(folder: string): string[] {
 }
 
 /**
- * The paths in a folder, each after the folder it lies in. Brings their permissions to one of two values,
- * whatever the umask made of them: a file is a program when anyone may execute it.
+ * The paths in a folder, each after its parent. Normalizes their permissions, which depend on the umask: a file becomes
+ * executable if anyone may execute it.
  */
 function settle(folder: string, path: string): string[] {
   const here = join(folder, path);
@@ -52,11 +52,11 @@ function settle(folder: string, path: string): string[] {
 }
 
 /**
- * Packs a folder. Owners, times, permissions and order are fixed, so that an archive changes only when what
- * is in it does. Links are packed as links.
+ * Packs a folder, with fixed owners, times, permissions and order, so that the archive only changes with its content. Links
+ * are kept.
  *
  * @param project absolute path of the project
- * @param fill puts the content into an empty folder
+ * @param fill writes the content into an empty folder
  */
 export function pack(project: string, kind: ArchiveKind, fill: (folder: string) => void): Archive {
   const cache = join(project, CACHE, kind);

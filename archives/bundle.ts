@@ -1,15 +1,15 @@
 import { buildSync } from "esbuild";
 
-/** Where the bundler has to call a module by a path that leads out of the project, it tells where the project lies. */
+/** The part of a module's path that leads out of the project, and so depends on the project's location. */
 const LEADS_OUT = /^(?:\.\.?\/|[^\n]*?\/)*(?=node_modules\/)|^(?:\.\.\/)+/;
 
 /**
- * Makes one file of a TypeScript program and all that it imports, for the Node of every host; the same text wherever the
- * project lies.
+ * Bundles a TypeScript program and everything that it imports into one file, for the Node of every host. The result does
+ * not depend on the project's location.
  *
  * @param project absolute path of the project
- * @param entryPoint the program's file, below the project
- * @throws Error when it does not build; the message is esbuild's
+ * @param entryPoint the program's file, relative to the project
+ * @throws Error with esbuild's message, if the build fails
  */
 export function bundle(project: string, entryPoint: string): string {
   const { outputFiles, metafile } = buildSync({
@@ -27,7 +27,7 @@ export function bundle(project: string, entryPoint: string): string {
   const outside = Object.keys(metafile.inputs).filter((path) => /^\.\.?\/|^\//.test(path));
   return (
     outside
-      // The longest first: one may be the beginning of another.
+      // Longest first: one path may be a prefix of another.
       .sort((one, other) => other.length - one.length)
       .reduce(
         (all, path) => all.replaceAll(path, path.replace(LEADS_OUT, "")),

@@ -8,14 +8,14 @@ import { bundle } from "./bundle";
 
 type AppSettings = ClusterSettings["app"];
 
-/** Something wrong with one of the app's settings that only the project can tell. */
+/** A problem of the app's settings that depends on the project's files. */
 export interface AppProblem {
   readonly setting: "directory" | "bundle" | "staticDirectory" | "command";
   readonly got: string;
   readonly wanted: string;
 }
 
-/** Folders of the project that tools fill; an app in one of them would be packed into itself, or change by itself. */
+/** Folders that tools write to. An app in one of them would be packed into itself, or change unexpectedly. */
 const OF_TOOLS = [".git", ".terraform", "cdktf.out", "node_modules", join(".cache", "archives")];
 
 function collect(project: string, app: AppSettings, target: string): void {
@@ -31,7 +31,7 @@ function collect(project: string, app: AppSettings, target: string): void {
   }
 }
 
-const missing = (path: string) => `something that is there: the project has no ${path}`;
+const missing = (path: string) => `an existing path: the project has no ${path}`;
 
 function problemsOfFolder(project: string, app: AppSettings): AppProblem[] {
   const problem = (wanted: string): AppProblem[] => [
@@ -43,20 +43,20 @@ function problemsOfFolder(project: string, app: AppSettings): AppProblem[] {
     return problem(missing(app.directory));
   }
   if (kind !== "folder") {
-    return problem("a folder: it is a file");
+    return problem("a folder, not a file");
   }
   if (contains(folder, project)) {
-    return problem("a folder inside the project, not one that holds the project");
+    return problem("a folder inside the project, not one that contains the project");
   }
   const tools = OF_TOOLS.find(
     (one) => contains(join(project, one), folder) || contains(folder, join(project, one)),
   );
   return tools === undefined
     ? []
-    : problem(`a folder of the app's own: tools fill ${tools}, which changes by itself`);
+    : problem(`a separate folder for the app: tools write to ${tools}`);
 }
 
-/** What a setting names inside of the app's folder, which has to lie in it for good. */
+/** Checks a setting that names a file or folder inside the app's folder. */
 function problemsInside(
   project: string,
   app: AppSettings,
@@ -80,10 +80,10 @@ function problemsInside(
   }
   return contains(join(project, app.directory), join(project, path))
     ? []
-    : problem(`a ${kind} of the app's folder: a link leads out of it`);
+    : problem(`a ${kind} inside the app's folder: a link leads out of it`);
 }
 
-/** A program of the app's own has to be in the release, and to be one. */
+/** Checks a command that runs a program from the release: it must exist and be executable. */
 function problemsOfCommand(project: string, app: AppSettings): AppProblem[] {
   const [program = ""] = app.command.trim().split(/\s+/);
   const within = `${CURRENT_RELEASE}/app/`;
@@ -96,18 +96,18 @@ function problemsOfCommand(project: string, app: AppSettings): AppProblem[] {
   const path = join(app.directory, program.slice(within.length));
   const kind = kindOf(join(project, path));
   if (kind === "nothing") {
-    // A link may lead to a program that only hosts have.
+    // May be a link to a program that only hosts have.
     return program.includes("/bin/") ? [] : problem(missing(path));
   }
   if (kind !== "file") {
-    return problem(`a program: ${path} is no file`);
+    return problem(`a program: ${path} is not a file`);
   }
   return (statSync(join(project, path)).mode & 0o111) === 0
-    ? problem(`a program: ${path} lacks the executable bit (chmod +x ${path})`)
+    ? problem(`a program: ${path} is not executable; to make it so: chmod +x ${path}`)
     : [];
 }
 
-/** Links that lead out, named pipes and the like, each by its name. */
+/** Checks the content of the folder that is released: links that lead out of it, named pipes and the like. */
 function problemsOfContent(project: string, app: AppSettings): AppProblem[] {
   const setting = app.bundle === undefined ? "directory" : "staticDirectory";
   const released = [app.directory, ...(app.bundle === undefined ? [] : [app.staticDirectory])];
@@ -122,7 +122,7 @@ function problemsOfContent(project: string, app: AppSettings): AppProblem[] {
   }));
 }
 
-/** What the project tells of the app's settings that is wrong, all of it. */
+/** All problems of the app's settings that depend on the project's files. */
 export function problemsOfApp(project: string, app: AppSettings): AppProblem[] {
   const folder = problemsOfFolder(project, app);
   const inside = [
@@ -138,11 +138,11 @@ export function problemsOfApp(project: string, app: AppSettings): AppProblem[] {
 }
 
 /**
- * Packs a release: the app in its folder `app`, and beside it what the settings say of it.
+ * Packs a release: the app in the folder `app`, and the files that are generated from its settings.
  *
  * @param project absolute path of the project
- * @throws SettingsError when what is in the folder cannot be released
- * @throws Error when the bundle does not build; the message is esbuild's
+ * @throws SettingsError with every problem, if the app cannot be released
+ * @throws Error with esbuild's message, if the bundle cannot be built
  */
 export function packRelease(project: string, app: AppSettings): Archive {
   const problems = problemsOfApp(project, app);

@@ -6,8 +6,8 @@ import { type Archive, pack } from "./archive";
 import { bundle } from "./bundle";
 
 /**
- * Packs the scripts that hosts run, and the agent of database hosts. All scripts can be executed, whatever a checkout
- * made of their modes.
+ * Packs the scripts for hosts, and the agent of database hosts. All scripts are executable, whatever their mode in the
+ * checkout.
  *
  * @param project absolute path of the project
  */

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { attemptSync } from "../ops/run";
 
-/** How one whole process went. */
+/** The duration and memory of a process. */
 export interface Run {
   /** Wall-clock seconds. */
   readonly seconds: number;
@@ -12,13 +12,13 @@ export interface Run {
 const TIME = "/usr/bin/time";
 
 /**
- * Runs a command once, as a whole process.
+ * Runs a command once, as its own process, and measures it.
  *
- * @throws Error with the command's last lines when it fails
+ * @throws Error with the end of the command's output, if it fails
  */
 export function timed(command: readonly string[], directory: string): Run {
   if (!existsSync(TIME)) {
-    throw new Error(`${TIME} is missing; remedy: install Debian's or Ubuntu's package "time"`);
+    throw new Error(`${TIME} is missing; install the package "time"`);
   }
   const started = process.hrtime.bigint();
   const { status, stdout, stderr } = attemptSync([TIME, "--format", "peak-kib=%M", ...command], {

@@ -12,12 +12,12 @@ import type { FoundationFacts } from "../stacks/local/foundation";
 import { localNames } from "../topology/names";
 import { median, report } from "./measure";
 
-// Times a warm `cdktf deploy local`, until the cluster serves and its replica is in sync, against
-// launching as many empty hosts from the same image until cloud-init is done in all of them. The
-// two alternate, so that both see the same machine.
+// Times a warm `cdktf deploy local`, until the cluster serves and its replica is in sync, against launching as many empty
+// hosts from the same image, until cloud-init has finished in all of them. The two alternate, so that both run under the
+// same conditions.
 
 const ROUNDS = 3;
-/** Seconds before each measurement: what was removed before it is still being cleaned up. */
+/** Seconds to wait before each measurement, because the previous cluster is still being cleaned up. */
 const SETTLE = 5;
 const LOCAL_SCRIPTS = join(SCRIPTS, "local");
 
@@ -36,7 +36,7 @@ const floor = {
   })),
 };
 
-/** A script of scripts/local, with its facts, run beside the archives they name. */
+/** Runs a script of scripts/local with its facts, in the folder of the archives that they name. */
 function script(name: string, args: string[], facts: Record<string, string>): void {
   runSync(["bash", join(LOCAL_SCRIPTS, `${name}.sh`), ...args], {
     directory: cluster.workspace.directory,
@@ -53,9 +53,9 @@ function imageAlias(): string {
 
 const incus = (...args: string[]) => ["incus", "--project", floor.project, ...args];
 
-/** Seconds until cloud-init is done in as many empty hosts as the cluster has. */
+/** Seconds until cloud-init has finished in as many empty hosts as the cluster has. */
 async function timeEmptyHosts(image: string): Promise<number> {
-  // Archives and backups belong to every cluster; empty hosts look at neither.
+  // foundation.sh requires archives and a folder for backups; empty hosts use neither.
   const [scripts, release] = ["scripts/none.tar.gz", "releases/none.tar.gz"];
   for (const archive of [scripts, release]) {
     const file = join(cluster.workspace.directory, "archives", archive);
@@ -119,7 +119,7 @@ async function main(): Promise<void> {
   const floors: number[] = [];
   const deploys: number[] = [];
   try {
-    // Builds the image, where it is not there, and warms what is read from disk.
+    // Builds the image, if it does not exist, and warms the disk cache.
     await timeDeploy();
     cluster.destroy();
     const image = imageAlias();

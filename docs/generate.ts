@@ -1,10 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DrillResults } from "../drill/measure";
 import { PROJECT } from "../hosts/project";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
 import { decisionTables } from "./generate/decisions";
+import { drillTable } from "./generate/drill-table";
 import { FRANKFURT } from "./generate/prices";
 import { roomsTable } from "./generate/rooms";
 import { settingsPage } from "./generate/settings-page";
@@ -33,7 +35,7 @@ export function embed(text: string, name: string, content: string): string {
 
 /**
  * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
- * default settings, from the rules of the agent, and from what rooms may import.
+ * default settings, from the rules of the agent, from what rooms may import, and from the last recorded drill.
  *
  * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
@@ -44,6 +46,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   }
   const topology = buildTopology(settings);
   const lines = monthlyCost(topology, FRANKFURT);
+  const drill: DrillResults = JSON.parse(read("docs/drill.json"));
   const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
@@ -56,6 +59,10 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     {
       path: "docs/database.md",
       content: embed(read("docs/database.md"), "decisions", `\n\n${decisionTables()}\n\n`),
+    },
+    {
+      path: "docs/failover.md",
+      content: embed(read("docs/failover.md"), "drill", `\n\n${drillTable(drill)}\n\n`),
     },
     { path: "README.md", content: embed(withSum, "cost-table", `\n\n${costTable(lines)}\n\n`) },
   ];

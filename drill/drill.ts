@@ -10,11 +10,11 @@ import { type DrillResults, judge, type Row, table } from "./measure";
 import { ScratchCluster } from "./scratch/scratch-cluster";
 import { Stage } from "./stage";
 
-// npm run drill [-- NAME...]: what can happen to a cluster, one thing after the other, under load.
+// npm run drill [-- NAME...]: injects faults into a cluster, one after the other, under load.
 
 const LOAD = { readsPerSecond: 12, writesPerSecond: 4 };
 
-/** Seconds of load before anything happens. */
+/** Seconds of load before a fault is injected. */
 const STEADY_SECONDS = 3;
 
 const say = console.log;
@@ -28,11 +28,12 @@ interface Options {
   readonly distribution: ClusterSettings["local"]["distribution"];
 }
 
-function wanted(names: readonly string[], { short }: Options): Fault[] {
+/** The faults to inject: those that are named, or all, or all short ones. */
+function selectFaults(names: readonly string[], { short }: Options): Fault[] {
   const unknown = names.filter((name) => !FAULTS.some((fault) => fault.name === name));
   if (unknown.length > 0) {
     throw new OperatorError(
-      `Not known: ${unknown.join(", ")}. There are: ${FAULTS.map(({ name }) => name).join(", ")}.`,
+      `There is no fault ${unknown.join(", ")}; there are: ${FAULTS.map(({ name }) => name).join(", ")}.`,
     );
   }
   return FAULTS.filter((fault) =>
@@ -40,13 +41,13 @@ function wanted(names: readonly string[], { short }: Options): Fault[] {
   );
 }
 
-async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
+async function inject(cluster: ScratchCluster, fault: Fault): Promise<Row> {
   await cluster.inSync(180);
   await cluster.serving();
   const stage = new Stage(cluster, fault.load ?? LOAD, say);
   try {
     await stage.wait(STEADY_SECONDS);
-    await fault.happen(stage);
+    await fault.inject(stage);
     return judge(fault.name, await stage.end(), fault.bounds);
   } finally {
     await stage.abandon();
@@ -56,13 +57,13 @@ async function happen(cluster: ScratchCluster, fault: Fault): Promise<Row> {
 const cdktf = (cluster: ScratchCluster, verb: "deploy" | "destroy") => (output: Output) =>
   cluster.workspace.cdktfInto(output, [verb, cluster.stack, "--auto-approve"]);
 
-/** Has the cluster serve, the app as it is now. */
+/** Deploys the cluster and waits until it serves. If it was already up, also releases the current app. */
 async function bringUp(stages: Stages, cluster: ScratchCluster, wasUp: boolean): Promise<void> {
   const { progress } = stages;
   await terraformStage(stages, "deploy", cdktf(cluster, "deploy"));
   await progress.stage("the databases", async (line) => {
     const primary = await cluster.inSync(180);
-    line.note(`in sync, and ${primary} is primary`);
+    line.note(`in sync; ${primary} is primary`);
   });
   await progress.stage("the cluster", async (line) => {
     await cluster.serving();
@@ -71,7 +72,7 @@ async function bringUp(stages: Stages, cluster: ScratchCluster, wasUp: boolean):
   if (wasUp) {
     await progress.stage("the app", async (line) => {
       cluster.operate("release");
-      line.note("as it is now");
+      line.note("released");
     });
   }
 }
@@ -94,12 +95,14 @@ async function drill(
   const stages = beginStages("drill", cluster.stack);
   const rows: Row[] = [];
   const stopped: Array<DrillResults["stopped"][number]> = [];
+  let distributionOfHosts = "";
   try {
     await bringUp(stages, cluster, on !== undefined);
+    distributionOfHosts = cluster.on("web-1", '. /etc/os-release; echo "$PRETTY_NAME"').trim();
     for (const fault of faults) {
       say(`\n${fault.name}`);
       try {
-        const row = await happen(cluster, fault);
+        const row = await inject(cluster, fault);
         rows.push(row);
         table([row]).map((line) => say(`    ${line}`));
         for (const [failure, count] of Object.entries(row.failures)) {
@@ -114,10 +117,12 @@ async function drill(
     }
   } finally {
     if (keep || on !== undefined) {
-      say(`\nthe cluster is left up: npm run drill -- --on ${cluster.workspace.directory}`);
+      say(
+        `\nthe cluster was left up; to use it again: npm run drill -- --on ${cluster.workspace.directory}`,
+      );
     } else {
       say("");
-      // What else went wrong is said first, and the folder is of no use any more.
+      // A failure here must not hide an earlier error; the folder is no longer needed in any case.
       await terraformStage(stages, "destroy", cdktf(cluster, "destroy")).catch(() => undefined);
       cluster.workspace.remove();
     }
@@ -126,11 +131,12 @@ async function drill(
   table(rows).map((line) => say(line));
   stopped.map(({ fault }) => say(`${fault}: stopped`));
   if (json !== undefined) {
-    const results: DrillResults = { rows, stopped };
-    writeFileSync(json, JSON.stringify(results, null, 2));
+    const date = new Date().toISOString().slice(0, 10);
+    const results: DrillResults = { distribution: distributionOfHosts, date, rows, stopped };
+    writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
   }
   const broken = rows.filter((row) => row.broken.length > 0).length + stopped.length;
-  say(`\n${rows.length - broken + stopped.length} hold, ${broken} broken`);
+  say(`\n${rows.length - broken + stopped.length} passed, ${broken} failed`);
   return broken === 0 ? 0 : 1;
 }
 
@@ -138,24 +144,29 @@ void runAsCommand("drill", async () => {
   let exitCode = 0;
   await new Command("npm run drill --")
     .description(
-      "Brings up a cluster of its own, lets things happen to it under a constant load of reads and writes, and prints a table. Ends with 1 when a bound is broken. Without a name all of it, which takes about half an hour.",
+      "Brings up a scratch cluster, injects faults under a constant load of reads and writes, and prints a table. Exits with 1 if a bound is exceeded. Without names, injects all faults, which takes 15 to 30 minutes.",
     )
-    .argument("[name...]", "what is to happen")
-    .option("--list", "the names, and nothing else", false)
-    .option("--short", "those that take little time", false)
+    .argument("[name...]", "the faults to inject")
+    .option("--list", "only list the faults", false)
+    .option("--short", "only inject faults that take little time", false)
     .option("--keep", "leave the cluster up afterwards", false)
-    .option("--on <folder>", "use the cluster that was left up, and leave it up again")
+    .option("--on <folder>", "use a cluster that was left up, and leave it up again")
     .addOption(
-      new Option("--distribution <name>", "what the hosts are, as the setting local.distribution")
+      new Option(
+        "--distribution <name>",
+        "the hosts' distribution, like the setting local.distribution",
+      )
         .choices(["machine", "debian", "ubuntu"])
         .default("machine"),
     )
-    .option("--json <file>", "write the rows to a file as well")
+    .option("--json <file>", "also write the results to a file")
     .action(async (names: string[], options: Options) => {
       if (options.list) {
-        FAULTS.map(({ name, short }) => say(`${name}${short === true ? " (short)" : ""}`));
+        FAULTS.map(({ name, what, short }) =>
+          say(`${name}${short === true ? " (short)" : ""}: ${what}`),
+        );
       } else {
-        exitCode = await drill(wanted(names, options), options);
+        exitCode = await drill(selectFaults(names, options), options);
       }
     })
     .parseAsync();

@@ -6,26 +6,28 @@ import type { Bounds } from "./measure";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
 
-/** Something that happens to a cluster, and what must hold of it. */
+/** A fault to inject into a cluster, and the bounds on its effects. */
 export interface Fault {
-  /** As it is named on the command line. */
+  /** Its name on the command line. */
   readonly name: string;
-  /** Short enough for every run of the tests. */
+  /** What happens, for docs/failover.md. */
+  readonly what: string;
+  /** Whether it is short enough for every run of the tests. */
   readonly short?: true;
   readonly bounds: Bounds;
-  /** The load meanwhile, requests a second. Default 12 reads and 4 writes. */
+  /** The load, in requests per second. Default 12 reads and 4 writes. */
   readonly load?: { readonly readsPerSecond: number; readonly writesPerSecond: number };
-  /** Makes it happen, with `stage.begin()` where it begins, and has what was hurt recover. */
-  readonly happen: (stage: Stage) => Promise<void>;
+  /** Calls `stage.begin()`, injects the fault, and starts the recovery of what does not recover by itself. */
+  readonly inject: (stage: Stage) => Promise<void>;
 }
 
-/** Seconds for which something is away, if nothing else is said. */
+/** Default duration of an outage, in seconds. */
 const AWAY = 15;
 
 const kill = (stage: Stage, host: string, unit: string) =>
   stage.cluster.on(host, `systemctl kill --signal=KILL ${unit}`);
 
-/** Cuts a host off from the network, at its end in the machine. Returns what joins it again. */
+/** Disconnects a host from the network, at the machine's end of its interface. Returns a function that reconnects it. */
 function cutOff(stage: Stage, host: string): () => void {
   const state = JSON.parse(
     runSync([
@@ -39,7 +41,7 @@ function cutOff(stage: Stage, host: string): () => void {
   return () => runSync(["ip", "link", "set", device, "up"]);
 }
 
-/** Has Terraform make a host anew. */
+/** Makes Terraform replace a host. */
 function replace(stage: Stage, host: string): void {
   stage.cluster.workspace.terraform(stage.cluster.stack, [
     "apply",
@@ -58,7 +60,7 @@ async function answersAgain(stage: Stage, host: string): Promise<void> {
   );
 }
 
-/** A project's folder with the app and one line of it changed; inside of the project, as apps are. */
+/** A copy of the app, changed by `line`, in a folder inside the project, where apps have to be. */
 function changedApp(line: (source: string) => string): { directory: string; remove: () => void } {
   const folder = mkdtempSync(join(PROJECT, ".cache", "drill-app-"));
   cpSync(join(PROJECT, "app"), folder, { recursive: true });
@@ -74,7 +76,7 @@ const withApp = (directory: string) => ({
   app: { directory, bundle: "server.ts", staticDirectory: "public" },
 });
 
-/** What a primary that comes back must not have done, and must have done. */
+/** Checks that an old primary has come back as a replica, and has set aside what never reached the new primary. */
 async function comesBackAsReplica(stage: Stage, old: string, unacknowledged: string | undefined) {
   const { replica } = await stage.databases();
   if (replica !== old) {
@@ -91,10 +93,10 @@ async function comesBackAsReplica(stage: Stage, old: string, unacknowledged: str
   }
 }
 
-/** More writes than most sites ever see. */
+/** A high write load. */
 const BUSY = { readsPerSecond: 12, writesPerSecond: 50 };
 
-/** Hands the primary's part on, so many times, without a pause. None may be refused. */
+/** Switches over several times, without a pause. None may be refused. */
 async function switchOver(stage: Stage, times: number): Promise<void> {
   await stage.databases();
   await stage.begin();
@@ -104,13 +106,14 @@ async function switchOver(stage: Stage, times: number): Promise<void> {
   await stage.wait(2);
 }
 
-/** Everything the drill can do, in the order in which it does it. */
+/** All faults, in the order in which they are injected. */
 export const FAULTS: readonly Fault[] = [
   {
     name: "app-killed",
+    what: "An app's process is killed",
     short: true,
     bounds: { failed: 0, readGap: 1, writeGap: 1 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       kill(stage, "web-1", "app.service");
       await stage.wait(5);
@@ -118,9 +121,10 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "nginx-killed",
+    what: "Nginx is killed on a web server",
     short: true,
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       kill(stage, "web-1", "nginx.service");
       await stage.wait(5);
@@ -128,8 +132,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-stopped",
+    what: "A web server's host is powered off, and on again later",
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       stage.cluster.incus(["stop", "--force", "web-1"]);
       await stage.wait(AWAY);
@@ -140,8 +145,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-frozen",
+    what: "A web server's host freezes, and resumes",
     bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       stage.cluster.incus(["pause", "web-1"]);
       await stage.wait(AWAY);
@@ -152,20 +158,22 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-host-cut-off",
+    what: "A web server's host loses its network, and gets it back",
     bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       const join = cutOff(stage, "web-1");
       await stage.wait(AWAY);
-      stage.note("joined again");
+      stage.note("reconnected");
       join();
       await answersAgain(stage, "web-1");
     },
   },
   {
     name: "web-host-back",
+    what: "A web server comes back: it gets less traffic at first",
     bounds: { failed: 0 },
-    async happen(stage) {
+    async inject(stage) {
       stage.cluster.incus(["stop", "--force", "web-1"]);
       await stage.wait(5);
       await stage.begin();
@@ -177,16 +185,17 @@ export const FAULTS: readonly Fault[] = [
       stage.note(`share of web-1: ${early} % at first, ${late} % ten seconds later`);
       if (early > 40 || late < 40) {
         throw new Error(
-          `web-1 took ${early} % at once and ${late} % later; it was to begin with less`,
+          `web-1 got ${early} % of the requests at first and ${late} % later; wanted at most 40 % at first and at least 40 % later`,
         );
       }
     },
   },
   {
     name: "release-rolling",
+    what: "A release of the app is rolled out",
     short: true,
     bounds: { failed: 0 },
-    async happen(stage) {
+    async inject(stage) {
       const changed = changedApp((source) => `${source}\n// ${Date.now()}\nvoid "drill";\n`);
       try {
         stage.cluster.set(withApp(changed.directory));
@@ -201,15 +210,16 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "release-broken",
+    what: "A release that does not start is rolled out, and rolled back",
     bounds: { failed: 0 },
-    async happen(stage) {
+    async inject(stage) {
       const changed = changedApp((source) => `throw new Error("broken");\n${source}`);
       try {
         stage.cluster.set(withApp(changed.directory));
         await stage.begin();
         const { status, stderr } = stage.cluster.attemptToOperate("release");
-        if (status === 0 || !/stopped at web-1 and taken back/.test(stderr)) {
-          throw new Error(`a release that does not start was not stopped at web-1: ${stderr}`);
+        if (status === 0 || !/stopped at web-1 and rolled back/.test(stderr)) {
+          throw new Error(`a release that does not start was not rolled back at web-1: ${stderr}`);
         }
       } finally {
         changed.remove();
@@ -219,8 +229,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "load-balancer-changed",
+    what: "The balancing algorithm is changed, twice",
     bounds: { failed: 0 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       stage.note("leastconn");
       stage.cluster.deploy({ loadBalancer: { algorithm: "leastconn" } });
@@ -230,8 +241,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "web-server-added-and-removed",
+    what: "A web server is added, and removed again",
     bounds: { failed: 0 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       stage.note("three web servers");
       stage.cluster.deploy({ webServers: { count: 3 } });
@@ -242,9 +254,10 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-killed",
+    what: "The replica's MySQL server is killed",
     short: true,
     bounds: { failed: 0, readGap: 1 },
-    async happen(stage) {
+    async inject(stage) {
       const { replica } = await stage.databases();
       await stage.begin();
       kill(stage, replica, "mysql.service");
@@ -253,8 +266,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-replaced",
+    what: "The replica's host is replaced; its volume stays",
     bounds: { failed: 0, readGap: 1 },
-    async happen(stage) {
+    async inject(stage) {
       const { replica } = await stage.databases();
       await stage.begin();
       replace(stage, replica);
@@ -262,8 +276,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-cut-off",
+    what: "The replica loses its network for a minute",
     bounds: { failed: 0, readGap: 1 },
-    async happen(stage) {
+    async inject(stage) {
       const { replica } = await stage.databases();
       await stage.begin();
       const join = cutOff(stage, replica);
@@ -273,8 +288,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "replica-damaged",
+    what: "The replica's data files are overwritten with random bytes",
     bounds: { failed: 0, readGap: 1 },
-    async happen(stage) {
+    async inject(stage) {
       const { replica } = await stage.databases();
       const before = stage.cluster.query(replica, "SELECT @@server_uuid")[0];
       await stage.begin();
@@ -299,27 +315,31 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "switchover",
+    what: "An operator switches over to the replica",
     bounds: { failed: 0, writeGap: 3 },
-    happen: (stage) => switchOver(stage, 1),
+    inject: (stage) => switchOver(stage, 1),
   },
   {
     name: "switchover-busy",
+    what: "Three switchovers in a row, with 50 writes a second",
     short: true,
     bounds: { failed: 0 },
     load: BUSY,
-    happen: (stage) => switchOver(stage, 3),
+    inject: (stage) => switchOver(stage, 3),
   },
   {
     name: "switchover-twenty-times",
+    what: "Twenty switchovers in a row, with 50 writes a second",
     bounds: { failed: 0 },
     load: BUSY,
-    happen: (stage) => switchOver(stage, 20),
+    inject: (stage) => switchOver(stage, 20),
   },
   {
     name: "upgrade",
+    what: "All hosts are upgraded, and all but the load balancer rebooted",
     bounds: { failed: 0, writeGap: 3 },
-    async happen(stage) {
-      // A reboot is due everywhere but on the load balancer, whose own visitors notice.
+    async inject(stage) {
+      // Everywhere but on the load balancer, whose reboot would interrupt service.
       const hosts = stage.cluster.topology.hosts.filter(({ role }) => role !== "load-balancer");
       for (const { name } of hosts) {
         stage.cluster.on(name, "touch /run/reboot-required");
@@ -330,8 +350,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-restarts",
+    what: "The primary's MySQL server is killed, and restarts",
     bounds: { failedReads: 0 },
-    async happen(stage) {
+    async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
       kill(stage, primary, "mysql.service");
@@ -340,8 +361,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-killed",
+    what: "The primary's MySQL server is killed and stays down; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
-    async happen(stage) {
+    async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
       stage.cluster.on(
@@ -358,8 +380,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-host-stopped",
+    what: "The primary's host is powered off; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
-    async happen(stage) {
+    async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
       stage.cluster.incus(["stop", "--force", primary]);
@@ -373,13 +396,14 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-cut-off",
+    what: "The primary loses its network; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
-    async happen(stage) {
+    async inject(stage) {
       const { primary, replica } = await stage.databases();
       await stage.begin();
       const join = cutOff(stage, primary);
       await stage.wait(4);
-      // Somebody on the far side of the cut writes; nobody else will ever have heard of it.
+      // A write on the isolated primary, which reaches no other host.
       const key = `stranded-${Date.now()}`;
       stage.cluster.query(
         primary,
@@ -389,7 +413,7 @@ export const FAULTS: readonly Fault[] = [
       );
       stage.command("promote", replica, "--lost", primary);
       await stage.wait(3);
-      stage.note("the old primary is joined again");
+      stage.note("the old primary is reconnected");
       join();
       await comesBackAsReplica(stage, primary, key);
       stage.cluster.on(primary, "rm --recursive /srv/data/set-aside");
@@ -397,8 +421,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "primary-replaced",
+    what: "The primary's host is replaced; its volume stays",
     bounds: { failedReads: 0 },
-    async happen(stage) {
+    async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
       replace(stage, primary);
@@ -406,15 +431,16 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "all-stopped",
+    what: "Every host is powered off, and started in the least helpful order",
     bounds: {},
-    async happen(stage) {
+    async inject(stage) {
       const { primary, replica } = await stage.databases();
       await stage.begin();
       const others = stage.cluster.topology.hosts
         .map(({ name }) => name)
         .filter((name) => !stage.cluster.databases.includes(name));
       stage.cluster.incus(["stop", "--force", ...stage.cluster.databases, ...others]);
-      // The replica before the primary, and who balances before there is anything to balance.
+      // In an unfavourable order: the load balancer first, and the replica before the primary.
       for (const host of ["load-balancer-1", replica, "web-1", "web-2", primary]) {
         stage.cluster.incus(["start", host]);
         await stage.wait(3);
@@ -423,29 +449,31 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "all-stopped-after-switchover",
+    what: "After a switchover, both database hosts are powered off, and started",
     bounds: {},
-    async happen(stage) {
+    async inject(stage) {
       const before = await stage.databases();
       stage.command("switchover");
       const { primary, replica } = await stage.databases();
       if (primary === before.primary) {
-        throw new Error("the switchover changed nothing");
+        throw new Error(`${primary} is still the primary after the switchover`);
       }
       await stage.begin();
       stage.cluster.incus(["stop", "--force", ...stage.cluster.databases]);
-      // The old primary first, which must not take its old part.
+      // The old primary first: it must not become the primary again.
       stage.cluster.incus(["start", replica]);
       await stage.wait(15);
       stage.cluster.incus(["start", primary]);
       if ((await stage.databases()).primary !== primary) {
-        throw new Error(`${replica}, the primary before, took the part again`);
+        throw new Error(`${replica}, the old primary, became the primary again`);
       }
     },
   },
   {
     name: "disk-full",
+    what: "The primary's data volume is full, and gets space again",
     bounds: { failedReads: 0 },
-    async happen(stage) {
+    async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
       const free = stage.fill(primary);
@@ -460,16 +488,17 @@ export const FAULTS: readonly Fault[] = [
         );
         await stage.wait(5);
       } finally {
-        stage.note("freed");
+        stage.note("disk space freed");
         free();
       }
     },
   },
   {
     name: "load-balancer-restarted",
+    what: "HAProxy is restarted",
     short: true,
     bounds: { readGap: 2, writeGap: 2 },
-    async happen(stage) {
+    async inject(stage) {
       await stage.begin();
       stage.cluster.on("load-balancer-1", "systemctl restart haproxy.service");
       await stage.wait(3);
@@ -477,8 +506,8 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Whether a machine can do what a fault needs of it. */
+/** Why this machine cannot run the drill, or undefined if it can. */
 export const unfit = (): string | undefined =>
   attemptSync(["sh", "-c", "command -v incus && command -v ip"]).status === 0
     ? undefined
-    : "the drill needs local hosts; npm run setup installs what they need";
+    : "the programs incus and ip are needed for local hosts: npm run setup installs them";

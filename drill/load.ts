@@ -2,18 +2,17 @@ import { createHash, randomBytes } from "node:crypto";
 import { request } from "node:http";
 import { parentPort, workerData } from "node:worker_threads";
 
-// A constant load, in a thread of its own: so many requests a second, whether or not those before are
-// answered, each on a connection of its own. Nothing is tried a second time here. It ends when it is
-// told to, and in any case after an hour.
+// A constant load, in its own thread: a fixed number of requests per second, whether or not earlier ones have been
+// answered, each on its own connection and without retries. It ends on request, and after an hour at the latest.
 
-/** What the load consists of. */
+/** The URL and the rates of the load. */
 export interface LoadSettings {
   readonly url: string;
   readonly readsPerSecond: number;
   readonly writesPerSecond: number;
 }
 
-/** One request and what became of it. Times in milliseconds since 1970. */
+/** A request and its outcome. Times in milliseconds since 1970. */
 export interface RequestRecord {
   readonly kind: "read" | "write";
   readonly startedAt: number;
@@ -30,12 +29,12 @@ export interface RequestRecord {
 const PATIENCE_SECONDS = 15;
 const LONGEST_SECONDS = 3600;
 
-/** What is written under a key: a reader can tell from the text alone that it is whole and ours. */
+/** The message to write under a key. It contains a checksum, so that a reader can verify it. */
 export function messageOf(key: string): string {
   return `${key} ${createHash("sha256").update(key).digest("hex").slice(0, 16)}`;
 }
 
-/** What is wrong with a page of entries, or undefined when every one is as it was written. */
+/** Checks a page of entries; returns what is wrong with it, or undefined if every entry is as it was written. */
 export function wrongIn(body: string): string | undefined {
   let entries: Array<{ id: number; message: string }>;
   try {
@@ -46,7 +45,7 @@ export function wrongIn(body: string): string | undefined {
   for (const [index, { id, message }] of entries.entries()) {
     const [key = ""] = message.split(" ");
     if (key.startsWith("drill-") && message !== messageOf(key)) {
-      return `entry ${id} is not as it was written`;
+      return `entry ${id} differs from what was written`;
     }
     const before = entries[index - 1];
     if (before !== undefined && before.id <= id) {

@@ -1,25 +1,25 @@
 import type { RequestRecord } from "./load";
 
-/** What must hold of a fault; what is left out is only reported. Gaps and times in seconds. */
+/** Bounds on a fault's effects; what has no bound is only reported. Gaps and times in seconds. */
 export interface Bounds {
-  /** Failed requests; `under-way`: as many as were under way when the fault began. */
+  /** Failed requests; `under-way`: as many as were in flight when the fault began. */
   readonly failed?: number | "under-way";
   readonly failedReads?: number;
   readonly readGap?: number;
   readonly writeGap?: number;
-  /** From the operator's command to the first write that was acknowledged. */
+  /** From the operator's command to the first acknowledged write. */
   readonly commandToWrite?: number;
 }
 
-/** What was seen while a fault was there, until the cluster was well again. */
+/** What was observed from the beginning of a fault until the cluster had recovered. */
 export interface Observed {
   readonly records: readonly RequestRecord[];
-  /** When the fault began and when the cluster was well again, milliseconds since 1970. */
+  /** When the fault began and when the cluster had recovered, milliseconds since 1970. */
   readonly from: number;
   readonly to: number;
-  /** Requests under way when the fault began. */
+  /** Requests in flight when the fault began. */
   readonly underWay: number;
-  /** When the operator's command was given, for faults that take one. */
+  /** When the operator gave a command, if the fault needs one. */
   readonly commandAt?: number | undefined;
   /** Request keys that the primary holds afterwards. */
   readonly stored: ReadonlySet<string>;
@@ -42,20 +42,24 @@ export interface Row {
   readonly missing: number;
   readonly inSync: boolean;
   readonly inSyncAfter: number;
-  /** How often requests failed in which way. */
+  /** The number of failed requests by kind of failure. */
   readonly failures: Readonly<Record<string, number>>;
-  /** What was to be and is not, a sentence each. */
+  /** The bounds that were exceeded, one sentence each. */
   readonly broken: readonly string[];
 }
 
 /** What `npm run drill -- --json FILE` writes. */
 export interface DrillResults {
+  /** The distribution of the hosts, as their os-release names it. */
+  readonly distribution: string;
+  /** When it ended, `YYYY-MM-DD`. */
+  readonly date: string;
   readonly rows: readonly Row[];
-  /** What could not be carried through, and why. */
+  /** The faults that could not be completed, and why. */
   readonly stopped: ReadonlyArray<{ readonly fault: string; readonly reason: string }>;
 }
 
-/** The longest time, in seconds, in which no request was answered well. */
+/** The longest time without a successful response, in seconds. */
 export function longestGap(records: readonly RequestRecord[], from: number, to: number): number {
   const answered = records
     .filter(({ outcome, endedAt }) => outcome === "ok" && endedAt >= from && endedAt <= to)
@@ -68,10 +72,10 @@ export function longestGap(records: readonly RequestRecord[], from: number, to: 
 
 const seconds = (value: number) => `${value.toFixed(1)} s`;
 
-/** Holds what was seen against the bounds. */
+/** Compares what was observed with the bounds. */
 export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
   const { from, to, stored, commandAt } = observed;
-  // What began before and ended after is part of it.
+  // Includes requests that began before the fault or ended after it.
   const records = observed.records.filter((one) => one.endedAt >= from && one.startedAt <= to);
   const failures = records.filter(({ outcome }) => outcome !== "ok");
   const reads = records.filter(({ kind }) => kind === "read");
@@ -127,7 +131,7 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
   atMost("from command to write", row.commandToWrite ?? 0, bounds.commandToWrite, seconds);
   atMost("acknowledged writes missing", row.missing, 0);
   if (!row.inSync) {
-    broken.push("the replicas do not hold the primary's rows");
+    broken.push("the replicas do not have the same rows as the primary");
   }
   if (acknowledged.length === 0 || reads.length === 0) {
     broken.push("the load did not reach the cluster");
@@ -135,7 +139,7 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
   return { ...row, broken };
 }
 
-/** The rows as a table for people. */
+/** Formats the rows as a table. */
 export function table(rows: readonly Row[]): string[] {
   const cells = [
     [

@@ -7,7 +7,7 @@ import type { Observed } from "./measure";
 import { type Answer, ask, type ScratchCluster } from "./scratch/scratch-cluster";
 import { eventually } from "./scratch/workspace";
 
-/** What a fault is done with, and to: a cluster under load. */
+/** A cluster under load, and the means to inject a fault into it. */
 export class Stage {
   private readonly worker: Worker;
   private readonly records: Promise<RequestRecord[]>;
@@ -32,16 +32,16 @@ export class Stage {
       });
       this.worker.on("error", reject);
     });
-    // Whoever awaits it is told as well.
+    // Prevents an unhandled rejection; end() awaits the same promise and gets the error.
     this.records.catch(() => undefined);
   }
 
-  /** Says what is being done. */
+  /** Prints what is being done. */
   note(line: string): void {
     this.say(`    ${line}`);
   }
 
-  /** The fault begins now. */
+  /** Marks the beginning of the fault. */
   async begin(): Promise<void> {
     this.underWay = await new Promise((resolve) => {
       const listen = (message: { underWay?: number }) => {
@@ -56,26 +56,26 @@ export class Stage {
     this.from = Date.now();
   }
 
-  /** The operator gives a command: `npm run cluster -- STACK WORDS...`. Returns what it printed. */
+  /** Runs an operator's command: `npm run cluster -- STACK WORDS...`. Returns its output. */
   command(...words: string[]): string {
     this.commandAt ??= Date.now();
     this.note(`npm run cluster -- ${this.cluster.stack} ${words.join(" ")}`);
     return this.cluster.operate(...words);
   }
 
-  /** Waits while the load goes on. */
+  /** Waits while the load continues. */
   async wait(seconds: number): Promise<void> {
     await pause(seconds * 1000);
   }
 
-  /** The database hosts by what they are. */
+  /** Waits until the database is in sync, and returns the hosts' roles. */
   async databases(): Promise<{ primary: string; replica: string }> {
     const primary = await this.cluster.inSync(180);
     const replica = this.cluster.databases.find((name) => name !== primary) as string;
     return { primary, replica };
   }
 
-  /** The share, in per cent, of a web server in requests made over so many seconds. */
+  /** A web server's share, in per cent, of the requests made during `seconds`. */
   async answeredBy(webServer: string, seconds: number): Promise<number> {
     const { url } = this.cluster;
     let [requests, answered] = [0, 0];
@@ -87,7 +87,7 @@ export class Stage {
     return Math.round((100 * answered) / requests);
   }
 
-  /** One write besides the load. */
+  /** Sends a write in addition to the load. */
   tryToWrite(): Promise<Answer> {
     const key = `drill-${randomBytes(9).toString("hex")}`;
     return ask(`${this.cluster.url}/api/entries`, {
@@ -97,7 +97,7 @@ export class Stage {
     });
   }
 
-  /** Leaves a database host's data volume next to no room. Returns what gives it room again. */
+  /** Limits a database host's data volume to 40 MiB of free space. Returns a function that removes the limit. */
   fill(host: string): () => void {
     const used = Number(
       this.cluster.on(host, "du --summarize --block-size=1M /srv/data | cut -f1"),
@@ -106,7 +106,7 @@ export class Stage {
     return () => this.cluster.incus(["storage", "volume", "unset", "dwi", host, "size"]);
   }
 
-  /** Waits until the cluster is well again, ends the load, and tells what was seen. */
+  /** Waits until the cluster has recovered, ends the load, and returns what was observed. */
   async end(): Promise<Observed> {
     const primary = await this.cluster.inSync(240);
     const inSyncAfter = (Date.now() - this.from) / 1000;
@@ -127,7 +127,7 @@ export class Stage {
     };
   }
 
-  /** Ends the load, whatever has become of the cluster. */
+  /** Ends the load, whatever the cluster's state. */
   async abandon(): Promise<void> {
     await this.worker.terminate();
   }
@@ -136,7 +136,7 @@ export class Stage {
     return new Set(this.cluster.query(host, "SELECT request_key FROM app.guestbook_entries"));
   }
 
-  /** Whether every database host has the same rows, within some seconds. */
+  /** Whether every database host has the same rows within 20 seconds. */
   private async sameRows(primary: string): Promise<boolean> {
     const sum = (host: string) =>
       this.cluster.query(host, "CHECKSUM TABLE app.guestbook_entries")[0]?.split("\t")[1];

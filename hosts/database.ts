@@ -46,11 +46,11 @@ datadir = ${MYSQL.dataDirectory}
 socket = ${MYSQL.socket}
 pid_file = /run/mysqld/mysqld.pid
 secure_file_priv = NULL
-# Without log_error the server writes to its standard error, which is the journal.
+# log_error is not set, so errors go to standard error and from there to the journal.
 log_error_verbosity = 2
 general_log = OFF
 
-# Every server starts closed, and replicates only when told to.
+# Every server starts read-only, and starts replication only on command.
 super_read_only = ON
 skip_replica_start = ON
 
@@ -60,12 +60,12 @@ mysqlx = OFF
 skip_name_resolve = ON
 local_infile = OFF
 
-# No table can be made whose rows a clone or a restart would lose.
+# Prevents tables whose rows a clone or a restart would lose.
 disabled_storage_engines = ${DISABLED_ENGINES.join(",")}
-# Triggers and functions need no privilege over the whole server. What they may do wrong is a matter of
-# statements in the binary log, and here it holds rows.
+# Lets the app create triggers and functions without SUPER. The restriction exists for statement-based binary logs; these
+# are row-based.
 log_bin_trust_function_creators = ON
-# An event would be disabled on every replica, and lie still after a switchover.
+# Events are disabled on replicas, and would stay disabled after a switchover.
 event_scheduler = OFF
 
 require_secure_transport = ON
@@ -78,7 +78,7 @@ character_set_server = utf8mb4
 collation_server = utf8mb4_0900_ai_ci
 default_time_zone = +00:00
 
-# A commit is on disk before it is acknowledged.
+# Commits are flushed to disk before they are acknowledged.
 sync_binlog = 1
 innodb_flush_log_at_trx_commit = 1
 
@@ -91,27 +91,27 @@ gtid_mode = ON
 enforce_gtid_consistency = ON
 log_replica_updates = ON
 replica_preserve_commit_order = ON
-# What was received may be the only copy of an acknowledged write: a server that was killed still applies it.
+# The relay log may hold the only copy of an acknowledged write, so it must still be applied after a crash.
 relay_log_recovery = OFF
-# The source's heartbeat comes every second; after five it is taken for gone.
+# Heartbeats arrive every second; after five seconds without data the replica reconnects.
 replica_net_timeout = 5
 
 plugin_load_add = mysql_clone.so
 plugin_load_add = semisync_source.so
 plugin_load_add = semisync_replica.so
-# With it, a clone verifies the donor's certificate.
+# Makes a clone verify the donor's certificate.
 clone_ssl_ca = ${MYSQL.configuration}/certificate-authority.pem
-# The source's half is enabled when a server is opened, and only where there is a replica.
+# The source side is enabled when a server is opened for writes, and only if there is a replica.
 rpl_semi_sync_source_enabled = OFF
 rpl_semi_sync_replica_enabled = ON
-# A transaction becomes visible only once a replica has it: nobody reads what may yet be lost.
+# A transaction becomes visible only once a replica has it, so that no client reads data that may still be lost.
 rpl_semi_sync_source_wait_point = AFTER_SYNC
 rpl_semi_sync_source_wait_for_replica_count = 1
-# Also when the last replica leaves while a commit waits, it goes on waiting for the timeout.
+# If the last replica disconnects while a commit waits, the commit keeps waiting until the timeout.
 rpl_semi_sync_source_wait_no_replica = ON
 rpl_semi_sync_source_timeout = ${ACKNOWLEDGEMENT_TIMEOUT[topology.settings.database.durability]}
 
-# Sizes that depend on this host's memory, written before each start.
+# Sizes that depend on this host's memory; written before each start.
 !include ${MYSQL.configuration}/memory.cnf
 `;
 }
@@ -123,7 +123,7 @@ rpl_semi_sync_source_timeout = ${ACKNOWLEDGEMENT_TIMEOUT[topology.settings.datab
 const AGENT_MEBIBYTES = 128;
 
 const AGENT = `[Unit]
-Description=This host's part in the database cluster
+Description=Agent of the database cluster
 After=mysql.service
 StartLimitIntervalSec=0
 
@@ -156,15 +156,15 @@ const LONGEST_AGE = 3;
 function healthPort(host: TopologyHost): string {
   const state = `content-type application/json lf-string "%[var(txn.now),field(5,|)]\\n"`;
   const authority = `str(certificate-authority),map(${DATABASE.answers})`;
-  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): tells peers and web servers what this
-# host is, as the agent last said.
+  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): the health port. Tells peers and web servers this host's
+# state, as last reported by the agent.
 global
   log stdout format raw daemon notice
   user haproxy
   group haproxy
   stats socket ${HAPROXY_SOCKET} mode 600 level admin
   fd-hard-limit 2000
-  # The state names every transaction the host has, as sets.
+  # The state includes the host's GTID sets, which can be long.
   tune.bufsize 65536
 
 defaults
@@ -178,7 +178,7 @@ frontend health
   http-request return status 405 content-type text/plain string "method not allowed\\n" hdr Allow "GET, HEAD, OPTIONS" unless { method GET HEAD OPTIONS }
   http-request set-var(txn.now) str(now),map(${DATABASE.answers})
   http-request set-var(txn.at) var(txn.now),field(1,|)
-  # A second more, for a clock that was set back.
+  # Plus a second, to tolerate a clock that was set back.
   http-request set-var(txn.age) date,sub(txn.at),add(1)
   acl is_fresh var(txn.age) -m int 0:${LONGEST_AGE + 1}
   http-request set-var(txn.status) var(txn.now),field(2,|) if is_fresh { path /primary }

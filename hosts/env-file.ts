@@ -1,18 +1,20 @@
 /**
- * Writes variables as an env file that both a shell and systemd's EnvironmentFile= read alike:
- * single quotes, in which neither expands anything.
+ * Formats variables as an env file that a shell and systemd's EnvironmentFile= read identically: in single quotes, where
+ * neither expands anything.
  *
- * @throws Error when a name or a value cannot be written that way
+ * @throws Error if a name or a value cannot be represented that way
  */
 export function envFile(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables)
     .map(([name, value]) => {
       if (!/^[A-Z][A-Z0-9_]*$/.test(name)) {
-        throw new Error(`"${name}" is not the name of an environment variable`);
+        throw new Error(
+          `"${name}" is not a valid name of an environment variable: wanted upper-case letters, digits and underscores`,
+        );
       }
       if (/['\\\n]/.test(value)) {
         throw new Error(
-          `${name} holds a quote, a backslash or a line break, which an env file cannot`,
+          `the value of ${name} contains a single quote, a backslash or a line break, which an env file cannot represent`,
         );
       }
       return `${name}='${value}'\n`;

@@ -2,7 +2,7 @@ import type { Flow } from "../topology/flows";
 import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
 
-/** The other end of a flow as an nftables match, or undefined when there is no such host. */
+/** An nftables match for the other end of a flow, or undefined if there is no such host. */
 function peerMatch(
   topology: Topology,
   host: TopologyHost,
@@ -10,7 +10,7 @@ function peerMatch(
   peer: Flow["from"],
 ): string | undefined {
   if (peer === "internet") {
-    // Visitors may come from anywhere; traffic to the internet must not go to a peer.
+    // Visitors come from any address; but a flow to the internet must not permit traffic to a peer.
     return direction === "saddr" ? "" : `ip daddr != ${topology.network.cidr} `;
   }
   const addresses = hostsAt(topology, peer)
@@ -35,11 +35,10 @@ function rules(
 }
 
 /**
- * The host's own firewall: default deny in both directions, one rule for each flow of the
- * topology that starts or ends at the host.
+ * The host firewall: default deny in both directions, with one rule for each flow of the topology that starts or ends at
+ * the host.
  *
- * Inside the cluster a denied packet is rejected, so that a mistake shows at once; from anywhere
- * else it is dropped.
+ * Denied packets from inside the cluster are rejected, so that a mistake is noticed at once; all others are dropped.
  */
 export function firewall(topology: Topology, host: TopologyHost): HostFile {
   const { cidr } = topology.network;
@@ -58,7 +57,7 @@ export function firewall(topology: Topology, host: TopologyHost): HostFile {
   );
   return textFile(
     "/etc/nftables.conf",
-    `# Declared and deleted first, so that loading the file again replaces the table in one transaction.
+    `# Declare and delete the table first, so that reloading the file replaces it atomically.
 table inet cluster
 delete table inet cluster
 
@@ -83,7 +82,7 @@ table inet cluster {
     ct state established,related accept
     oif "lo" accept
     icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept
-    # The platform: address, names, time; what leads to the host's credentials is for root alone.
+    # The platform's services: DHCP, DNS, NTP. Only root may reach the metadata service, which has the host's credentials.
     udp sport 68 udp dport 67 accept
     udp dport { 53, 123 } accept
     tcp dport 53 accept

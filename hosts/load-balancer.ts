@@ -72,7 +72,7 @@ function haproxyConfiguration(topology: Topology): string {
     const standsBy = webServers.mode === "active-passive" && index > 0;
     return `  server ${host.name} ${host.address}:${PORTS.http}${standsBy ? " backup" : ""}`;
   });
-  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): one site, spread over the web servers.
+  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): one site, balanced across the web servers.
 global
   log stdout format raw daemon info
   user haproxy
@@ -80,18 +80,18 @@ global
   # For operators on this host: "show servers state", "set server web/web-1 state drain", ...
   stats socket ${HAPROXY_SOCKET} mode 660 level admin expose-fd listeners
   stats timeout 30s
-  # What was drained stays drained, and what is down stays down, over a reload and a restart.
+  # Drained servers stay drained, and servers that are down stay down, across reloads and restarts.
   server-state-file ${SERVER_STATE}
-  # As many connections as this many files allow, or fewer where the host allows fewer.
+  # maxconn is derived from this limit on open files, or from the host's own limit if that is lower.
   fd-hard-limit 40000
-  # A reload hands the listeners over. The old process ends when its last connection does, and a tunnel may
-  # be silent for long; so that old processes do not pile up, the fifth reload ends what the first one left.
+  # A reload hands over the listening sockets. The old process exits with its last connection, but tunnels may be idle for
+  # long. So that old processes do not accumulate, each exits at the fifth reload after it at the latest.
   hard-stop-after ${Math.max(60, app.tunnelTimeout)}s
   mworker-max-reloads 4
-  # Headers of 16 KB, with room for what is added: a buffer holds a request's or an answer's headers at once,
-  # but for tune.maxrewrite, 1 KB. A request that may be repeated has to fit as a whole.
+  # 16 KB of headers, plus room for added ones: all headers of a request or a response must fit into one buffer, less
+  # tune.maxrewrite (1 KB). A request that may be retried must fit completely.
   tune.bufsize 20480
-  # Their size is what limits them, not their number.
+  # Headers are limited by their size, not by their number.
   tune.http.maxhdr 1000
 
 defaults
@@ -101,16 +101,17 @@ defaults
   load-server-state-from-file global
   timeout connect 1s
   timeout client 30s
-  # Nginx answers 504 for an app that is silent. A web server that says nothing is given up a moment later.
+  # If the app does not respond in time, Nginx answers 504. This timeout, slightly longer, is for a web server that does
+  # not respond at all.
   timeout server ${app.responseTimeout + LONGER_THAN_NGINX}s
-  # From the answer to an Upgrade on, this one counts instead of those of client and server.
+  # After an Upgrade, this timeout applies instead of those of client and server.
   timeout tunnel ${app.tunnelTimeout}s
-  # Until the headers are there.
+  # For the complete request headers.
   timeout http-request 10s
   timeout http-keep-alive 60s
   timeout queue 10s
   timeout check ${timeout}ms
-  # A peer that went without a word is noticed, and nobody on the way forgets a connection that is silent.
+  # TCP keepalive detects dead peers, and keeps NAT and firewalls from forgetting idle connections.
   option clitcpka
   clitcpka-idle 60s
   clitcpka-intvl 10s
@@ -123,17 +124,17 @@ defaults
 frontend site
   bind :${PORTS.http}
   option httplog
-  # A reload closes an idle connection only after its next answer, which says so: no visitor sends a
-  # request into a door that is closing.
+  # A reload closes an idle connection only after its next response, with "Connection: close". So no visitor's request
+  # meets a connection that is being closed.
   option idle-close-on-response
   monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
   monitor fail if { nbsrv(web) lt 1 }
-  # A host has to be named (RFC 9112, section 3.2), but in HTTP/1.0, and the name may be empty. The app gets
-  # the address that was asked then.
+  # Host is required (RFC 9112, section 3.2) except in HTTP/1.0, and may be empty. In these cases the app gets the
+  # address that the request was sent to.
   http-request deny deny_status 400 if HTTP_1.1 !{ req.fhdr_cnt(Host) gt 0 }
   http-request set-header Host %[dst] unless { req.fhdr(Host),length gt 0 }
-  # What a visitor claims about himself does not reach the app, nor what an app could take for such a claim:
-  # to CGI and WSGI, x_forwarded_for is the same as X-Forwarded-For.
+  # Removes headers with which only a trusted proxy may describe the visitor, and those that an app could mistake for
+  # them: in CGI and WSGI, x_forwarded_for is the same as X-Forwarded-For.
   option http-restrict-req-hdr-names delete
   http-request del-header ^(${CLAIMS.join("|")})$ -m reg
   option forwardfor
@@ -143,33 +144,33 @@ frontend site
   default_backend web
 
 backend web
-  # Written out: the default changed to random in 3.3.
+  # Explicit, because the default changed to random in 3.3.
   balance ${loadBalancer.algorithm}${
     loadBalancer.algorithm === "source"
-      ? "\n  # One server more or less moves only its own share of the clients.\n  hash-type consistent"
+      ? "\n  # Adding or removing a server remaps only its own share of the clients.\n  hash-type consistent"
       : ""
   }
   option httpchk
   http-check send meth GET uri ${HEALTH_PATH} ver HTTP/1.1 hdr Host load-balancer hdr Connection close
   http-check expect status 200
   option redispatch 1
-  # What did not reach an app, or was not answered, is sent three times more at most. 502 is Nginx's word for
-  # an app that is not there; its 504, for one that takes too long, is passed on.
+  # A request that did not reach an app, or got no response, is retried up to three times. Nginx answers 502 if the app
+  # is not running; its 504, for an app that takes too long, is passed on.
   retries 3
   retry-on conn-failure empty-response response-timeout 502
-  # A write may be repeated only when the client has made it safe to repeat.
+  # A write may be retried only if the client has made that safe.
   acl repeatable method GET HEAD OPTIONS
   acl repeatable req.hdr(Idempotency-Key) -m found
   http-request disable-l7-retry unless repeatable
-  # It can be repeated when all of it is in the buffer before the first of it is sent.
+  # It can be retried only if it is completely buffered before it is sent.
   http-request wait-for-body time 300s if { req.hdr(Idempotency-Key) -m found }
-  # Nginx waits for the first word of these as long as for every other, so that it is the load balancer that
-  # gives up.
+  # For these Nginx cannot enforce the app's timeout. The load balancer's own one expires instead, whether the app is slow
+  # or the web server is dead; hence one retry at most.
   acl long-lived req.hdr(Upgrade) -m found
   acl long-lived req.fhdr(Accept) -m sub -i text/event-stream
   http-request set-retries 1 if long-lived
   http-response set-timeout server ${app.tunnelTimeout}s if { res.hdr(Content-Type) -m beg -i text/event-stream }
-  # No server counts as up before a check was good, and one that comes back takes its share slowly.
+  # A server is down until a check has succeeded; a server that comes back gets its share gradually.
   default-server check init-state down inter ${interval}ms fastinter ${fastInterval}ms downinter ${fastInterval}ms fall ${fall} rise ${rise} slowstart 10s maxconn 2000
 ${servers.join("\n")}
 

@@ -49,10 +49,11 @@ export function releaseFiles(app: ClusterSettings["app"]): ReleaseFile[] {
 
 function upstream(port: number): string {
   return `upstream app {
-  # One server: to set it aside after a failure would answer 502 while it is already back.
+  # With a single server, marking it as failed would cause 502 responses after it is back.
   server 127.0.0.1:${port} max_fails=0;
   keepalive 32;
-  # Shorter than apps keep an idle connection, as a rule five seconds, so that no request meets its end.
+  # Shorter than the apps' own keep-alive timeout, typically five seconds, so that no request is sent on a connection
+  # that the app is closing.
   keepalive_timeout 4s;
 }
 `;
@@ -86,14 +87,14 @@ location /static/ {
   return `location = ${HEALTH_PATH} {
   proxy_pass http://app${app.healthPath};
   proxy_read_timeout 2s;
-  # The same request to the app, whoever asks: its host comes with the release, and nothing of who asks.
+  # The app always gets the same request, with the Host header from the release and without the client's headers.
   proxy_pass_request_headers off;
   proxy_set_header Host ${app.healthHost};
   proxy_set_header Connection "";
   access_log off;
 }
 ${staticFiles}
-# Chunked or not.
+# Applies to chunked bodies as well.
 client_max_body_size ${app.maxBodySize}m;
 error_page 413 @too-large;
 recursive_error_pages on;
@@ -102,7 +103,8 @@ location @too-large {
   return 413 "413: the body of this request is larger than ${app.maxBodySize} MiB.\\n";
 }
 
-# A status that stands for a jump to the location (https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page).
+# Status 418 is used internally to jump to the location
+# (https://nginx.org/en/docs/http/ngx_http_core_module.html#error_page).
 error_page 418 = @long-lived;
 location / {
   if ($long_lived) {
@@ -114,7 +116,7 @@ location / {
 }
 location @long-lived {
   proxy_pass http://app;
-  # The load balancer gives up first: before the first word as always, and then after this time.
+  # Longer than the load balancer's timeouts, which therefore expire first.
   proxy_read_timeout ${longest}s;
   proxy_send_timeout ${longest}s;
   send_timeout ${longest}s;

@@ -59,14 +59,14 @@ export function renderHosts(topology: Topology, placement: Placement): Host[] {
   return topology.hosts.map((host) => renderHost(topology, host, placement));
 }
 
-/** A host whose user-data EC2 would refuse. */
+/** A host whose user-data exceeds EC2's limit. */
 export interface OversizedUserData {
   readonly host: string;
-  /** Its size, compressed. */
+  /** Its compressed size. */
   readonly bytes: number;
 }
 
-/** The hosts whose user-data is over {@link USER_DATA_LIMIT} when compressed. */
+/** The hosts whose compressed user-data exceeds {@link USER_DATA_LIMIT}. */
 export function oversizedUserData(hosts: readonly Host[]): OversizedUserData[] {
   return hosts
     .map(({ name, userData }) => ({ host: name, bytes: compressUserData(userData).length }))

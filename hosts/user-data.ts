@@ -11,20 +11,20 @@ export const USER_DATA_LIMIT = 16 * 1024;
 const STARTED_BY_CLOUD_INIT = ["cluster-converge.service", "cluster-update.timer"];
 
 /**
- * The cloud-config document that boots a host: it writes the files and converges the host once;
- * the unit it enables does so again at every later boot.
+ * The cloud-config document that boots a host: it writes the files and converges the host. The unit that it enables
+ * converges the host again at every later boot.
  *
- * YAML 1.1, because cloud-init reads with PyYAML, to which `yes` is a boolean.
+ * YAML 1.1, because cloud-init uses PyYAML, which parses `yes` as a boolean.
  */
 export function cloudConfig(hostName: string, files: readonly HostFile[]): string {
   const document = {
     hostname: hostName,
     preserve_hostname: false,
-    // No account is created: sessions come in through the platform, as root or through SSM.
+    // No account is created: shell access goes through the platform (incus exec or SSM).
     users: [],
     ssh_pwauth: false,
     write_files: files.map(({ path, content, permissions }) => ({ path, permissions, content })),
-    // Enabled for later boots, without a reload of systemd now: reading every unit again takes time.
+    // Without a daemon-reload, which takes time: enabling only matters for later boots.
     runcmd: [
       ["systemctl", "enable", "--no-reload", ...STARTED_BY_CLOUD_INIT],
       ["systemctl", "start", ...STARTED_BY_CLOUD_INIT],
@@ -33,7 +33,7 @@ export function cloudConfig(hostName: string, files: readonly HostFile[]): strin
   return `#cloud-config\n${stringify(document, { version: "1.1", lineWidth: 0, blockQuote: "literal" })}`;
 }
 
-/** User-data in EC2's format: compressed, reproducibly. cloud-init unpacks it. */
+/** Compresses user-data for EC2, reproducibly. cloud-init decompresses it. */
 export function compressUserData(userData: string): Buffer {
   return gzipSync(userData, { level: 9 });
 }

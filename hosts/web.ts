@@ -26,14 +26,14 @@ function databaseRouter(topology: Topology): string {
     databases
       .map((host) => `  server ${path}:${host.name} ${host.address}:${PORTS.mysql}${options}`)
       .join("\n");
-  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): follows who is primary and which
-# replicas are fresh, as each database host answers over HTTP, and gives the app two fixed addresses.
+  return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): gives the app two fixed addresses, one for the primary and
+# one for fresh replicas. Each database host reports its role over HTTP.
 global
   log stdout format raw daemon info
   user haproxy
   group haproxy
   stats socket ${HAPROXY_SOCKET} mode 660 level admin expose-fd listeners
-  # As many connections as this many files allow, or fewer where the host allows fewer.
+  # maxconn is derived from this limit on open files, or from the host's own limit if that is lower.
   fd-hard-limit 8000
   hard-stop-after 10s
 
@@ -51,25 +51,25 @@ defaults
   option httpchk
   http-check send meth GET uri-lf "/%[srv_name,field(1,:)]"
   http-check expect status 200
-  # No server counts as up before it has said so.
+  # A server is down until its first check has succeeded.
   default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 250ms downinter ${interval / 2}ms fall 2 rise 1 on-marked-down shutdown-sessions
 
 listen writes
   bind 127.0.0.1:${WRITE_PORT}
-  # Should ever two hosts claim to be primary, neither is written to until one has given way.
+  # If two hosts ever claim to be primary, writes go to neither.
   tcp-request connection reject unless { nbsrv(writes) eq 1 }
 ${servers("primary")}
 
 listen reads
   bind 127.0.0.1:${READ_PORT}
   balance leastconn
-  # A server that refuses a connection is down at once, and the connection is another's: its health port may
-  # take a second to know.
+  # A server that refuses a connection is marked down at once, and the connection goes to another one: its health check
+  # may fail only a second later.
   option redispatch 1
   default-server observe layer4 error-limit 1 on-error mark-down
 ${servers("replica")}
-  # With no fresh replica the primary serves reads; with no primary, whatever can be read at all.
-  # Of the backup servers only the first that is up is used.
+  # Without a fresh replica, the primary serves reads; without a primary, any readable server does. Only the first
+  # backup server that is up is used.
 ${servers("primary", " backup")}
 ${servers("readable", " backup")}
 `;
@@ -83,7 +83,7 @@ user www-data;
 worker_processes auto;
 worker_rlimit_nofile 16384;
 pid /run/nginx.pid;
-# What is open at a reload goes on for as long as a tunnel may be silent.
+# After a reload, old workers serve open connections for as long as a tunnel may be idle.
 worker_shutdown_timeout ${Math.max(60, app.tunnelTimeout)}s;
 error_log /var/log/nginx/error.log warn;
 
@@ -98,7 +98,7 @@ http {
   sendfile on;
   tcp_nopush on;
 
-  # The visitor's address, as the load balancer and nobody else tells it.
+  # The visitor's address is accepted from the load balancer only.
 ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
   real_ip_header X-Forwarded-For;
 
@@ -106,32 +106,32 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
                   '$request_time $upstream_response_time $http_x_request_id "$http_user_agent"';
   access_log /var/log/nginx/access.log site buffer=16k flush=1s;
 
-  # Where paths are normal: Nginx has decoded this one and resolved its dots and slashes. What came through
-  # the load balancer has a request's number, the load balancer's own question for health has none.
+  # $uri is normalized: decoded, with dots and slashes resolved. Visitors' requests have the X-Request-Id that the load
+  # balancer adds; its own health checks have none.
   map "$http_x_request_id $uri" $not_for_visitors {
     default "";
     "~^[^ ]+ ${HEALTH_PATH.replace(/\/[^/]*$/, "").replace(".", "\\.")}(/|$)" 1;
   }
 
-  # Longer than the load balancer, everywhere: it is the one to give up on a visitor.
+  # All longer than the load balancer's: it enforces the timeouts of clients.
   keepalive_timeout 75s;
   client_header_timeout 60s;
   client_body_timeout 60s;
   send_timeout 60s;
-  # As large as the load balancer takes them, and no smaller.
+  # At least as large as what the load balancer accepts.
   large_client_header_buffers 4 32k;
   reset_timedout_connection on;
 
-  # What an app answers passes as it is. An app that wants it compressed does that itself, and knows of the
-  # entity tag that goes with it.
+  # The app's responses are not compressed: compression would weaken their entity tags. An app can compress them itself.
+  # These settings are for /static/.
   gzip_vary on;
   gzip_proxied any;
   gzip_min_length 1024;
   gzip_types text/css text/plain text/javascript application/javascript application/json image/svg+xml;
-  # The port that a visitor asked is another one than this.
+  # Nginx does not know the port that the visitor connected to.
   absolute_redirect off;
 
-  # HTTP/2 from within HTTP/1.1 would pass by everything that is decided here for each request.
+  # An upgrade to HTTP/2 would bypass the rules that apply here to each request.
   map $http_upgrade $upgrade_to {
     default $http_upgrade;
     "~*(h2c|http/2)" "";
@@ -148,28 +148,27 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;
   proxy_set_header X-Request-Id $http_x_request_id;
-  # Trailers end here, with the chunks that they follow.
+  # Nginx forwards chunked requests unchunked, and so without trailers.
   proxy_set_header Trailer "";
   proxy_pass_header Date;
   proxy_pass_header Server;
   proxy_redirect off;
-  # Parts of an answer go to the visitor as they come. An app that would rather be done before a slow
-  # visitor is asks for it: X-Accel-Buffering: yes.
+  # Responses are streamed. An app that wants slow clients to be buffered sends "X-Accel-Buffering: yes".
   proxy_buffering off;
-  # The headers of an answer have to fit into the first.
+  # All response headers must fit into this buffer.
   proxy_buffer_size 32k;
   proxy_buffers 8 32k;
   proxy_connect_timeout 2s;
-  # Repeating a request is the load balancer's decision; it has other servers to ask.
+  # Only the load balancer retries: it has other servers to try.
   proxy_next_upstream off;
 
-  # Where the app listens, and what of the site Nginx serves itself, comes with the app's release.
+  # The app's port, and what Nginx serves itself, are part of the app's release.
   include ${CURRENT_RELEASE}/nginx/http/*.conf;
 
   server {
     listen ${PORTS.http} default_server;
     server_name _;
-    # Until there is a release, nothing is.
+    # Without a release, nothing is served.
     root /nonexistent;
     if ($not_for_visitors) {
       return 404;

@@ -9,11 +9,11 @@ import { beginStages, runCdktf, type Stages, terraformStage } from "./terraform"
 
 const say = console.log;
 
-/** Backups are what one falls back on, so nothing of ours removes them; here is where they are. */
+/** Backups are never removed automatically. Prints where they are. */
 function sayWhereBackupsAre(clusters: readonly LocalCluster[]): void {
   for (const directory of clusters.map(({ settings }) => backupDirectory(settings))) {
     if (existsSync(directory)) {
-      say(`Backups stay as well, in ${directory}. To remove them: sudo rm -r ${directory}`);
+      say(`Backups were kept, in ${directory}. To remove them: sudo rm -r ${directory}`);
     }
   }
 }
@@ -28,9 +28,9 @@ async function down(stack = "local"): Promise<void> {
   const cluster = localCluster(stack);
   await destroy(beginStages("down", stack), stack);
   say(
-    "\nThe cluster is gone, with its data. What stays for the next one: the host image, the storage",
+    "\nThe cluster and its data were removed. The host image, the storage pool and the container engine were kept for",
   );
-  say("pool, the container engine. To remove that too: npm run down -- --purge");
+  say("the next one. To remove them as well: npm run down -- --purge");
   sayWhereBackupsAre([cluster]);
 }
 
@@ -43,7 +43,7 @@ async function purge(): Promise<void> {
     }
   }
   await runScript("purge", [], {});
-  say("nothing of local clusters is left on this machine but what is named here");
+  say("everything of local clusters was removed from this machine, except for what is listed here");
   sayWhereBackupsAre(localClusters());
 }
 

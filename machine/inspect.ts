@@ -6,7 +6,7 @@ import { attemptSync } from "../ops/run";
 import { firstAddress } from "../topology/network";
 import { FILES, type Machine, PROGRAMS } from "./preflight";
 
-/** Where programs are that are not on an ordinary user's PATH. */
+/** Folders to search for programs in addition to the user's PATH. */
 const FURTHER_FOLDERS = [
   "/usr/local/sbin",
   "/usr/sbin",
@@ -41,7 +41,7 @@ function distribution(): Machine["distribution"] {
   return { id: field("ID") || "unknown", version: field("VERSION_ID") };
 }
 
-/** An address as /proc/net/route has it: hexadecimal, its bytes in reverse. */
+/** Parses an address in the format of /proc/net/route: hexadecimal, in little-endian byte order. */
 function routeAddress(hexadecimal: string): string {
   return (hexadecimal.match(/../g) ?? [])
     .reverse()
@@ -49,7 +49,7 @@ function routeAddress(hexadecimal: string): string {
     .join(".");
 }
 
-/** Networks of a routing table in the format of /proc/net/route; default routes are none. */
+/** Networks in a routing table in the format of /proc/net/route, without default routes. */
 export function networksOfRoutes(table: string): Machine["networks"] {
   return table
     .split("\n")
@@ -96,7 +96,7 @@ function freeDiskGiB(): number {
   return (bavail * bsize) / 2 ** 30;
 }
 
-/** Looks at this machine; changes nothing. */
+/** Inspects this machine, without changing anything. */
 export async function lookAtMachine(localPort: number): Promise<Machine> {
   const terraform = outputOf("terraform", "version", "-json");
   return {
@@ -113,7 +113,7 @@ export async function lookAtMachine(localPort: number): Promise<Machine> {
   };
 }
 
-/** What this machine has of what local hosts need. */
+/** The programs and files needed for local hosts that this machine has. */
 export function partsPresent(): Pick<Machine, "distribution" | "files" | "programs"> {
   return {
     distribution: distribution(),
@@ -122,7 +122,7 @@ export function partsPresent(): Pick<Machine, "distribution" | "files" | "progra
   };
 }
 
-/** Whether a cluster's network is there, which is made first and removed last. */
+/** Whether a network interface exists. A cluster's bridge is created first and removed last. */
 export function hasInterface(name: string): boolean {
   return existsSync(`/sys/class/net/${name}`);
 }

@@ -6,28 +6,28 @@ import { runAsCommand } from "../ops/run-as-command";
 import { partsPresent } from "./inspect";
 import { missingParts, type Part } from "./preflight";
 
-/** Says which packages are going to be installed, and why. */
+/** Prints which packages are going to be installed, and why. */
 export function sayMissing(parts: readonly Part[], say: (line: string) => void): void {
-  say("Local hosts need packages that this machine lacks; apt-get installs them now:");
+  say("Installing packages that this machine needs for local hosts, with apt-get:");
   for (const part of parts) {
     say(`  ${part.package}: ${part.why}`);
   }
 }
 
-/** What scripts/local/install.sh needs to know. */
+/** The facts for scripts/local/install.sh. */
 export function installFacts(parts: readonly Part[]): ScriptFacts {
   return { DWI_PARTS: parts.map((part) => part.package).join(" ") };
 }
 
 const isDistribution = (name: string): name is Distribution => name in DISTRIBUTIONS;
 
-/** For the clusters of the settings, and for hosts of further distributions. */
+/** Installs what the configured clusters need, and hosts of additional distributions. */
 async function setup(names: readonly string[]): Promise<void> {
   const further = names.filter(isDistribution);
   if (further.length < names.length) {
     const known = Object.keys(DISTRIBUTIONS).join(", ");
     throw new OperatorError(
-      `Usage: npm run setup [-- DISTRIBUTION...], with distributions of: ${known}; got ${names.join(" ")}`,
+      `Usage: npm run setup [-- DISTRIBUTION...]; got ${names.join(" ")}; the distributions are: ${known}`,
     );
   }
   const configured = localClusters().map(({ settings }) => settings.local.distribution);

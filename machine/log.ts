@@ -14,22 +14,22 @@ import { StringDecoder } from "node:string_decoder";
 import { stripVTControlCharacters } from "node:util";
 import { PROJECT } from "../hosts/project";
 
-/** Where logs lie. */
+/** The folder of all logs. */
 const LOGS = join(PROJECT, ".cache", "logs");
 
-/** How many runs of one command are remembered. */
+/** How many logs of each command are kept. */
 const KEPT = 10;
 
-/** Milliseconds between two looks at what was written. */
+/** Interval at which the file is read, in milliseconds. */
 const LOOK = 200;
 
-/** Takes from programs what they print. */
+/** File descriptors for a program's output. */
 export interface Output {
   readonly stdout: number;
   readonly stderr: number;
 }
 
-/** What keeps newer runs of one command and this one: `NAME-DATE`, with or without an ending. */
+/** Removes old logs of a command: files or folders named `NAME-DATE`, with or without `.log`. */
 function prune(folder: string, name: string): void {
   const own = new RegExp(`^${name}-\\d{4}-\\d\\d-\\d\\dT[\\d-]+(\\.log)?$`);
   const old = readdirSync(folder)
@@ -41,7 +41,7 @@ function prune(folder: string, name: string): void {
   }
 }
 
-/** A place for a run's log, or for a folder of them (`ending` is empty); old ones of its name are removed. */
+/** A path for the log of a run, or for a folder of logs (with an empty `ending`). Removes old ones of the same name. */
 export function placeForLog(name: string, ending = ".log", folder = LOGS): string {
   mkdirSync(folder, { recursive: true });
   const date = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
@@ -51,8 +51,8 @@ export function placeForLog(name: string, ending = ".log", folder = LOGS): strin
 }
 
 /**
- * A file that everything goes to that is not for the screen. Programs write to it themselves: one that outlives
- * this process, because that was killed, does not fail for want of somebody to read what it prints.
+ * The log file, for all output that is not shown on the screen. Programs write to it directly rather than through a pipe,
+ * so that they do not fail if this process is killed.
  */
 export class Log {
   private readonly file: number;
@@ -62,17 +62,17 @@ export class Log {
     this.file = openSync(place, "a+");
   }
 
-  /** Its path, as one would type it in the project. */
+  /** Its path, relative to the project. */
   get path(): string {
     return relative(PROJECT, this.place);
   }
 
-  /** What a program is to print to. */
+  /** Where programs print to. */
   get output(): Output {
     return { stdout: this.file, stderr: this.file };
   }
 
-  /** All that was written, without colours. */
+  /** The whole content, without terminal control sequences. */
   text(): string {
     return stripVTControlCharacters(readFileSync(this.place, "utf8"));
   }
@@ -82,9 +82,9 @@ export class Log {
   }
 
   /**
-   * Hands on each line that is written while the work goes on, without colours.
+   * Calls `onLine` for each line that is written while the work is in progress, without terminal control sequences.
    *
-   * @returns what comes of the work, once all lines were handed on
+   * @returns the result of the work, after the last line
    */
   async followed<T>(work: () => Promise<T>, onLine: (line: string) => void): Promise<T> {
     const decoder = new StringDecoder("utf8");

@@ -2,13 +2,13 @@ import { DISTRIBUTIONS, type Distribution } from "../hosts/distributions";
 import { overlap } from "../topology/network";
 import type { ClusterSettings } from "../topology/settings";
 
-/** What was found out about a machine that is to run a cluster; nothing in it was changed. */
+/** The properties of a machine that is to run a cluster. */
 export interface Machine {
   readonly platform: string;
   /** As Node names it, for example `x64`. */
   readonly architecture: string;
   readonly nodeVersion: string;
-  /** `undefined` where there is no Terraform. */
+  /** `undefined` if Terraform is not installed. */
   readonly terraformVersion: string | undefined;
   /** Root, or sudo without a password. */
   readonly canBecomeRoot: boolean;
@@ -18,34 +18,34 @@ export interface Machine {
   readonly memoryMiB: number;
   /** Networks that this machine has an address in or a route to. */
   readonly networks: ReadonlyArray<{ readonly cidr: string; readonly device: string }>;
-  /** Whether something listens on the port that is to lead to the cluster. */
+  /** Whether the cluster's local port is in use. */
   readonly isPortTaken: boolean;
-  /** Programs that were found, by name. */
+  /** Names of the required programs that exist. */
   readonly programs: readonly string[];
-  /** Files that were found, of those that local hosts may need. */
+  /** The files that exist, among those that local hosts may need. */
   readonly files: readonly string[];
 }
 
-/** What a cluster asks of a machine. */
+/** What a cluster requires of a machine. */
 export interface Demand {
   readonly cidr: string;
   readonly bridge: string;
   readonly localPort: number;
   /** Sum of the memory limits of its hosts. */
   readonly memoryMiB: number;
-  /** Whether the cluster is there already, with its port, its disk space and its memory. */
+  /** Whether the cluster is already deployed, and so uses its port, its disk space and its memory itself. */
   readonly isDeployed: boolean;
 }
 
-/** Room for the image, its unpacked form and the databases' first data. */
+/** Disk space for the image, packed and unpacked, and the initial data of the databases. */
 const DISK_GIB = 6;
 
-/** What the engine, Terraform and the machine itself need beside the hosts. */
+/** Memory for the engine, Terraform and the machine itself. */
 const OWN_MEMORY_MIB = 512;
 
 const TERRAFORM = [1, 11] as const;
 
-/** The first release of each distribution that has what local hosts need. */
+/** The oldest supported release of each distribution. */
 const FIRST_RELEASES: Readonly<Record<string, string>> = { debian: "12", ubuntu: "24.04" };
 
 function numbers(version: string): number[] {
@@ -66,7 +66,7 @@ function nodeProblem(version: string): string | undefined {
   const major = numbers(version)[0] ?? 0;
   return isAtLeast(version, [20, 9]) && major < 23
     ? undefined
-    : `Node is ${version}; the cdktf command line needs 20.9 or newer and fails from 23 on. Install Node 22.`;
+    : `Node is ${version}; the cdktf CLI needs 20.9 or newer, and does not work with 23 or newer. Install Node 22.`;
 }
 
 function terraformProblem(version: string | undefined): string | undefined {
@@ -88,14 +88,12 @@ function distributionProblem({ id, version }: Machine["distribution"]): string |
 }
 
 /**
- * Everything that keeps a machine from running a cluster, a sentence with its remedy each.
- *
- * Pure: whether a machine is fit depends on nothing but what is given.
+ * Every reason why a machine cannot run a cluster, each with its remedy. Pure.
  */
 export function problemsOf(machine: Machine, demand: Demand): string[] {
   if (machine.platform !== "linux") {
     return [
-      `This is ${machine.platform}; local hosts are Linux containers. Use a Linux machine, or stack aws.`,
+      `The operating system is ${machine.platform}; local hosts are Linux containers. Use a Linux machine, or stack aws.`,
     ];
   }
   const problems: Array<string | undefined> = [
@@ -104,7 +102,7 @@ export function problemsOf(machine: Machine, demand: Demand): string[] {
       : "Local hosts need root. Run this as root, or allow sudo without a password.",
     ["x64", "arm64"].includes(machine.architecture)
       ? undefined
-      : `The processor is ${machine.architecture}; the hosts' packages are made for x64 and arm64.`,
+      : `The processor architecture is ${machine.architecture}; local hosts need x64 or arm64.`,
     distributionProblem(machine.distribution),
     nodeProblem(machine.nodeVersion),
     terraformProblem(machine.terraformVersion),
@@ -114,12 +112,12 @@ export function problemsOf(machine: Machine, demand: Demand): string[] {
     problems.push(
       machine.freeDiskGiB >= DISK_GIB
         ? undefined
-        : `Only ${machine.freeDiskGiB.toFixed(1)} GiB are free at /var/lib; ${DISK_GIB} GiB are needed. Free some.`,
+        : `Only ${machine.freeDiskGiB.toFixed(1)} GiB are free in /var/lib; ${DISK_GIB} GiB are needed. Free some disk space.`,
       machine.memoryMiB >= memory
         ? undefined
-        : `The machine has ${machine.memoryMiB} MiB of memory; the hosts need ${memory} MiB. Lower the memory settings or the numbers of hosts in cluster.config.ts.`,
+        : `The machine has ${machine.memoryMiB} MiB of memory; the hosts need ${memory} MiB. Reduce the memory or the number of hosts in cluster.config.ts.`,
       machine.isPortTaken
-        ? `Port ${demand.localPort} of 127.0.0.1 is taken. Stop what listens there, or set another localPort in cluster.config.ts.`
+        ? `Port ${demand.localPort} on 127.0.0.1 is already in use. Stop the program that listens on it, or set another localPort in cluster.config.ts.`
         : undefined,
     );
   }
@@ -134,7 +132,7 @@ export function problemsOf(machine: Machine, demand: Demand): string[] {
   return problems.filter((problem) => problem !== undefined);
 }
 
-/** A package that local hosts need on the machine. */
+/** A package that the machine needs to run local hosts. */
 export interface Part {
   readonly package: string;
   readonly why: string;
@@ -142,17 +140,21 @@ export interface Part {
 
 const PARTS: ReadonlyArray<Part & { readonly program: string }> = [
   { program: "incusd", package: "incus-base", why: "Incus runs the hosts as containers" },
-  { program: "dnsmasq", package: "dnsmasq-base", why: "Incus needs it for a network" },
-  { program: "mkfs.btrfs", package: "btrfs-progs", why: "hosts are cloned from the image at once" },
+  { program: "dnsmasq", package: "dnsmasq-base", why: "Incus needs it for networks" },
+  {
+    program: "mkfs.btrfs",
+    package: "btrfs-progs",
+    why: "allows hosts to be cloned from the image",
+  },
   { program: "mmdebstrap", package: "mmdebstrap", why: "builds the host image" },
-  { program: "zstd", package: "zstd", why: "packs the host image" },
+  { program: "zstd", package: "zstd", why: "compresses the host image" },
   { program: "openssl", package: "openssl", why: "generates the cluster's secrets" },
 ];
 
-/** The programs to look for on the machine. */
+/** The programs that the machine needs. */
 export const PROGRAMS: readonly string[] = PARTS.map(({ program }) => program);
 
-/** What a machine of another distribution needs to build hosts of this one. */
+/** What a machine of another distribution needs in addition, to build hosts of this one. */
 const FOREIGN_PARTS: Readonly<
   Record<Distribution, ReadonlyArray<Part & { readonly file: string }>>
 > = {
@@ -172,20 +174,20 @@ const FOREIGN_PARTS: Readonly<
     {
       file: "/usr/share/distro-info/ubuntu.csv",
       package: "distro-info-data",
-      why: "tells mmdebstrap which releases are Ubuntu's, and so where they are",
+      why: "tells mmdebstrap which releases are Ubuntu's",
     },
   ],
 };
 
-/** The files to look for on the machine. */
+/** The files that the machine may need. */
 export const FILES: readonly string[] = Object.values(FOREIGN_PARTS).flatMap((parts) =>
   parts.map(({ file }) => file),
 );
 
 /**
- * What has to be installed before clusters can run.
+ * The packages that must be installed before clusters can run.
  *
- * @param distributions what their hosts are, as `local.distribution` has it
+ * @param distributions the distributions of their hosts, in terms of `local.distribution`
  */
 export function missingParts(
   { programs, files, distribution }: Pick<Machine, "programs" | "files" | "distribution">,

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { Interrupted, wasInterrupted } from "../ops/run";
 
-/** Where lines go; a terminal where `isTTY` is set. */
+/** The output stream; a terminal if `isTTY` is set. */
 export interface Screen {
   write(text: string): unknown;
   readonly isTTY?: boolean;
@@ -9,10 +9,10 @@ export interface Screen {
   readonly rows?: number;
 }
 
-/** Seconds after which the lines under way are redrawn on a terminal, which shows that time passes. */
+/** Interval at which a terminal is redrawn, in seconds. */
 const REDRAW_SECONDS = 1;
 
-/** Seconds after which they are named where nothing can be redrawn: a log that stands still says nothing. */
+/** Interval at which the lines in progress are listed where nothing can be redrawn, in seconds. */
 const NAME_SECONDS = 60;
 
 type Outcome = "done" | "failed" | "interrupted" | "skipped";
@@ -25,13 +25,13 @@ const MARKS: Readonly<Record<Outcome | "under way", string>> = {
   "under way": "…",
 };
 
-/** Text that moves no cursor. */
+/** Removes control characters from a text. */
 function plain(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is to go
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it removes
   return stripVTControlCharacters(text).replace(/[\x00-\x1f\x7f]+/g, " ");
 }
 
-/** Something that takes time: a stage, or a host's part of it. */
+/** The progress of a stage, or of one host in it. */
 export class Line {
   private readonly started = Date.now();
   private text = "";
@@ -41,19 +41,19 @@ export class Line {
     readonly name: string,
   ) {}
 
-  /** What is being done, or was: the last note stays. */
+  /** Sets the line's text. The last one remains. */
   note(text: string): void {
     this.text = plain(text).trim();
     this.progress.changed();
   }
 
-  /** Ends it, with what has come of it. One that has ended stays as it is. */
+  /** Ends the line with an outcome. No effect if it has already ended. */
   end(outcome: Outcome, text = this.text): void {
     this.text = plain(text).trim();
     this.progress.ended(this, outcome);
   }
 
-  /** As it stands on the screen. */
+  /** The line as displayed. */
   show(state: Outcome | "under way"): string {
     const seconds = `${Math.round((Date.now() - this.started) / 1000)} s`;
     const ending = state === "done" || state === "under way" ? undefined : state;
@@ -66,20 +66,19 @@ export class Line {
   }
 }
 
-/** Tells whether the operator has interrupted since: what is cleaned up after that is not interrupted itself. */
+/** Returns a function that tells whether the operator has interrupted since: the cleanup after an interrupt does not count. */
 export function interruptedFromNow(): () => boolean {
   const before = wasInterrupted();
   return () => wasInterrupted() && !before;
 }
 
 /**
- * What a person sees of something that takes minutes: a line for each part that is over, with its seconds.
- * On a terminal the parts under way stand below, redrawn in place. Elsewhere nothing is ever redrawn, and what
- * is left on a terminal is the same.
+ * Shows the progress of a command that takes minutes: one line for each part that has finished, with its duration. On a
+ * terminal, the parts in progress are below, redrawn in place. Elsewhere nothing is redrawn; the final output is the same.
  */
 export class Progress {
   private readonly open: Line[] = [];
-  /** How many rows of the terminal are to be drawn anew. */
+  /** Number of rows of the terminal that the next update replaces. */
   private drawn = 0;
   private timer: NodeJS.Timeout | undefined;
   private readonly redraws: boolean;
@@ -88,7 +87,7 @@ export class Progress {
     this.redraws = screen.isTTY === true && process.env.TERM !== "dumb";
   }
 
-  /** Begins a line; two spaces before its name make it a part of another. */
+  /** Begins a line; two leading spaces in its name indicate a part of another line. */
   begin(name: string): Line {
     const line = new Line(this, name);
     this.open.push(line);
@@ -101,9 +100,9 @@ export class Progress {
   }
 
   /**
-   * A stage: a line that ends with the work, whose failure is passed on.
+   * Shows a line while work is in progress.
    *
-   * @throws Interrupted when the operator interrupts it, whatever became of the work
+   * @throws whatever the work throws; Interrupted if the operator interrupts it, whatever its outcome
    */
   async stage<T>(name: string, work: (line: Line) => Promise<T>): Promise<T> {
     const line = this.begin(name);
@@ -121,19 +120,19 @@ export class Progress {
     }
   }
 
-  /** A line that stays. */
+  /** Prints a line. */
   say(text: string): void {
     this.screen.write(`${this.erasing()}${text}\n${this.drawing()}`);
   }
 
-  /** Ends all lines under way: what they stand for is left there. */
+  /** Ends all lines in progress as interrupted. */
   abandon(): void {
     for (const line of [...this.open]) {
       line.end("interrupted");
     }
   }
 
-  /** @internal what is under way has changed */
+  /** @internal a line in progress has changed */
   changed(): void {
     if (this.redraws) {
       this.screen.write(`${this.erasing()}${this.drawing()}`);
@@ -158,18 +157,18 @@ export class Progress {
     if (this.redraws) {
       this.changed();
     } else {
-      this.say(`          under way: ${this.open.map(({ words }) => words).join(", ")}`);
+      this.say(`          in progress: ${this.open.map(({ words }) => words).join(", ")}`);
     }
   }
 
-  /** Moves to the first row that was drawn, and clears the terminal from there. */
+  /** Control sequences that move to the first drawn row, and clear the terminal from there. */
   private erasing(): string {
     const up = this.drawn > 0 ? `\r\u001b[${this.drawn}A\u001b[J` : "";
     this.drawn = 0;
     return up;
   }
 
-  /** No line may be wider than the terminal, and not all of them higher: it would scroll them away. */
+  /** The lines in progress. Limited to the size of the terminal, because lines that wrap or scroll cannot be redrawn. */
   private drawing(): string {
     if (!this.redraws || this.open.length === 0) {
       return "";

@@ -3,34 +3,34 @@ import { LOAD_BALANCER_HEALTH_PATH, secondsToNotice } from "../hosts/load-balanc
 import type { LocalCluster } from "../ops/clusters";
 import { checkInWords } from "../ops/operations/checks";
 import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/status";
-import { localPlatform } from "../ops/platform/local";
+import { localHostAccess } from "../ops/platform/local";
 import { runScript, wasInterrupted } from "../ops/run";
 import { PORTS } from "../topology/flows";
 import { hostsOf } from "../topology/topology";
 
-/** What a database host says it is. */
+/** The role that a database host reports. */
 export type ObservedRole = "primary" | "replica" | "none";
 
-/** A web server, as the load balancer holds it. */
+/** A web server as the load balancer sees it. */
 export interface ObservedWebServer {
   readonly name: string;
   readonly held: "up" | "down" | "drained" | "unknown";
-  /** What the load balancer's last check of it said. */
+  /** The result of the load balancer's last check. */
   readonly check: string;
-  /** For how long it has been up without a start of its app, in seconds. */
+  /** How long it has been up without a restart of its app, in seconds. */
   readonly steadySeconds: number;
 }
 
-/** What can be seen of a cluster. */
+/** A cluster's state as observed from outside. */
 export interface Observation {
-  /** Status of the load balancer's own health; `undefined` without an answer. */
+  /** HTTP status of the load balancer's own health check; `undefined` without an answer. */
   readonly status: number | undefined;
   readonly databases: ReadonlyMap<string, ObservedRole>;
-  /** Looked at only where nothing else is missing. */
+  /** Observed only if nothing else is missing. */
   readonly webServers?: readonly ObservedWebServer[];
 }
 
-/** Reads the lines of scripts/local/observe.sh: a name and a role each. */
+/** Parses the output of scripts/local/observe.sh: a name and a role in each line. */
 export function parseRoles(output: string): Map<string, ObservedRole> {
   const roles = new Map<string, ObservedRole>();
   for (const line of output.split("\n")) {
@@ -42,17 +42,17 @@ export function parseRoles(output: string): Map<string, ObservedRole> {
   return roles;
 }
 
-/** What is missing until the cluster serves, a few words each; nothing when it does. */
+/** What is missing for the cluster to serve, in a few words each; empty if it serves. */
 export function missingToServe({ status, databases, webServers }: Observation): string[] {
   const namesOf = (role: ObservedRole) =>
     [...databases].filter(([, observed]) => observed === role).map(([name]) => name);
   const primaries = namesOf("primary");
   const missing: string[] = [];
   if (primaries.length === 0) {
-    missing.push("no database is primary");
+    missing.push("there is no primary database host");
   }
   if (primaries.length > 1) {
-    missing.push(`${primaries.join(" and ")} both say they are primary`);
+    missing.push(`${primaries.join(" and ")} all report that they are primary`);
   }
   const outOfSync = namesOf("none");
   if (outOfSync.length > 0) {
@@ -64,39 +64,39 @@ export function missingToServe({ status, databases, webServers }: Observation): 
   return [...missing, ...(webServers === undefined ? [] : missingOfWebServers(webServers))];
 }
 
-/** Whether a web server has been up for longer than the load balancer takes to notice a fault. */
+/** Whether a web server has been up for longer than the load balancer takes to detect a fault. */
 export const isSteady = ({ held, steadySeconds }: ObservedWebServer): boolean =>
   held === "up" && steadySeconds >= secondsToNotice();
 
 /**
- * One good answer says little: an app that ends a moment after it, or only now and then answers 200, is up at
- * times. So each has to be up for longer than the load balancer takes to notice a fault.
+ * A single successful check is not enough: an app may exit shortly after it, or return 200 only intermittently. So each web
+ * server must be up for longer than the load balancer takes to detect a fault.
  */
 function missingOfWebServers(webServers: readonly ObservedWebServer[]): string[] {
   const missing = webServers.flatMap((webServer) => {
     const { name, held, check } = webServer;
     switch (held) {
       case "down":
-        return [`the load balancer holds ${name} for down: ${check}`];
+        return [`${name} is down according to the load balancer: ${check}`];
       case "unknown":
-        return [`${name} does not tell how it is, or the load balancer does not`];
+        return [`${name} or the load balancer does not report its status`];
       case "up":
         return isSteady(webServer)
           ? []
           : [`${name} has not been up for ${secondsToNotice()} s yet`];
       default:
-        // Drained: somebody wanted it so.
+        // Drained, by an operator's decision.
         return [];
     }
   });
   return webServers.some(({ held }) => held === "up") || missing.length > 0
     ? missing
-    : ["the load balancer sends requests to no web server: all are drained"];
+    : ["the load balancer sends no requests: all web servers are drained"];
 }
 
 /**
- * Status of an HTTP answer; `undefined` without one. Not by fetch: its promise stays open for ever
- * when the connection is reset before an answer, and Node then ends without a word.
+ * HTTP status of a response; `undefined` without one. Does not use fetch: its promise never settles if the connection is
+ * reset before a response, and Node then exits silently.
  */
 function statusOf(url: string): Promise<number | undefined> {
   return new Promise((resolve) => {
@@ -110,12 +110,12 @@ function statusOf(url: string): Promise<number | undefined> {
   });
 }
 
-/** What the load balancer holds the web servers for, and for how long. */
+/** Queries the web servers' status according to the load balancer, and its duration. */
 export async function observeWebServers({
   names,
   topology,
 }: LocalCluster): Promise<ObservedWebServer[]> {
-  const status = await gatherStatus(topology, localPlatform(names.project), [
+  const status = await gatherStatus(topology, localHostAccess(names.project), [
     "load-balancer",
     "web",
   ]);
@@ -136,7 +136,7 @@ export async function observeWebServers({
   });
 }
 
-/** Looks once. */
+/** Observes the cluster once. */
 async function observe(cluster: LocalCluster): Promise<Observation> {
   const { names, settings, topology } = cluster;
   const databases = hostsOf(topology, "database").map(({ name, address }) => `${name}=${address}`);
@@ -160,8 +160,9 @@ async function observe(cluster: LocalCluster): Promise<Observation> {
 }
 
 /**
- * Waits until the cluster serves and every replica is in sync, saying what is missing whenever that
- * changes. Returns the last observation, whether or not it does.
+ * Waits until the cluster serves and every replica is in sync, reporting what is missing whenever that changes.
+ *
+ * @returns the last observation, even if something is still missing
  */
 export async function waitUntilServing(
   cluster: LocalCluster,

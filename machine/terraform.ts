@@ -4,13 +4,13 @@ import { CommandFailed, run, runScript, type ScriptFacts } from "../ops/run";
 import { Log, type Output, placeForLog } from "./log";
 import { interruptedFromNow, type Line, Progress } from "./progress";
 
-/** Where stages show: a line each on the screen, everything else in the log. */
+/** The output of a command's stages: a line for each on the screen, everything else in the log. */
 export interface Stages {
   readonly progress: Progress;
   readonly log: Log;
 }
 
-/** Begins a command's stages, and says where the log is. */
+/** Begins a command's stages, and prints the path of the log. */
 export function beginStages(command: string, stack: string): Stages {
   const log = new Log(placeForLog(`${command}-${stack}`));
   const progress = new Progress();
@@ -18,11 +18,11 @@ export function beginStages(command: string, stack: string): Stages {
   return { progress, log };
 }
 
-/** How much of a failure's lines is shown: what it begins with names it, what it ends with tells how it came to it. */
+/** How many lines of an error are shown: the beginning names it, the end usually has the cause. */
 const FIRST_LINES = 4;
 const LAST_LINES = 12;
 
-/** Of what failed besides, which is mostly the same once more, only the last line: where to look. */
+/** Of further errors, mostly the same again, only the last line is shown: it says where to look. */
 const LAST_LINES_OF_OTHERS = 1;
 
 function shortened(lines: readonly string[], last = LAST_LINES): string[] {
@@ -32,10 +32,10 @@ function shortened(lines: readonly string[], last = LAST_LINES): string[] {
     : [...lines.slice(0, FIRST_LINES), `  … ${left} lines …`, ...lines.slice(-last)];
 }
 
-/** What Terraform prints of a resource: `terraform_data.NAME["KEY"]: TEXT`, or of its script. */
+/** Terraform's output about a resource, or from its provisioner: `terraform_data.NAME["KEY"]: TEXT`. */
 const OF_RESOURCE = /terraform_data\.(\w+)(?:\["([^"]+)"\])?( \(local-exec\))?: (.*)$/;
 
-/** What the command line of cdktf puts before what it hands on: the stack's name once, then as much room. */
+/** The prefix of the cdktf CLI before Terraform's output: the name of the stack once, then an indentation of its width. */
 const OF_CDKTF = /^(?:local(?:-\S+)? {2}| {7,})/;
 
 const isOfBox = (line: string) => /^[╷│╵]/.test(line);
@@ -61,16 +61,16 @@ function errorsIn(lines: readonly string[]): string[][] {
 }
 
 interface Failure {
-  /** The hosts, and what they stand on, whose scripts failed. */
+  /** The parts of the cluster, such as hosts, whose scripts failed. */
   readonly parts: readonly string[];
   readonly why: readonly string[];
 }
 
-/** Reads what Terraform prints, and has a line on the screen for each host that it does something to. */
+/** Parses Terraform's output, and shows a line for each host that it changes. */
 export class TerraformReader {
   private readonly lines: string[] = [];
   private readonly hosts = new Map<string, Line>();
-  /** What the scripts of parts have printed since Terraform began with them. */
+  /** The output of each part's script, since Terraform started it. */
   private readonly printed = new Map<string, string[]>();
 
   constructor(
@@ -109,7 +109,7 @@ export class TerraformReader {
     if (plan !== null) {
       const [made, changed, removed] = plan.slice(1);
       const parts = [
-        [made, "to make"],
+        [made, "to create"],
         [changed, "to change"],
         [removed, "to remove"],
       ].filter(([count]) => count !== "0");
@@ -117,7 +117,7 @@ export class TerraformReader {
     } else if (/No (changes|objects need to be destroyed)/.test(line)) {
       this.stage.note("nothing to change");
     } else if (line.includes("Initializing the backend")) {
-      this.stage.note("Terraform looks at what is there");
+      this.stage.note("Terraform refreshes its state");
     }
   }
 
@@ -138,14 +138,14 @@ export class TerraformReader {
     }
   }
 
-  /** Ends what Terraform did not say the end of. */
+  /** Ends the lines of hosts whose end Terraform has not reported. */
   end(outcome: "done" | "failed" | "interrupted"): void {
     for (const line of this.hosts.values()) {
       line.end(outcome);
     }
   }
 
-  /** Why it failed: in the words of the scripts that did, of Terraform, of the project, else what came last. */
+  /** The cause of a failure: the errors of scripts, of Terraform or of the synthesis; otherwise the last lines. */
   failure(): Failure {
     const ofScripts = [...this.printed].flatMap(([part, lines]) => {
       const from = lines.findIndex((line) => line.startsWith("error: "));
@@ -168,7 +168,7 @@ export class TerraformReader {
   }
 }
 
-/** What the project itself printed when it could not be read, as cdktf repeats it, indented. */
+/** The output of a failed synthesis, which cdktf repeats, indented. */
 function ofSynthesis(lines: readonly string[]): string[] {
   const heading = lines.findLastIndex((line) => line.startsWith("Command output on std"));
   const printed = lines.slice(heading + 1);
@@ -181,28 +181,28 @@ function ofSynthesis(lines: readonly string[]): string[] {
         .filter((line) => line.trim() !== "");
 }
 
-/** The last lines that say something: from an error of a script on, where there is one. */
+/** The last non-empty lines, starting from a script's error if there is one. */
 function lastOf(lines: readonly string[]): string[] {
   const said = lines.map((line) => line.replace(OF_CDKTF, "")).filter((line) => line !== "");
   const error = said.findLastIndex((line) => line.startsWith("error: "));
   return error < 0 ? said.slice(-(FIRST_LINES + LAST_LINES)) : shortened(said.slice(error));
 }
 
-/** What is said when a stage failed: which, why, and where the rest is. */
+/** The error for a failed stage: its name, the cause, and the path of the log. */
 function stageFailed(name: string, why: readonly string[], log: Log): OperatorError {
   return new OperatorError(
     [
       `\nFailed: ${name}`,
       ...why.map((line) => (line === "" ? "" : `  ${line}`)),
-      `The whole log: ${log.path}`,
+      `Full log: ${log.path}`,
     ].join("\n"),
   );
 }
 
-/** Whether a command failed. What is thrown besides tells more than a log does. */
+/** Whether a command failed, with the cause in the log. Other errors carry their own message. */
 const isFailure = (error: unknown) => error instanceof CommandFailed;
 
-/** A stage that is a script of scripts/local. */
+/** Runs a script of scripts/local as a stage. */
 export function scriptStage(
   { progress, log }: Stages,
   name: string,
@@ -213,7 +213,7 @@ export function scriptStage(
     const lines: string[] = [];
     const read = (text: string) => {
       lines.push(text);
-      // The line has the stage's name and the seconds already.
+      // The line already shows the stage's name and duration.
       line.note(text.trim().replace(new RegExp(`^(${name} |\\d+ s: )`), ""));
     };
     try {
@@ -227,14 +227,14 @@ export function scriptStage(
   });
 }
 
-/** A stage in which Terraform makes or removes a cluster. */
+/** Runs Terraform as a stage, to create, change or remove a cluster. */
 export function terraformStage(
   { progress, log }: Stages,
   name: string,
   work: (output: Output) => Promise<unknown>,
 ): Promise<void> {
   return progress.stage(name, async (line) => {
-    line.note("the project is read");
+    line.note("synthesizing");
     const reader = new TerraformReader(progress, line);
     const interrupted = interruptedFromNow();
     try {
@@ -256,8 +256,7 @@ export function terraformStage(
 }
 
 /**
- * Runs the cdktf command line of the project, with plain lines instead of a moving display and
- * without asking its maker's server for news.
+ * Runs the project's cdktf CLI, with plain output and without its check for updates.
  */
 export async function runCdktf(output: Output, ...args: string[]): Promise<void> {
   await run([join("node_modules", ".bin", "cdktf"), ...args], {

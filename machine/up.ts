@@ -5,7 +5,7 @@ import { renderHosts } from "../hosts/render";
 import { type LocalCluster, localCluster } from "../ops/clusters";
 import { linesOfApp, release } from "../ops/operations/release";
 import { OperatorError } from "../ops/operator-error";
-import { localPlatform } from "../ops/platform/local";
+import { localHostAccess } from "../ops/platform/local";
 import { localReleases } from "../ops/platform/local-releases";
 import { wasInterrupted } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
@@ -23,7 +23,7 @@ import {
 } from "./serving";
 import { beginStages, runCdktf, type Stages, scriptStage, terraformStage } from "./terraform";
 
-/** Long enough for databases to be initialised and cloned on a slow machine; the app starts meanwhile. */
+/** Sufficient to initialise and clone databases on a slow machine; the app starts meanwhile. */
 const SERVING_SECONDS = 300;
 
 function demandOf({ names, settings, topology }: LocalCluster): Demand {
@@ -36,7 +36,7 @@ function demandOf({ names, settings, topology }: LocalCluster): Demand {
   };
 }
 
-/** The image of the hosts; the release has no part in it. */
+/** The facts that identify the hosts' image. */
 function hostImage({ settings, topology }: LocalCluster): ImageFacts {
   const hosts = renderHosts(topology, { platform: "local", scripts: "" });
   return imageFacts(packagesOf(hosts), settings.local);
@@ -49,12 +49,10 @@ async function prepareMachine(stages: Stages, cluster: LocalCluster): Promise<vo
     const problems = problemsOf(seen, demandOf(cluster));
     if (problems.length > 0) {
       throw new OperatorError(
-        ["This machine cannot run the cluster yet:", ...problems.map((one) => `  ${one}`)].join(
-          "\n",
-        ),
+        ["This machine cannot run the cluster:", ...problems.map((one) => `  ${one}`)].join("\n"),
       );
     }
-    line.note("fit");
+    line.note("suitable");
     return seen;
   });
   const parts = missingParts(machine, [local.distribution]);
@@ -73,13 +71,13 @@ function report({ stack, names, settings, topology }: LocalCluster, seen: Observ
         `  ${name.padEnd(16)} ${(seen.databases.get(name) ?? role).padEnd(14)} ${address}`,
     ),
     `\n  open a shell on a host   sudo incus exec --project ${names.project} web-1 -- bash`,
-    `  look at all of it        npm run cluster -- ${stack} status`,
-    `  after a change           npm run up${option}`,
+    `  show its status          npm run cluster -- ${stack} status`,
+    `  deploy a change          npm run up${option}`,
     `  remove the cluster       npm run down${option}`,
   ];
 }
 
-/** Terraform gives a cluster its first release; an app that has changed since is released here. */
+/** Terraform deploys only a cluster's first release. If the app has changed since, releases it. */
 async function releaseIfChanged(
   { log }: Stages,
   { names, settings, topology }: LocalCluster,
@@ -89,28 +87,28 @@ async function releaseIfChanged(
   const archive = packRelease(PROJECT, settings.app);
   const [current] = await releases.list();
   if (current === archive.sha256) {
-    line.note("as released");
+    line.note("unchanged");
     return;
   }
-  const target = { topology, platform: localPlatform(names.project), releases };
+  const target = { topology, access: localHostAccess(names.project), releases };
   const note = (text: string) => {
     log.write(text);
     line.note(text);
   };
-  note(`it has changed: releasing ${archive.sha256.slice(0, 12)}, one web server at a time`);
+  note(`changed: releasing ${archive.sha256.slice(0, 12)}, one web server at a time`);
   await release(target, archive, note);
 }
 
-/** What the apps of web servers that do not serve say. */
+/** The state and the last output of the apps on web servers that do not serve. */
 async function explainApps(cluster: LocalCluster): Promise<string[]> {
-  const platform = localPlatform(cluster.names.project);
+  const access = localHostAccess(cluster.names.project);
   const { healthPath, healthHost } = cluster.settings.app;
   const explained: string[] = [];
   for (const webServer of await observeWebServers(cluster)) {
     if (!isSteady(webServer) && webServer.held !== "drained") {
-      const lines = (await linesOfApp(platform, webServer.name)).split("\n");
+      const lines = (await linesOfApp(access, webServer.name)).split("\n");
       explained.push(
-        `  ${webServer.name}: ${healthPath} (Host: ${healthHost}) is to answer 200 and go on to: ${webServer.check}`,
+        `  ${webServer.name}: ${healthPath} (Host: ${healthHost}) must return 200 constantly; last check: ${webServer.check}`,
         ...lines.map((line) => `    ${line}`),
       );
     }
@@ -118,7 +116,7 @@ async function explainApps(cluster: LocalCluster): Promise<string[]> {
   return explained;
 }
 
-/** Waits for what only those who look from outside can tell. */
+/** Waits until the cluster serves, as observed from outside. */
 async function awaitService(cluster: LocalCluster, line: Line): Promise<Observation> {
   const seconds = SERVING_SECONDS + cluster.settings.app.startTimeout;
   const seen = await waitUntilServing(cluster, seconds, (missing) => line.note(missing));
@@ -127,9 +125,9 @@ async function awaitService(cluster: LocalCluster, line: Line): Promise<Observat
     line.note(missing.join("; "));
     throw new OperatorError(
       [
-        `The cluster was deployed but does not serve, ${seconds} s later: ${missing.join("; ")}.`,
+        `The cluster was deployed but does not serve after ${seconds} s: ${missing.join("; ")}.`,
         ...(await explainApps(cluster)),
-        `  Look at a host: sudo incus exec --project ${cluster.names.project} database-1 -- journalctl --boot`,
+        `  The log of a host: sudo incus exec --project ${cluster.names.project} database-1 -- journalctl --boot`,
       ].join("\n"),
     );
   }

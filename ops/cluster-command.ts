@@ -17,20 +17,20 @@ import { release, rollback } from "./operations/release";
 import { gatherStatus, problemsOf, statusTable } from "./operations/status";
 import { upgrade } from "./operations/upgrade";
 import { OperatorError } from "./operator-error";
-import { awsPlatform } from "./platform/aws";
+import { awsHostAccess } from "./platform/aws";
 import { awsReleases } from "./platform/aws-releases";
-import { localPlatform } from "./platform/local";
+import { localHostAccess } from "./platform/local";
 import { localReleases } from "./platform/local-releases";
 import { runAsCommand } from "./run-as-command";
 
-// npm run cluster -- STACK VERB: what an operator does to a cluster that is up.
+// npm run cluster -- STACK VERB: operations on a running cluster.
 
 const say = console.log;
 
-/** What the command ends with when it did what it was asked for. */
+/** The exit code if the command succeeds. */
 let exitCode = 0;
 
-/** The cluster of the stack that was named, and the ways to its hosts and to its releases. */
+/** The cluster of a stack, with access to its hosts and its releases. */
 function reach(stack: string) {
   const cluster = clusterOf(stack);
   const { clusterName } = cluster.topology;
@@ -39,10 +39,10 @@ function reach(stack: string) {
   return cluster.platform === "aws"
     ? {
         ...cluster,
-        platform: awsPlatform(clusterName, region),
+        access: awsHostAccess(clusterName, region),
         releases: awsReleases(clusterName, region),
       }
-    : { ...cluster, platform: localPlatform(project), releases: localReleases(project) };
+    : { ...cluster, access: localHostAccess(project), releases: localReleases(project) };
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -51,17 +51,17 @@ function commands(stack: string): Command {
   const program = new Command(`npm run cluster -- ${stack}`)
     .description(`Operations on the cluster of stack ${stack}.`)
     .helpCommand(false)
-    .showHelpAfterError("Add --help for what there is.")
+    .showHelpAfterError("See --help for the available verbs and options.")
     .configureHelp({ sortSubcommands: false });
 
   program
     .command("status")
-    .description("show every host: what it is, what it does, what is not as it should be")
-    .option("--json", "everything that was gathered, as JSON")
-    .addHelpText("after", "\nEnds with 1 when something is not as it should be.")
+    .description("show every host, what it does, and every problem")
+    .option("--json", "print everything that was gathered, as JSON")
+    .addHelpText("after", "\nExits with 1 if there is a problem.")
     .action(async ({ json }: { json?: boolean }) => {
-      const { topology, platform } = reach(stack);
-      const status = await gatherStatus(topology, platform);
+      const { topology, access } = reach(stack);
+      const status = await gatherStatus(topology, access);
       if (json) {
         say(JSON.stringify({ ...status, problems: problemsOf(status) }, null, 2));
       } else {
@@ -74,84 +74,91 @@ function commands(stack: string): Command {
 
   program
     .command("switchover [host]")
-    .description("hand the primary's part to a replica; writes wait for a moment")
-    .option("--lost <host>", "vouch that a host is gone for good, or closed", collect, [])
-    .option("--fence <host>", "stop a host that does not answer, first", collect, [])
-    .option("--dry-run", "say what would be done, and do nothing", false)
+    .description("hand the primary role over to a replica; writes are briefly delayed")
+    .option("--lost <host>", "declare that a host is permanently lost, or closed", collect, [])
+    .option("--fence <host>", "first stop a host that does not answer", collect, [])
+    .option("--dry-run", "only print what would be done", false)
     .addHelpText(
       "after",
-      "\nInterrupted, run it again; or name the old primary, and it takes writes again.",
+      "\nIf interrupted, run it again, or switch over to the old primary, which then accepts writes again.",
     )
     .action((candidate: string | undefined, { lost, fence, dryRun }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       const request = { verb: "switchover", candidate, lost, fence, acceptLoss: false } as const;
-      return changePrimary(topology, platform, request, { dryRun }, say);
+      return changePrimary(topology, access, request, { dryRun }, say);
     });
 
   program
     .command("promote [host]")
-    .description("make a replica the primary, because the primary is gone")
-    .option("--lost <host>", "vouch that a host is gone for good, or closed", collect, [])
-    .option("--fence <host>", "stop a host that does not answer, first", collect, [])
-    .option("--accept-loss", "acknowledged writes that the new primary lacks may go", false)
-    .option("--dry-run", "say what would be done, and do nothing", false)
-    .addHelpText("after", "\nWhat the flags cost is in docs/failover.md.")
+    .description("promote a replica, because the primary is gone")
+    .option("--lost <host>", "declare that a host is permanently lost, or closed", collect, [])
+    .option("--fence <host>", "first stop a host that does not answer", collect, [])
+    .option(
+      "--accept-loss",
+      "accept the loss of acknowledged writes that the new primary lacks",
+      false,
+    )
+    .option("--dry-run", "only print what would be done", false)
+    .addHelpText("after", "\nSee docs/failover.md for the consequences of these flags.")
     .action((candidate: string | undefined, { lost, fence, acceptLoss, dryRun }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       const request = { verb: "promote", candidate, lost, fence, acceptLoss } as const;
-      return changePrimary(topology, platform, request, { dryRun }, say);
+      return changePrimary(topology, access, request, { dryRun }, say);
     });
 
   program
     .command("release")
-    .description("bring the app, as it is in its folder now, to every web server, one at a time")
+    .description("roll out the app, as it is in its folder now, to one web server at a time")
     .action(async () => {
       const { settings, ...target } = reach(stack);
       // Bundling takes a while to load, and only this verb needs it.
       const { packRelease } = await import("../archives/pack-release");
       const archive = packRelease(PROJECT, settings.app);
       say(
-        `Every web server gets release ${archive.sha256.slice(0, 12)}, one after the other; a release that does not become healthy is taken back.`,
+        `Release ${archive.sha256.slice(0, 12)} will be rolled out to one web server at a time, and rolled back if it does not become healthy.`,
       );
       await release(target, archive, say);
     });
 
   program
     .command("rollback")
-    .description("bring every web server back to the release before, one at a time")
+    .description("roll back to the previous release, one web server at a time")
     .action(async () => {
       const target = reach(stack);
-      say("Every web server goes back to the release before, one after the other.");
+      say("The previous release will be rolled out to one web server at a time.");
       await rollback(target, say);
     });
 
   program
     .command("upgrade [host]")
-    .description("install newer packages and reboot, host by host, each out of service meanwhile")
-    .option("--interrupt", "also what visitors notice: reboots of hosts that are alone", false)
-    .option("--dry-run", "say what would be done, and do nothing but fetch package lists", false)
-    .addHelpText("after", "\nInterrupted, run it again: it goes on from the host it was at.")
+    .description("upgrade packages and reboot, one host at a time, each out of service meanwhile")
+    .option("--interrupt", "also reboot the only host of a role, which interrupts service", false)
+    .option("--dry-run", "only fetch package lists, and print what would be done", false)
+    .addHelpText(
+      "after",
+      "\nIf interrupted, run it again: it continues with the host where it stopped.",
+    )
     .action(async (host: string | undefined, { interrupt, dryRun }) => {
-      const { topology, platform } = reach(stack);
-      await upgrade(topology, platform, { host, interrupt, dryRun }, say);
+      const { topology, access } = reach(stack);
+      await upgrade(topology, access, { host, interrupt, dryRun }, say);
     });
 
   program
     .command("drain <web-server>")
-    .description("send a web server no new requests, and wait for those under way")
-    .option("--force", "even when no other serves: visitors then get no answer", false)
+    .description("send a web server no new requests, and wait for those in flight")
+    .option("--force", "even if no other web server serves: visitors then get errors", false)
     .action(async (webServer: string, { force }: { force: boolean }) => {
-      const { topology, platform } = reach(stack);
-      say(`The load balancer is told to send ${webServer} no new requests, until undrain.`);
-      say(await drain(topology, platform, webServer, { force }));
+      const { topology, access } = reach(stack);
+      say(`The load balancer will send ${webServer} no new requests until undrain.`);
+      say(await drain(topology, access, webServer, { force }));
     });
 
   program
     .command("undrain <web-server>")
-    .description("send a web server requests again, at first a few")
+    .description("send a web server requests again, gradually")
     .action(async (webServer: string) => {
-      const { topology, platform } = reach(stack);
-      say(await undrain(topology, platform, webServer));
+      const { topology, access } = reach(stack);
+      say(await undrain(topology, access, webServer));
     });
 
   program
@@ -159,52 +166,55 @@ function commands(stack: string): Command {
     .description(
       "dump the app's database into the repository, encrypted, and archive the binary logs",
     )
-    .option("--list", "show what can be restored instead", false)
-    .option("--json", "with --list: the same as JSON", false)
+    .option("--list", "instead, list what can be restored", false)
+    .option("--json", "with --list: as JSON", false)
     .addHelpText(
       "after",
       "\nA dump is made every night, and the binary logs are archived every five minutes.",
     )
     .action(async ({ list, json }: { list: boolean; json: boolean }) => {
-      const { topology, platform } = reach(stack);
+      const { topology, access } = reach(stack);
       if (!list) {
-        await backup(topology, platform, say);
+        await backup(topology, access, say);
         return;
       }
-      const dumps = await listBackups(topology, platform);
+      const dumps = await listBackups(topology, access);
       say(json ? JSON.stringify(dumps, null, 2) : backupTable(dumps).join("\n"));
     });
 
   program
     .command("restore")
-    .description("bring the app's database back to a moment that is archived")
+    .description("restore the app's database to a point in time")
     .option(
       "--to <time>",
-      "the moment, for example 2026-11-25T09:30:00.5Z; default the last there is",
+      "the point in time, for example 2026-11-25T09:30:00.5Z; default the latest possible",
     )
-    .option("--overwrite", "even when there is something in it now", false)
-    .option("--dry-run", "say what would be done, and do nothing", false)
-    .addHelpText("after", "\nInterrupted, run it again: until it is done no database host serves.")
+    .option("--overwrite", "even if the database is not empty", false)
+    .option("--dry-run", "only print what would be done", false)
+    .addHelpText(
+      "after",
+      "\nIf interrupted, run it again: until it has succeeded, no database host serves.",
+    )
     .action(
       async ({ to, overwrite, dryRun }: { to?: string; overwrite: boolean; dryRun: boolean }) => {
-        const { settings, topology, platform } = reach(stack);
-        const plan = await planRestore(topology, platform, to);
+        const { settings, topology, access } = reach(stack);
+        const plan = await planRestore(topology, access, to);
         explainRestore(plan, settings.database.name).map((line) => say(line));
         if (dryRun) {
           return;
         }
         if (plan.tablesWithRows > 0 && !overwrite) {
           throw new OperatorError(
-            "Refused: the database is not empty. With --overwrite it is replaced. Nothing was changed.",
+            "Refused: the database is not empty. Add --overwrite to replace it. Nothing was changed.",
           );
         }
-        await restore(topology, platform, plan, say);
+        await restore(topology, access, plan, say);
       },
     );
   return program;
 }
 
-/** The stacks there are, for whoever named none. */
+/** The usage, with all stacks and verbs. */
 function overview(): string {
   const stacks = parseClusters(clusterSettings()).flatMap((settings, index) => {
     const { local, aws } = stackNames(settings, index);
@@ -220,7 +230,7 @@ function overview(): string {
       (command) => `  ${command.name().padEnd(12)}${command.description()}`,
     ),
     "",
-    "npm run cluster -- STACK VERB --help tells more of each.",
+    "For the options of a verb: npm run cluster -- STACK VERB --help",
   ].join("\n");
 }
 

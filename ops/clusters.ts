@@ -8,7 +8,7 @@ import {
 import { buildTopology, type Topology } from "../topology/topology";
 import { OperatorError } from "./operator-error";
 
-/** A cluster as one of its stacks places it. */
+/** A cluster, as deployed by one of its stacks. */
 export interface Cluster {
   /** Name of the stack, for example `local` or `aws-shop`. */
   readonly stack: string;
@@ -16,14 +16,14 @@ export interface Cluster {
   readonly topology: Topology;
 }
 
-/** A cluster that is to run, or runs, as stack `local` or `local-<name>`. */
+/** A cluster as the stack `local` or `local-<name>`. */
 export interface LocalCluster extends Cluster {
   readonly names: LocalNames;
 }
 
 /**
- * The settings of all clusters: those of cluster.config.ts, or of the JSON file which the environment
- * variable CLUSTERS names, as the drill and the tests have it.
+ * The settings of all clusters: from cluster.config.ts, or from the JSON file in the environment variable CLUSTERS, which
+ * the drill and the tests use.
  */
 export function clusterSettings(): ClusterSettingsInput[] {
   const file = process.env.CLUSTERS;
@@ -63,9 +63,9 @@ function asLocal(stack: Stack): LocalCluster {
 }
 
 /**
- * The cluster of a stack, and where the stack places it.
+ * The cluster of a stack, and the stack's platform.
  *
- * @throws OperatorError naming the stacks there are
+ * @throws OperatorError listing the stacks, if there is no such stack
  */
 export function clusterOf(stack: string): Stack {
   return stackNamed(stack, stacks());
@@ -81,7 +81,7 @@ export function localClusters(): LocalCluster[] {
 /**
  * The cluster of a local stack.
  *
- * @throws OperatorError naming the local stacks there are
+ * @throws OperatorError listing the local stacks, if there is no such stack
  */
 export function localCluster(stack: string): LocalCluster {
   return asLocal(

@@ -1,6 +1,6 @@
 import { SettingsError } from "../topology/settings";
 
-/** Something that only the operator can put right; its message is all he needs. */
+/** An error that the operator has to fix; its message is sufficient for that. */
 export class OperatorError extends Error {
   constructor(message: string) {
     super(message);
@@ -8,7 +8,7 @@ export class OperatorError extends Error {
   }
 }
 
-/** Whether an error's message alone tells the operator what to do. */
+/** Whether an error is for the operator, whose message is to be printed without a stack trace. */
 export function isForOperator(error: unknown): error is Error {
   return error instanceof OperatorError || error instanceof SettingsError;
 }

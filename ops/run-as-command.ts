@@ -5,12 +5,12 @@ import { CommandFailed, Interrupted, surviveInterrupts, wasInterrupted } from ".
 const INTERRUPTED = 130;
 
 /**
- * Runs a command of ours: errors come out as lines, not as stacks, and as an exit code. Otherwise the
- * exit code is the number that the command returns, or 0.
+ * Runs a command of this project. Errors for the operator are printed without a stack trace, and the exit code is 1.
+ * Otherwise the exit code is the number that the command returns, or 0.
  */
 export async function runAsCommand(name: string, command: () => Promise<unknown>): Promise<void> {
   surviveInterrupts();
-  // Until it is known to have gone well.
+  // Until it has succeeded.
   process.exitCode = 1;
   try {
     const result = await command();
@@ -21,14 +21,14 @@ export async function runAsCommand(name: string, command: () => Promise<unknown>
     } else if (!(error instanceof CommandFailed || error instanceof Interrupted)) {
       throw error;
     } else if (!wasInterrupted()) {
-      // The command has said why.
+      // The failed command has printed the reason.
       console.error(`stopped: ${error.message}`);
     }
   }
   if (wasInterrupted()) {
     const args = process.argv.slice(2);
     const again = [`npm run ${name}`, ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
-    console.error(`\ninterrupted; the same command goes on from here: ${again}`);
+    console.error(`\ninterrupted; to continue, run the same command again: ${again}`);
     process.exitCode = INTERRUPTED;
   }
 }

@@ -2,21 +2,21 @@ import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { PROJECT } from "../hosts/project";
 
-/** What a script needs to know; all names start with `DWI_`. */
+/** The facts for a script, as environment variables; all names start with `DWI_`. */
 export type ScriptFacts = Readonly<Record<`DWI_${string}`, string>>;
 
-/** A command that ended with another code than 0. Its output says why. */
+/** A command that failed. The reason is in its output. */
 export class CommandFailed extends Error {
   constructor(
     readonly command: string,
     readonly exitCode: number,
   ) {
-    super(`${command} ended with exit code ${exitCode}`);
+    super(`${command} exited with ${exitCode}`);
     this.name = "CommandFailed";
   }
 }
 
-/** What was under way is left there because the operator interrupted; he needs no reason. */
+/** The operator interrupted the command. No message is needed. */
 export class Interrupted extends Error {
   constructor() {
     super("interrupted");
@@ -25,29 +25,29 @@ export class Interrupted extends Error {
 }
 
 interface Surroundings {
-  /** Where it runs; default the project. */
+  /** Working directory; default the project. */
   readonly directory?: string;
-  /** Variables besides those of this process. */
+  /** Environment variables in addition to those of this process. */
   readonly env?: NodeJS.ProcessEnv;
-  /** What it reads on its standard input; default nothing. */
+  /** Standard input; default empty. */
   readonly input?: string | undefined;
 }
 
 interface RunOptions extends Surroundings {
-  /** Whether the output is wanted as the result instead of on the terminal. */
+  /** Whether to return the output instead of printing it. */
   readonly capture?: boolean;
-  /** Whether an exit code other than 0 is a result as well, and no error. */
+  /** Whether to return an exit code other than 0 instead of throwing. */
   readonly attempt?: boolean;
-  /** Ends it, by SIGTERM. */
+  /** Terminates the program with SIGTERM. */
   readonly signal?: AbortSignal | undefined;
-  /** Where it prints what is not wanted as the result: the terminal, or a file. */
+  /** Where output that is not captured goes: the terminal, nowhere, or a file. */
   readonly stdout?: "inherit" | "ignore" | number;
   readonly stderr?: "inherit" | number;
 }
 
 interface Finished {
   readonly exitCode: number;
-  /** What it printed, where that was asked for. */
+  /** The captured output. */
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -55,8 +55,8 @@ interface Finished {
 let interrupted = false;
 
 /**
- * Lets a running command end by itself when the operator interrupts: it gets the signal as well,
- * and Terraform then still writes its state.
+ * Keeps this process running on SIGINT. The running command gets the signal as well and ends by itself, so that Terraform
+ * can still write its state.
  */
 export function surviveInterrupts(): void {
   process.on("SIGINT", () => {
@@ -70,10 +70,9 @@ export function wasInterrupted(): boolean {
 }
 
 /**
- * Runs a program while this one goes on.
+ * Runs a program asynchronously.
  *
- * @throws CommandFailed when it ends with another code than 0, unless that was asked for; AbortError when it
- *   was ended by the signal
+ * @throws CommandFailed if its exit code is not 0, unless `attempt` is set; AbortError if it was aborted
  */
 export function run(
   command: readonly string[],
@@ -100,7 +99,7 @@ export function run(
       ],
       signal,
     });
-    // A character may come in two pieces.
+    // A character may be split between two chunks.
     child.stdout?.setEncoding("utf8");
     child.stderr?.setEncoding("utf8");
     let [stdout, stderr] = ["", ""];
@@ -124,7 +123,7 @@ export function run(
   });
 }
 
-/** Runs a script of scripts/local; it makes itself root where it has to. */
+/** Runs a script of scripts/local, which becomes root by itself. */
 export function runScript(
   name: string,
   args: readonly string[],
@@ -136,11 +135,11 @@ export function runScript(
 }
 
 interface SyncOptions extends Surroundings {
-  /** After which it is ended; default 60. */
+  /** Timeout; default 60. */
   readonly seconds?: number;
 }
 
-/** Runs a program to its end while this one waits, whatever it exits with. */
+/** Runs a program synchronously, and returns its result whatever its exit code. */
 export function attemptSync(
   command: readonly string[],
   { directory = PROJECT, env = {}, input, seconds = 60 }: SyncOptions = {},
@@ -156,16 +155,16 @@ export function attemptSync(
   });
 }
 
-/** The last lines a program printed, for the message of a failed expectation. */
+/** The last lines of a program's output, for an error message. */
 function lastLines({ stdout, stderr }: SpawnSyncReturns<string>): string {
   return `${stdout}\n${stderr}`.trim().split("\n").slice(-40).join("\n");
 }
 
 /**
- * Runs a program to its end while this one waits.
+ * Runs a program synchronously.
  *
- * @returns what it printed on standard output
- * @throws Error with its last lines when it does not exit with 0
+ * @returns its standard output
+ * @throws Error with the last lines of its output, if its exit code is not 0
  */
 export function runSync(command: readonly string[], options: SyncOptions = {}): string {
   const result = attemptSync(command, options);

@@ -1,12 +1,12 @@
 import { App } from "cdktf/lib/app";
 
 /**
- * What stacks are declared in.
+ * Creates the cdktf app for the stacks.
  *
- * Terraform itself checks its version (`required_version` in every stack), and asking it at each
- * synthesis takes longer than much of the rest of it.
+ * Skips cdktf's validation, which runs Terraform to check its version and takes a large part of a synthesis: every stack
+ * has a `required_version`.
  *
- * @param outdir where to write; cdktf's own default when left out
+ * @param outdir output folder; if omitted, cdktf's default
  */
 export function makeApp(outdir?: string): App {
   return new App({ outdir, skipValidation: true, stackTraces: false });

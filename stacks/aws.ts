@@ -18,11 +18,11 @@ export interface AwsStackProps {
   readonly topology: Topology;
   /** The archive of scripts that hosts run. */
   readonly scripts: Archive;
-  /** The cluster's first release. Later ones are the operator's matter. */
+  /** The cluster's first release. Operators release later ones. */
   readonly release: Archive;
 }
 
-/** A cluster on EC2. Everything in it is named after the cluster, so several stand side by side. */
+/** A cluster on EC2. All names contain the cluster's name, so several clusters can coexist. */
 export class AwsStack extends TerraformStack {
   constructor(scope: Construct, id: string, { topology, scripts, release }: AwsStackProps) {
     super(scope, id);

@@ -10,10 +10,10 @@ import {
 } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
 
-/** An archive's name is as long as any other, so this one measures user-data as well as any. */
+/** A placeholder: all archives' names have the same length, so the size of the user-data is the same. */
 const ANY_ARCHIVE = "0".repeat(64);
 
-/** What is wrong with settings that only the project and the rendered hosts can tell. */
+/** Problems of the settings that depend on the project's files or on the rendered hosts. */
 function problemsOf(project: string, cluster: ClusterSettings, index: number): Problem[] {
   const hosts = renderHosts(buildTopology(cluster), { platform: "aws", scripts: ANY_ARCHIVE });
   return [
@@ -24,7 +24,7 @@ function problemsOf(project: string, cluster: ClusterSettings, index: number): P
     ...oversizedUserData(hosts).map(({ host, bytes }) => ({
       path: `clusters[${index}]`,
       got: `user-data of ${bytes} bytes, compressed, for ${host}`,
-      wanted: `at most ${USER_DATA_LIMIT}, which is what EC2 takes: fewer web servers or replicas, or shorter names`,
+      wanted: `at most ${USER_DATA_LIMIT} bytes, EC2's limit: use fewer web servers or replicas, or shorter names`,
     })),
   ];
 }
@@ -41,10 +41,9 @@ function attemptToParse(clusters: readonly ClusterSettingsInput[]) {
 }
 
 /**
- * Checks the settings of all clusters: what they say, what they name in the project, and what
- * becomes of them.
+ * Checks the settings of all clusters: the settings themselves, the files that they refer to, and the rendered hosts.
  *
- * @param project absolute path of the project, in which the app's folder is looked for
+ * @param project absolute path of the project, which contains the app's folder
  * @throws SettingsError with every problem of every cluster
  */
 export function checkClusters(
@@ -52,7 +51,7 @@ export function checkClusters(
   project: string,
 ): ClusterSettings[] {
   const { parsed, problems } = attemptToParse(clusters);
-  // A cluster that is sound by itself is looked at further, also when another one is not.
+  // Clusters with valid settings are checked further, even if others are invalid.
   const sound = parsed ?? clusters.map((cluster) => attemptToParse([cluster]).parsed?.[0]);
   const further = sound.flatMap((cluster, index) =>
     cluster === undefined ? [] : problemsOf(project, cluster, index),

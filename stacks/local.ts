@@ -18,24 +18,20 @@ export interface LocalStackProps {
   readonly topology: Topology;
   /** The archive of scripts that hosts run. */
   readonly scripts: Archive;
-  /** The cluster's first release. Later ones are the operator's matter. */
+  /** The cluster's first release. Operators release later ones. */
   readonly release: Archive;
 }
 
 /**
- * A cluster as Incus containers of this machine, with nothing but Terraform's built-in
- * `terraform_data`.
+ * A cluster of Incus containers on this machine, built from Terraform's built-in `terraform_data` only.
  *
- * Each part is two resources. One stands for what will have to be removed (`project`, `network`,
- * `volume`, `host`): it does nothing when created, so Terraform has it in its state before
- * anything is made, and its destroy provisioner removes the part. The other makes things
- * (`image`, `foundation`, `configuration`) and does nothing when destroyed: when
- * making fails, Terraform destroys and creates that resource again, and neither a volume nor a
- * host is lost to a passing fault.
+ * Each part consists of two resources. One represents what has to be removed (`project`, `network`, `volume`, `host`): it
+ * does nothing when created, so it is in Terraform's state before anything exists, and its destroy provisioner removes the
+ * part. The other (`image`, `foundation`, `configuration`) creates things and does nothing when destroyed: if creating
+ * fails, Terraform replaces only this resource, so no volume or host is lost to a transient error.
  *
- * Terraform records a resource as created before its provisioner has run. A provisioner that was
- * killed would never run again, were it not for `unfinished` among the triggers: see
- * scripts/local/lib.sh.
+ * Terraform records a resource as created before its provisioner has run, so a killed provisioner would never run again.
+ * The trigger `unfinished` prevents that: see scripts/local/lib.sh.
  */
 export class LocalStack extends TerraformStack {
   constructor(scope: Construct, id: string, { topology, scripts, release }: LocalStackProps) {

@@ -12,9 +12,9 @@ import { LocalStack } from "./local";
 /**
  * Declares and synthesizes both stacks of every cluster.
  *
- * @param project absolute path of the project, in which the app's folder is looked for
- * @param outdir where to write; cdktf's own default when left out
- * @throws SettingsError before anything is written, with every problem of every cluster
+ * @param project absolute path of the project, which contains the app's folder
+ * @param outdir output folder; if omitted, cdktf's default
+ * @throws SettingsError with every problem of every cluster, before anything is written
  */
 export function synthesize(
   clusters: readonly ClusterSettingsInput[],
@@ -36,7 +36,7 @@ export function synthesize(
 }
 
 /**
- * What main.ts does: synthesizes, or says what is wrong with the settings and exits with 1.
+ * The main program: synthesizes, or prints the problems of the settings and exits with 1.
  *
  * @param project absolute path of the project
  */

@@ -4,18 +4,18 @@ import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Topology } from "../topology/topology";
 
 /**
- * Keeps a stack's state in a file beside cdktf.json. The path is relative to the stack's folder,
- * three levels below: cdktf's own default would write this machine's path into the stack.
+ * Stores a stack's state in a file beside cdktf.json. The path is relative to the stack's folder, three levels below:
+ * cdktf's default is an absolute path, which would make the stack depend on this machine.
  */
 export function keepStateInFile(stack: TerraformStack): void {
   new LocalBackend(stack, { path: `../../../terraform.${stack.node.id}.tfstate` });
 }
 
 /**
- * Keeps a stack's state where `settings.backend` says.
+ * Stores a stack's state as set by `settings.backend`.
  *
- * In S3 the key is `<cluster>/<stack>.tfstate`, and the lock is S3's own (a conditional write,
- * Terraform 1.10 and newer), so no DynamoDB table is needed.
+ * In S3, the key is `<cluster>/<stack>.tfstate`. The lock is native to S3 (a conditional write, since Terraform 1.10), so no
+ * DynamoDB table is needed.
  */
 export function keepState(stack: TerraformStack, { clusterName, settings }: Topology): void {
   if (settings.backend.type === "local") {
@@ -28,6 +28,6 @@ export function keepState(stack: TerraformStack, { clusterName, settings }: Topo
     key: `${clusterName}/${stack.node.id}.tfstate`,
     encrypt: true,
   });
-  // S3Backend of cdktf 0.21 is older than the argument.
+  // cdktf 0.21's S3Backend does not have this argument.
   stack.addOverride("terraform.backend.s3.use_lockfile", true);
 }

@@ -3,37 +3,37 @@ export const COMMAND_WANTED =
   'one command, its program by an absolute path, for example "/usr/bin/node server.js"';
 
 const WAY_OUT =
-  "What needs a shell goes into a script of the app's folder, with #!/bin/sh and the executable bit, and the command is then /srv/app/current/app/<script>";
+  "If you need a shell, put a script into the app's folder, with #!/bin/sh and the executable bit, and set the command to /srv/app/current/app/<script>";
 
 interface Rule {
   readonly found: RegExp;
   readonly reason: string;
 }
 
-// The command is run by `exec` in a script of /bin/sh. All that POSIX has a shell do with a command line
-// before it runs it (Shell Command Language, 2.2 to 2.10) is refused, longest operators first.
+// The command is run by `exec` in a script of /bin/sh. Everything that a POSIX shell would interpret in a command line
+// (Shell Command Language, 2.2 to 2.10) is refused, longest operators first.
 const OPERATORS: readonly Rule[] = [
   { found: /&&/, reason: "&& would make it two commands" },
   { found: /\|\|/, reason: "|| would make it two commands" },
   { found: /;/, reason: "; would make it two commands" },
-  { found: /(?<!\|)\|(?!\|)/, reason: "| would make it a pipe of two programs" },
+  { found: /(?<!\|)\|(?!\|)/, reason: "| would make it a pipeline" },
   {
     found: /(?<![&<>])&(?![&>])/,
-    reason: "& would put it into the background, where it would be taken for an app that has ended",
+    reason: "& would run it in the background, and the app would appear to have exited",
   },
   {
     found: /[<>]/,
-    reason: "< and > would redirect, and what the app prints is in the journal already",
+    reason: "< and > would redirect its output, which belongs in the journal",
   },
   { found: /`|\$\(/, reason: "` and $( ) would run another command" },
-  { found: /\$(?!\()/, reason: "$ would put in a variable, and no shell of yours is asked" },
+  { found: /\$(?!\()/, reason: "$ would expand a variable, and variables are not available here" },
   { found: /(?<!\$)\(|(?<!\$\([^)]*)\)/, reason: "( ) would run a subshell" },
-  { found: /['"]/, reason: "quotes are not taken: words end at each space" },
-  { found: /\\/, reason: "a backslash would quote what follows it" },
-  { found: /[*?[\]]/, reason: "*, ? and [ ] would stand for the names of files" },
+  { found: /['"]/, reason: "quotes are not supported: arguments are separated at every space" },
+  { found: /\\/, reason: "a backslash would escape the next character" },
+  { found: /[*?[\]]/, reason: "*, ? and [ ] would expand to file names" },
   { found: /[{}]/, reason: "{ } would be expanded by some shells" },
-  { found: /(?:^|[\s=:])~/, reason: "~ would stand for a home folder, and the app has none" },
-  { found: /(?:^|\s)#/, reason: "# would begin a comment" },
+  { found: /(?:^|[\s=:])~/, reason: "~ would expand to a home folder, and the app has none" },
+  { found: /(?:^|\s)#/, reason: "# would start a comment" },
 ];
 
 const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*\+?=/;
@@ -44,27 +44,27 @@ function problemOfProgram(command: string): string | undefined {
     return "it is empty";
   }
   if (ASSIGNMENT.test(program)) {
-    return `${program.replace(/=.*/s, "=...")} would set a variable: variables of the app stand in app.environment`;
+    return `${program.replace(/=.*/s, "=...")} would set a variable: set the app's variables in app.environment`;
   }
-  // What an operator left of a word is no program's name to complain of.
+  // Only the part before an operator is the program's name.
   const name = program.replace(/[;&|<>()].*/s, "");
   if (!name.startsWith("/")) {
-    return `${JSON.stringify(name || program)} is not an absolute path, and nothing is looked up`;
+    return `${JSON.stringify(name || program)} is not an absolute path, and PATH is not searched`;
   }
   return name.endsWith("/") ? `${JSON.stringify(name)} is a folder` : undefined;
 }
 
 /**
- * Says why a start command is no single command, each reason with what was found; nothing for one that is.
+ * Explains why a start command is not a single command, with every reason.
  *
- * @returns a sentence for the message about the setting, or `undefined`
+ * @returns a sentence for the message about the setting, or `undefined` for a valid command
  */
 export function problemOfCommand(command: string): string | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it finds
   const invisible = /[\x00-\x08\x0a-\x1f\x7f\u0085\u00a0\u2028\u2029]/.test(command);
   const shell = [
     ...OPERATORS.filter(({ found }) => found.test(command)).map(({ reason }) => reason),
-    ...(invisible ? ["a line break or another invisible character is in it"] : []),
+    ...(invisible ? ["it contains a line break or another invisible character"] : []),
   ];
   const program = problemOfProgram(command);
   if (shell.length === 0 && program === undefined) {

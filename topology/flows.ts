@@ -7,8 +7,8 @@ export type Outside = "internet";
 export type Group = "voters";
 
 /**
- * One permitted direction of traffic. What is not listed is denied: security groups and each
- * host's nftables ruleset are two renderings of the same list.
+ * Permitted traffic in one direction. Everything that is not listed is denied: security groups and each host's nftables
+ * ruleset are generated from the same list.
  */
 export interface Flow {
   /** Unique, kebab-case; names the rule on every platform. */
@@ -17,15 +17,15 @@ export interface Flow {
   readonly to: Role | Group | Outside;
   readonly protocol: "tcp" | "udp";
   readonly port: number;
-  /** One sentence for a reader of the firewall; EC2 takes no apostrophe in it, and 255 characters. */
+  /** Description of the rule, one sentence; EC2 permits no apostrophe, and at most 255 characters. */
   readonly purpose: string;
 }
 
-/** Port numbers that more than one host has to agree on. */
+/** Port numbers that several hosts share. */
 export const PORTS = {
   http: 80,
   mysql: 3306,
-  /** HTTP answers `/primary`, `/replica` and so on of each database host. */
+  /** The health port of each database host: `/primary`, `/replica` and so on, over HTTP. */
   databaseHealth: 8008,
   etcdClients: 2379,
   etcdPeers: 2380,

@@ -1,6 +1,6 @@
 /**
- * Families of EC2 that are older than the Nitro system, on which alone a data volume is an NVMe disk
- * that says what it is, and EBS has a share of the network of its own.
+ * EC2 instance families that are older than the Nitro system. Only on Nitro is a data volume an NVMe disk that identifies
+ * itself, and does EBS have dedicated bandwidth.
  * https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html
  */
 const BEFORE_NITRO = new Set(
@@ -9,26 +9,26 @@ const BEFORE_NITRO = new Set(
   ),
 );
 
-/** Families with processors of Arm: a `g` after the generation, as in m7g, c7gn or x2gd, and the first of them. */
+/** Families with Arm processors: a `g` after the generation, as in m7g, c7gn or x2gd; and the first one, a1. */
 const ARM = /^(a1|[a-z]+\d+g[a-z]*(-.+)?)$/;
 
-/** Families with macOS only. */
+/** Families that run macOS only. */
 const MAC = /^mac/;
 
 /**
- * What is wrong with an instance type, for hosts that are x86-64 and need the Nitro system.
+ * Checks an instance type: hosts need x86-64 and the Nitro system.
  *
- * A type that does not exist is not found out: AWS adds some every month.
+ * Does not detect a type that does not exist: AWS adds some every month.
  *
- * @returns the problem, or undefined when there is none known
+ * @returns what would be right, or undefined if no problem is known
  */
 export function problemOfInstanceType(type: string): string | undefined {
   const [family = "", size = ""] = type.split(".");
   if (ARM.test(family) || MAC.test(family)) {
-    return "an instance type with x86-64 processors: images and packages of the cluster are for these";
+    return "an instance type with x86-64 processors: the cluster's images and packages are built for these";
   }
-  // The largest i3 alone is of the Nitro system.
+  // Of the i3 family, only i3.metal is on the Nitro system.
   return BEFORE_NITRO.has(family) && !(family === "i3" && size === "metal")
-    ? 'an instance type of the Nitro system, for example "t3.small": data volumes need it'
+    ? 'an instance type on the Nitro system, for example "t3.small": data volumes require it'
     : undefined;
 }

@@ -1,34 +1,34 @@
 import ipaddr from "ipaddr.js";
 
-/** A part of the network in one availability zone. */
+/** A subnet, in one availability zone. */
 export interface Subnet {
   /** `public-<zone letter>` or `private-<zone letter>`. */
   readonly name: string;
   readonly cidr: string;
   readonly availabilityZone: string;
-  /** Public subnets hold load balancers; everything else stands in private ones. */
+  /** Load balancers are in public subnets; everything else is in private ones. */
   readonly isPublic: boolean;
-  /** In a public subnet, the address kept for a NAT gateway: no host is ever given it. */
+  /** In a public subnet, the address reserved for a NAT gateway: it is never assigned to a host. */
   readonly natAddress?: string;
 }
 
 export interface Network {
   readonly cidr: string;
-  /** The network's first address: the local bridge has it, and AWS keeps it for itself. */
+  /** The network's first address: the local bridge's, and reserved by AWS. */
   readonly gateway: string;
   readonly prefixLength: number;
   readonly subnets: readonly Subnet[];
 }
 
 /**
- * AWS keeps the first four and the last address of each subnet for itself.
+ * AWS reserves the first four addresses and the last one of each subnet.
  * https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
  */
 export const KEPT_AT_BEGINNING = 4;
 
 /**
- * A NAT gateway has the last address of its subnet that AWS leaves free, counted from the subnet's end:
- * hosts are placed from the other end, so the gateway never moved one that was there before it.
+ * A NAT gateway gets the last address of its subnet that AWS does not reserve, counted from the subnet's end. Hosts are
+ * placed from the other end, so adding a gateway never moves an existing host.
  */
 const NAT_OFFSET_FROM_END = 2;
 
@@ -47,7 +47,7 @@ function parse(cidr: string): { first: number; prefixLength: number } {
   return { first: toNumber(firstAddress(cidr)), prefixLength };
 }
 
-/** The first address of the network an address in CIDR notation stands in. */
+/** The first address of the network that an address in CIDR notation belongs to. */
 export function firstAddress(cidr: string): string {
   return ipaddr.IPv4.networkAddressFromCIDR(cidr).toString();
 }
@@ -60,12 +60,12 @@ export function overlap(one: string, other: string): boolean {
   return Math.floor(a.first / size) === Math.floor(b.first / size);
 }
 
-/** Prefix length of each subnet: the network is cut into equal parts, two for each zone. */
+/** Prefix length of each subnet: the network is divided equally, into two subnets for each zone. */
 function subnetPrefixLength(cidr: string, zones: number): number {
   return parse(cidr).prefixLength + Math.ceil(Math.log2(2 * zones));
 }
 
-/** Cuts a network into one public and one private subnet of equal size for each zone. */
+/** Divides a network into one public and one private subnet of equal size for each zone. */
 export function planNetwork(cidr: string, availabilityZones: readonly string[]): Network {
   const { first, prefixLength } = parse(cidr);
   const length = subnetPrefixLength(cidr, availabilityZones.length);
@@ -89,12 +89,12 @@ export function planNetwork(cidr: string, availabilityZones: readonly string[]):
   };
 }
 
-/** Addresses each subnet of a network has when it is cut for so many zones. */
+/** The number of addresses in each subnet if the network is divided for `zones` zones. */
 export function addressesPerSubnet(cidr: string, zones: number): number {
   return 2 ** (32 - subnetPrefixLength(cidr, zones));
 }
 
-/** The address so many after a network's first. */
+/** The address at an offset from a network's first address. */
 export function addressAt(cidr: string, offset: number): string {
   return toAddress(parse(cidr).first + offset);
 }

@@ -1,7 +1,7 @@
 import { addressAt, KEPT_AT_BEGINNING, type Network, type Subnet } from "./network";
 import { placeOf, ROLES, type Role } from "./roles";
 
-/** One host of the cluster, placed: its address is fixed for its whole life. */
+/** A host of the cluster and its place in the network. Its address never changes. */
 export interface TopologyHost {
   /** `<role>-<number>`, unique in the cluster, for example `web-2`. Also its host name. */
   readonly name: string;
@@ -10,7 +10,7 @@ export interface TopologyHost {
   readonly number: number;
   /** Private IPv4 address, inside the host's subnet. */
   readonly address: string;
-  /** Name of the subnet it stands in. */
+  /** Name of its subnet. */
   readonly subnet: string;
   readonly availabilityZone: string;
 }
@@ -23,10 +23,10 @@ function roleOffset(role: Role): number {
 }
 
 /**
- * Addresses a subnet must have for the fullest zone, AWS's own five and the one of a NAT gateway
- * included. There may be none today: going over to one for each zone must not ask for another network.
+ * The number of addresses that a subnet must have for the fullest zone, including the five that AWS reserves and one for
+ * a NAT gateway, even where there is none: switching to one gateway per zone must not require a larger network.
  *
- * @param counts hosts of each role in the whole cluster
+ * @param counts number of hosts of each role in the whole cluster
  */
 export function addressesNeeded(counts: HostCounts, zones: number): number {
   const perZone = ROLES.map(
@@ -36,10 +36,10 @@ export function addressesNeeded(counts: HostCounts, zones: number): number {
 }
 
 /**
- * Gives every host a subnet and an address.
+ * Assigns a subnet and an address to every host.
  *
- * Hosts of a role alternate over the zones. An address depends on the role and the number alone,
- * so adding a host never moves another.
+ * Hosts of a role alternate across the zones. An address depends only on the role and the number, so adding a host never
+ * moves another.
  */
 export function placeHosts(network: Network, counts: HostCounts): TopologyHost[] {
   return ROLES.flatMap((role) => {

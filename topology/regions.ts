@@ -1,9 +1,9 @@
-/** A part of AWS with accounts, names and addresses of its own. */
+/** An AWS partition: it has its own accounts, ARNs and endpoints. */
 export type Partition = "aws" | "aws-cn" | "aws-us-gov";
 
 /**
- * The regions that version 5.100 of Terraform's AWS provider knows, in the partitions whose names the
- * cluster knows. The provider refuses any other when it is configured.
+ * The regions that version 5.100 of Terraform's AWS provider knows, in the partitions that the cluster supports. The
+ * provider rejects any other region.
  * https://github.com/hashicorp/aws-sdk-go-base/blob/main/endpoints/endpoints_gen.go
  */
 export const REGIONS: readonly string[] = [
@@ -46,7 +46,7 @@ export const REGIONS: readonly string[] = [
   "us-west-2",
 ];
 
-/** The partition a region is of. */
+/** The partition that a region belongs to. */
 export function partitionOf(region: string): Partition {
   if (region.startsWith("cn-")) {
     return "aws-cn";

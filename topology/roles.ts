@@ -1,30 +1,30 @@
 import type { ClusterSettings } from "./settings-schema";
 
-/** The settings that say how many hosts there are. */
+/** The settings that determine the number of hosts. */
 export const COUNTING_SETTINGS = ["webServers", "database"] as const satisfies ReadonlyArray<
   keyof ClusterSettings
 >;
 
 type CountingSettings = Pick<ClusterSettings, (typeof COUNTING_SETTINGS)[number]>;
 
-/** What every role's machines have in common. */
+/** The machine settings that every role has. */
 type MachineSettings = Pick<
   ClusterSettings["webServers"],
   "instanceType" | "rootVolumeSize" | "memory"
 >;
 
 interface RoleDefinition {
-  /** How many hosts of it a cluster has. */
+  /** The number of its hosts in a cluster. */
   readonly count: (settings: CountingSettings) => number;
-  /** What its hosts run on. */
+  /** The settings of its machines. */
   readonly machine: (settings: ClusterSettings) => MachineSettings;
-  /** Whether its hosts stand in public subnets, rather than in private ones. */
+  /** Whether its hosts are in public subnets rather than in private ones. */
   readonly isPublic: boolean;
-  /** Addresses at the beginning of each of its subnets that it leaves to other roles. */
+  /** Number of addresses at the start of each of its subnets that are left for other roles. */
   readonly leaves: number;
 }
 
-/** Every role, in the order in which hosts are listed. A further one is an entry here. */
+/** Every role, in the order in which hosts are listed. To add a role, add an entry. */
 const DEFINITIONS = {
   "load-balancer": {
     count: () => 1,
@@ -36,7 +36,7 @@ const DEFINITIONS = {
     count: ({ webServers }) => webServers.count,
     machine: ({ webServers }) => webServers,
     isPublic: false,
-    // For databases.
+    // Left for databases, which are in the same subnets.
     leaves: 8,
   },
   database: {
@@ -47,12 +47,12 @@ const DEFINITIONS = {
   },
 } satisfies Record<string, RoleDefinition>;
 
-/** What a host is for. A host is a role plus facts. */
+/** The role of a host. */
 export type Role = keyof typeof DEFINITIONS;
 
 export const ROLES = Object.keys(DEFINITIONS) as readonly Role[];
 
-/** How many hosts of each role a cluster with such settings has. */
+/** The number of hosts of each role. */
 export function hostCounts(settings: CountingSettings): Readonly<Record<Role, number>> {
   const counts = ROLES.map((role) => [role, DEFINITIONS[role].count(settings)]);
   return Object.fromEntries(counts) as Record<Role, number>;
@@ -63,7 +63,7 @@ export function machineOf(settings: ClusterSettings, role: Role): MachineSetting
   return DEFINITIONS[role].machine(settings);
 }
 
-/** Where in the network a role's hosts stand. */
+/** Where in the network a role's hosts are placed. */
 export function placeOf(role: Role): Pick<RoleDefinition, "isPublic" | "leaves"> {
   return DEFINITIONS[role];
 }

@@ -3,14 +3,14 @@ import { addressesNeeded } from "./placement";
 import { COUNTING_SETTINGS, hostCounts } from "./roles";
 import { type ClusterSettings, clusterSchema } from "./settings-schema";
 
-/** Something wrong: where in the settings, and what would be right. */
+/** A problem: where in the settings it is, and what would be right. */
 export interface Finding {
   /** Index of the cluster, then the keys that lead to the setting. */
   readonly keys: readonly PropertyKey[];
   readonly wanted: string;
 }
 
-/** A rule over several settings; it is asked only when the settings it needs are sound. */
+/** A rule over several settings. It is only evaluated if the settings it needs are valid. */
 interface Rule {
   readonly needs: readonly (keyof ClusterSettings)[];
   /** Keys are relative to the cluster. */
@@ -19,7 +19,7 @@ interface Rule {
 
 const PRIVATE_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
 
-/** The keys of the tags that the cluster gives its resources itself. */
+/** The keys of the tags that the cluster itself sets on its resources. */
 const OWN_TAGS = ["Cluster", "ManagedBy", "Name", "Role"];
 
 /** What hosts that run etcd need, MiB: what they need without it, and etcd's share (hosts/etcd.ts). */
@@ -32,8 +32,8 @@ const RULES: readonly Rule[] = [
       const keys = ["network", "cidr"];
       const prefixLength = Number(cidr.split("/")[1]);
       const found: Finding[] = [];
-      // A VPC may be /16 to /28 (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html);
-      // under /26 its quarters no longer hold the smallest cluster.
+      // A VPC may be /16 to /28 (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html). The four subnets
+      // of a network smaller than /26 are too small even for the smallest cluster.
       if (prefixLength < 16 || prefixLength > 26) {
         found.push({ keys, wanted: "a network from /16 to /26" });
       }
@@ -61,7 +61,7 @@ const RULES: readonly Rule[] = [
       return [
         {
           keys: ["network", "cidr"],
-          wanted: `a network of /${wider} or wider: each of its ${2 * zones} subnets has ${available} addresses, and the fullest one needs ${needed}`,
+          wanted: `a network of /${wider} or larger: each of the ${2 * zones} subnets has ${available} addresses, and the fullest one needs ${needed}`,
         },
       ];
     },
@@ -87,7 +87,7 @@ const RULES: readonly Rule[] = [
             {
               keys: ["database", "durability"],
               wanted:
-                '"available", or at least one replica: without one, lossless writes would wait for ever',
+                '"available", or at least one replica: without one, lossless writes would wait forever',
             },
           ]
         : [],
@@ -160,7 +160,7 @@ const RULES: readonly Rule[] = [
         .filter((name) => own.includes(name))
         .map((name) => ({
           keys: ["app", "environment", name],
-          wanted: "another name: the host gives the app this variable itself",
+          wanted: "another name: the host sets this variable itself",
         }));
     },
   },
@@ -170,7 +170,7 @@ const RULES: readonly Rule[] = [
       Object.keys(tags).length > 40 ? [{ keys: ["tags"], wanted: "at most 40 tags" }] : [],
   },
   {
-    // To IAM two keys that differ in case alone are one, given twice.
+    // IAM treats two keys that differ only in case as duplicates.
     // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
     needs: ["tags"],
     findings: ({ tags }) =>
@@ -183,14 +183,14 @@ const RULES: readonly Rule[] = [
           : [
               {
                 keys: ["tags", key],
-                wanted: `a key that differs from ${other} in more than case: IAM takes them for one`,
+                wanted: `a key that differs from ${other} in more than case: IAM treats them as the same key`,
               },
             ];
       }),
   },
 ];
 
-/** Asks every rule whose settings are sound, also when other settings are not. */
+/** Evaluates every rule whose settings are valid, even if other settings are not. */
 export function findingsOfRules(raw: unknown, index: number): Finding[] {
   if (typeof raw !== "object" || raw === null) {
     return [];
@@ -209,7 +209,7 @@ export function findingsOfRules(raw: unknown, index: number): Finding[] {
   );
 }
 
-/** What must differ between clusters that live side by side. */
+/** Finds settings that must differ between clusters, and do not. */
 export function findingsBetween(clusters: readonly unknown[]): Finding[] {
   const { name, network, localPort } = clusterSchema.shape;
   const soundly = clusters.map((raw) => {
@@ -226,7 +226,7 @@ export function findingsBetween(clusters: readonly unknown[]): Finding[] {
       if (cluster.name !== undefined && cluster.name === other.name) {
         found.push({
           keys: [index, "name"],
-          wanted: `a name of its own: clusters[${earlier}] has it already`,
+          wanted: `a unique name: clusters[${earlier}] already has this one`,
         });
       }
       if (cluster.cidr && other.cidr && overlap(cluster.cidr, other.cidr)) {
@@ -238,7 +238,7 @@ export function findingsBetween(clusters: readonly unknown[]): Finding[] {
       if (cluster.localPort !== undefined && cluster.localPort === other.localPort) {
         found.push({
           keys: [index, "localPort"],
-          wanted: `a port of its own: clusters[${earlier}] has it already`,
+          wanted: `a unique port: clusters[${earlier}] already has this one`,
         });
       }
       return found;

@@ -6,7 +6,7 @@ import { REGIONS } from "./regions";
 
 const WHOLE_NUMBER = "a whole number";
 
-/** A whole number in a closed range; both ends are part of the message. */
+/** A whole number in an inclusive range; the message states both bounds. */
 function whole(from: number, to: number, unit = "") {
   const wanted = `${WHOLE_NUMBER} from ${from} to ${to}${unit && ` (${unit})`}`;
   return z.number(wanted).int(wanted).min(from, wanted).max(to, wanted);
@@ -36,12 +36,12 @@ const relativeFolder = (inside: string) =>
     /^(?!\/)(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
     `a folder inside ${inside}, relative to it`,
   ).refine((folder) => posix.normalize(`${folder}/`) !== "./", {
-    message: `a folder inside ${inside}, not ${inside} itself: give it one of its own`,
+    message: `a separate folder inside ${inside}, not ${inside} itself`,
   });
 
 const urlPath = text(/^\/[\w./~-]*$/, 'a path starting with "/", without a query');
 
-/** Settings that hosts of every role have. */
+/** The machine settings of a role. */
 const machine = (defaults: { instanceType: string; memory: number; leastMemory?: number }) => ({
   instanceType: instanceType
     .default(defaults.instanceType)
@@ -72,7 +72,7 @@ const webServers = z.strictObject({
 const database = z.strictObject({
   name: text(
     /^(?!(mysql|sys|cluster|cluster_trial|performance_schema|information_schema)$)[a-z][a-z0-9_]{0,31}$/,
-    "a lower-case letter, then up to 31 letters, digits or underscores; not a schema of MySQL's own, nor cluster",
+    "a lower-case letter, then up to 31 lower-case letters, digits or underscores; not a system schema of MySQL, nor cluster or cluster_trial",
   )
     .default("app")
     .describe(
@@ -129,7 +129,7 @@ const local = z.strictObject({
     ),
   mirror: text(
     /^https?:\/\/[\w.-]+(:[1-9]\d{0,4})?(\/[\w.~-]+)*$/,
-    'an address of http or https without a slash at its end, for example "http://mirror.example.com/ubuntu"',
+    'an http or https URL without a trailing slash, for example "http://mirror.example.com/ubuntu"',
   )
     .optional()
     .describe(
@@ -162,7 +162,7 @@ const app = z.strictObject({
     ),
   port: whole(1024, 65535)
     .refine((port) => ![3306, 3307, 8008, 8404].includes(port), {
-      message: "a port the host does not use itself (3306, 3307, 8008, 8404)",
+      message: "a port that the host does not use itself (3306, 3307, 8008, 8404)",
     })
     .default(3000)
     .describe("Port on 127.0.0.1 that the app listens on; passed to it as PORT."),
@@ -173,7 +173,7 @@ const app = z.strictObject({
     ),
   healthHost: text(
     /^(?=.{1,255}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9]\d{0,4})?$/,
-    'a host name or an IPv4 address, with a port if need be, for example "shop.example.com"',
+    'a host name or an IPv4 address, optionally with a port, for example "shop.example.com"',
   )
     .default("load-balancer")
     .describe(
@@ -205,7 +205,7 @@ const app = z.strictObject({
   environment: z
     .record(
       text(/^[A-Z][A-Z0-9_]*$/, "an environment variable's name, upper case"),
-      text(/^[^'\\\n]*$/, "text on one line without single quotes and backslashes"),
+      text(/^[^'\\\n]*$/, "a single line without single quotes or backslashes"),
       "an object of environment variables",
     )
     .default({})
@@ -215,11 +215,11 @@ const app = z.strictObject({
 // What EC2, IAM, SSM and S3 all accept. The length is EC2's: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Tag.html
 const tagKey = text(
   /^(?!aws:| )[\p{L}\p{N} _.:/=+@-]{1,127}(?<! )$/iu,
-  "1 to 127 letters, digits, spaces or _.:/=+-@, not starting with aws:, without a space at either end",
+  "1 to 127 letters, digits, spaces or _.:/=+-@, not starting with aws:, without leading or trailing spaces",
 );
 const tagValue = text(
   /^(?! )[\p{L}\p{N} _.:/=+@-]{0,256}(?<! )$/u,
-  "up to 256 letters, digits, spaces or _.:/=+-@, without a space at either end",
+  "up to 256 letters, digits, spaces or _.:/=+-@, without leading or trailing spaces",
 );
 
 const backend = z.discriminatedUnion(
@@ -243,7 +243,7 @@ const backend = z.discriminatedUnion(
 export const clusterSchema = z.strictObject({
   name: text(
     /^(?!aws|ssm|sg-|xn--|sthree|amzn)[a-z](?:[a-z0-9]|-(?!-)){0,18}[a-z0-9]$/,
-    "2 to 20 lower-case letters, digits or single hyphens, starting with a letter and ending with a letter or digit, and not starting with aws, ssm, sg-, xn--, sthree or amzn, which AWS refuses",
+    "2 to 20 lower-case letters, digits or single hyphens, starting with a letter and ending with a letter or digit, and not starting with aws, ssm, sg-, xn--, sthree or amzn, which AWS does not allow",
   ).describe(
     "Name of the cluster, unique among the clusters; part of the name of everything it creates.",
   ),
@@ -302,7 +302,7 @@ export const clusterSchema = z.strictObject({
     ),
 });
 
-/** The names of the settings by path, for the message about an unknown one. */
+/** The known settings by path, for the message about an unknown one. */
 export const clusterShapes: Record<string, unknown> = {
   ...clusterSchema.shape,
   network: clusterSchema.shape.network.unwrap().shape,
@@ -314,10 +314,10 @@ export const clusterShapes: Record<string, unknown> = {
   app: app.shape,
 };
 
-/** What a user may write for one cluster: everything but the name has a default. */
+/** The settings of one cluster as the user writes them: everything but the name has a default. */
 export type ClusterSettingsInput = z.input<typeof clusterSchema>;
 
-/** The settings of one cluster, every default filled in. */
+/** The settings of one cluster, with all defaults filled in. */
 export type ClusterSettings = z.output<typeof clusterSchema>;
 
 /** The JSON Schema of one cluster's settings, from which docs/settings.md is generated. */

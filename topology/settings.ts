@@ -9,17 +9,17 @@ import {
 
 export type { ClusterSettings, ClusterSettingsInput } from "./settings-schema";
 
-/** One thing wrong with the settings. */
+/** A problem in the settings. */
 export interface Problem {
-  /** Where, for example `clusters[0].network.cidr`. */
+  /** Path of the setting, for example `clusters[0].network.cidr`. */
   readonly path: string;
-  /** The value found there, as JSON, or `nothing`. */
+  /** The value of the setting, as JSON, or `nothing`. */
   readonly got: string;
-  /** What would be right. */
+  /** What would be valid. */
   readonly wanted: string;
 }
 
-/** Thrown with every problem of the settings at once. */
+/** The settings are invalid; carries all problems at once. */
 export class SettingsError extends Error {
   constructor(readonly problems: readonly Problem[]) {
     super(
@@ -58,7 +58,9 @@ function problemsOfShape(raw: unknown, index: number, issues: z.core.$ZodIssue[]
         path: formatPath([index, ...issue.path, key]),
         got: shown(valueAt(raw, [...issue.path, key])),
         wanted:
-          known.length > 0 ? `no such setting; known are ${known.join(", ")}` : "no such setting",
+          known.length > 0
+            ? `nothing: there is no such setting here; there are ${known.join(", ")}`
+            : "nothing: there is no such setting here",
       }));
     }
     if (issue.code === "invalid_key") {

@@ -7,18 +7,18 @@ import { chooseVoters } from "./voters";
 
 export type { TopologyHost } from "./placement";
 
-/** A generated secret, by name only; its value never passes through this program. */
+/** A generated secret. Only its name: this program never sees its value. */
 export interface Secret {
   readonly name: string;
   /** The roles whose hosts may read it. */
   readonly readers: readonly Role[];
-  /** Whether what it opens outlives the cluster, so that it has to as well. Default no. */
+  /** Whether it must outlive the cluster, because the data it decrypts does. Default no. */
   readonly outlivesCluster?: boolean;
 }
 
 /**
- * What the cluster is: the one value from which both stacks, both firewalls, the tests, the
- * diagram and the cost table derive. Pure data; nothing in it knows a platform.
+ * What the cluster is: both stacks, both firewalls, the tests, the diagram and the cost table are derived from this
+ * value. Pure data, independent of the platform.
  */
 export interface Topology {
   readonly clusterName: string;
@@ -51,7 +51,7 @@ function etcdSecrets(voters: readonly TopologyHost[]): Secret[] {
 /**
  * Derives the topology of one cluster from its settings.
  *
- * Settings must have passed {@link parseClusters}: what is derived here is then known to fit.
+ * The settings must have passed {@link parseClusters}, which ensures that the hosts fit into the network.
  */
 export function buildTopology(settings: ClusterSettings): Topology {
   const network = planNetwork(settings.network.cidr, settings.availabilityZones);

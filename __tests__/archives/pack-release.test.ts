@@ -169,8 +169,8 @@ test("named pipes, sockets and devices are refused by their names", () => {
   spawnSync(process.execPath, ["-e", socket]);
   expect(lstatSync(join(folder, "web", "socket")).isSocket()).toBe(true);
   expect(problemsOf(folder)).toEqual([
-    "directory: a named pipe: web/pipe; files, folders and links only",
-    "directory: a socket: web/socket; files, folders and links only",
+    "directory: a named pipe: web/pipe; only files, folders and links",
+    "directory: a socket: web/socket; only files, folders and links",
   ]);
 });
 
@@ -256,7 +256,7 @@ describe("the hash of a release", () => {
 describe("a folder that cannot be an app's is a problem of its setting", () => {
   test.each([".", "./", "./.", ".//"])("%j: the project itself", (directory) => {
     expect(() => parseClusters([{ name: "demo", app: { directory } }])).toThrow(
-      /clusters\[0\]\.app\.directory: got .*; wanted a folder inside the project, not the project itself/,
+      /clusters\[0\]\.app\.directory: got .*; wanted a separate folder inside the project, not the project itself/,
     );
   });
 
@@ -279,12 +279,12 @@ describe("a folder that cannot be an app's is a problem of its setting", () => {
     link(folder, "whole", ".");
     link(folder, "above", "..");
     const of = (directory: string) => problemsOf(folder, { directory });
-    expect(of("whole")).toEqual([expect.stringContaining("not one that holds the project")]);
-    expect(of("above")).toEqual([expect.stringContaining("not one that holds the project")]);
-    expect(of("cdktf.out")).toEqual([expect.stringContaining("tools fill cdktf.out")]);
-    expect(of("node_modules")).toEqual([expect.stringContaining("tools fill node_modules")]);
-    expect(of(".cache")).toEqual([expect.stringContaining("tools fill .cache/archives")]);
-    expect(of("web/main.js")).toEqual(['directory: "web/main.js"; a folder: it is a file']);
+    expect(of("whole")).toEqual([expect.stringContaining("not one that contains the project")]);
+    expect(of("above")).toEqual([expect.stringContaining("not one that contains the project")]);
+    expect(of("cdktf.out")).toEqual([expect.stringContaining("tools write to cdktf.out")]);
+    expect(of("node_modules")).toEqual([expect.stringContaining("tools write to node_modules")]);
+    expect(of(".cache")).toEqual([expect.stringContaining("tools write to .cache/archives")]);
+    expect(of("web/main.js")).toEqual(['directory: "web/main.js"; a folder, not a file']);
     expect(of("nowhere")).toEqual([expect.stringContaining("the project has no nowhere")]);
     expect(of("web")).toEqual([]);
     expect(of("./web/")).toEqual([]);
@@ -295,7 +295,7 @@ describe("a folder that cannot be an app's is a problem of its setting", () => {
     link(folder, "web/linked", "../other");
     const of = (app: object) => problemsOf(folder, { directory: "web", bundle: "main.ts", ...app });
     expect(of({ staticDirectory: "linked" })).toEqual([
-      'staticDirectory: "linked"; a folder of the app\'s folder: a link leads out of it',
+      'staticDirectory: "linked"; a folder inside the app\'s folder: a link leads out of it',
     ]);
     expect(of({ staticDirectory: "main.ts" })).toEqual([
       'staticDirectory: "main.ts"; a folder: web/main.ts is a file',
@@ -312,13 +312,17 @@ describe("a folder that cannot be an app's is a problem of its setting", () => {
     const folder = project({ "web/start.sh": "#!/bin/sh\n", "web/lib/x": "" });
     const of = (command: string) => problemsOf(folder, { directory: "web", command });
     expect(of("/srv/app/current/app/start.sh")).toEqual([
-      expect.stringContaining("web/start.sh lacks the executable bit (chmod +x web/start.sh)"),
+      expect.stringContaining(
+        "web/start.sh is not executable; to make it so: chmod +x web/start.sh",
+      ),
     ]);
     chmodSync(join(folder, "web/start.sh"), 0o755);
     expect(of("/srv/app/current/app/start.sh --fast")).toEqual([]);
     expect(of("/srv/app/current/app/gone.sh")).toEqual([
       expect.stringContaining("the project has no web/gone.sh"),
     ]);
-    expect(of("/srv/app/current/app/lib")).toEqual([expect.stringContaining("web/lib is no file")]);
+    expect(of("/srv/app/current/app/lib")).toEqual([
+      expect.stringContaining("web/lib is not a file"),
+    ]);
   });
 });

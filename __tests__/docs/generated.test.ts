@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { embed, generatedFiles } from "../../docs/generate";
 import { monthlyCost, sumOf } from "../../docs/generate/cost";
+import { drillTable } from "../../docs/generate/drill-table";
 import { FRANKFURT } from "../../docs/generate/prices";
 import { settingsPage } from "../../docs/generate/settings-page";
 import { topologyPicture } from "../../docs/generate/topology-picture";
+import type { Row } from "../../drill/measure";
 import { PROJECT } from "../../hosts/project";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { clusterSchema } from "../../topology/settings-schema";
@@ -135,4 +137,51 @@ test("the page of settings has every setting", () => {
 test("text is embedded between its markers alone", () => {
   expect(embed("a <!-- x -->old<!-- /x --> b", "x", "new")).toBe("a <!-- x -->new<!-- /x --> b");
   expect(() => embed("a", "x", "new")).toThrow("<!-- x -->");
+});
+
+describe("the table of faults", () => {
+  const row: Row = {
+    fault: "replica-killed",
+    requests: 100,
+    failed: 1,
+    failedReads: 1,
+    readGap: 0.25,
+    writeGap: 1.5,
+    commandToWrite: undefined,
+    acknowledged: 20,
+    missing: 0,
+    inSync: true,
+    inSyncAfter: 7.2,
+    failures: {},
+    broken: [],
+  };
+  const results = { distribution: "Debian", date: "2026-01-02", rows: [row], stopped: [] };
+
+  test("says what happened, and what it cost", () => {
+    const page = drillTable(results);
+    expect(page).toContain("Recorded on 2026-01-02, with hosts of Debian");
+    const cells = page
+      .split("\n")
+      .at(-1)
+      ?.split("|")
+      .map((cell) => cell.trim());
+    expect(cells?.slice(1, -1)).toEqual([
+      "The replica's MySQL server is killed",
+      "100",
+      "1",
+      "0.3 s",
+      "1.5 s",
+      "",
+      "0 of 20",
+      "7.2 s",
+    ]);
+  });
+
+  test("is not made of a drill in which a bound broke, or a fault could not be injected", () => {
+    const broken = { ...row, broken: ["failed reads: 1, at most 0"] };
+    const stopped = [{ fault: "upgrade", reason: "no answer" }];
+    expect(() => drillTable({ ...results, rows: [broken], stopped })).toThrow(
+      /replica-killed: failed reads: 1, at most 0; upgrade: no answer.*npm run drill/,
+    );
+  });
 });

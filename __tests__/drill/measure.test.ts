@@ -93,7 +93,9 @@ test("the time from the command to the first write is counted from the command",
 });
 
 test("replicas with other rows, and a load that reached nobody, are said", () => {
-  expect(brokenOf({ inSync: false }, {})).toEqual(["the replicas do not hold the primary's rows"]);
+  expect(brokenOf({ inSync: false }, {})).toEqual([
+    "the replicas do not have the same rows as the primary",
+  ]);
   expect(brokenOf({ records: [] }, {})).toEqual(["the load did not reach the cluster"]);
 });
 
@@ -121,7 +123,11 @@ describe("a page of entries", () => {
   });
 
   test.each([
-    ["changed", page(entry(1, `${messageOf("drill-a")}x`)), /entry 1 is not as it was written/],
+    [
+      "changed",
+      page(entry(1, `${messageOf("drill-a")}x`)),
+      /entry 1 differs from what was written/,
+    ],
     ["out of order", page(entry(1, "a"), entry(2, "b")), /entry 2 is out of order/],
     ["cut off", '{"entries": [', /not JSON/],
   ])("is wrong when it is %s", (_, body, wrong) => {

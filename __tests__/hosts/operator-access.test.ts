@@ -132,7 +132,7 @@ describe("operators reach a host on AWS", () => {
     write("broken");
     const { status, stderr } = await operatorAccess();
     expect(status).toBe(1);
-    expect(stderr).toContain(`the SSM agent, ${SNAP}, does not start`);
+    expect(stderr).toContain(`the SSM agent (${SNAP}) does not start`);
   });
 });
 

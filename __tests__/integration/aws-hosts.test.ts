@@ -5,6 +5,7 @@ import { REPLACED } from "./aws-hosts/container";
 import { ubuntuImage } from "./aws-hosts/missing";
 import { firewall } from "./local/firewall";
 import { write } from "./local/writing";
+import { testsFailed } from "./well";
 
 // The user-data of stack `aws`, booted: the stack is applied to the emulator, and what that has as each instance's
 // user-data boots a container of Ubuntu, which finds the emulator where AWS is.
@@ -57,7 +58,17 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
   beforeAll(async () => {
     await cluster.up();
     say("every host is started");
-  }, 900_000);
+    await cluster.serving("/api/whoami", 300);
+    await cluster.inSync(180);
+  }, 1_400_000);
+
+  let failedBefore = 0;
+  beforeEach(async () => {
+    if (testsFailed() > failedBefore) {
+      failedBefore = testsFailed();
+      await cluster.bringBack();
+    }
+  }, 600_000);
 
   afterEach(() => say(expect.getState().currentTestName ?? "a test"));
 
@@ -67,10 +78,8 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
   });
 
   test("the cluster serves, and replicates", async () => {
-    await cluster.serving("/api/whoami", 300);
-    await cluster.inSync(180);
     await replicates("the-first-of-all-writes");
-  }, 600_000);
+  });
 
   test("each host has booted what EC2 has of it, to the byte, and taken it over without a complaint", async () => {
     expect(cluster.instances).toHaveLength(names().length);

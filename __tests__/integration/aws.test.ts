@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { PROJECT } from "../../hosts/project";
 import { renderHosts } from "../../hosts/render";
-import { awsPlatform } from "../../ops/platform/aws";
+import { awsHostAccess } from "../../ops/platform/aws";
 import { awsReleases } from "../../ops/platform/aws-releases";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
@@ -261,13 +261,13 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     test("says which archive is not there", async () => {
       const wrong = `releases/${"0".repeat(64)}.tar.gz`;
       await expect(onHost("web-1", "web", ["archive", wrong, file()])).rejects.toThrow(
-        /S3 did not give releases\/0+/,
+        /object releases\/0+\.tar\.gz could not be fetched from S3/,
       );
     });
 
     test("says which parameter it was refused", async () => {
       await expect(onHost("web-1", "web", ["secret", "none"])).rejects.toThrow(
-        /SSM did not give the parameter \/emulated\/secrets\/none: .*ParameterNotFound/s,
+        /parameter \/emulated\/secrets\/none could not be read from SSM: .*ParameterNotFound/s,
       );
     });
   });
@@ -350,7 +350,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
 
   describe("an operator, through AWS's own command line", () => {
     const before = { ...process.env };
-    const platform = () => awsPlatform(SETTINGS.name, REGION);
+    const platform = () => awsHostAccess(SETTINGS.name, REGION);
     const releases = () => awsReleases(SETTINGS.name, REGION);
 
     beforeAll(() => {

@@ -1,8 +1,9 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { releases } from "./local/releases";
 import { requests } from "./local/requests";
+import { group, leftWell } from "./well";
 
-// A cluster of containers with other people's apps on it.
+// A cluster of containers with other people's apps on it. Each group finds it well, and can be run alone.
 
 const cluster = new ScratchCluster({
   name: "test-apps",
@@ -12,16 +13,11 @@ const cluster = new ScratchCluster({
 
 jest.setTimeout(180_000);
 
-afterAll(() => {
-  cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
-  cluster.workspace.remove();
+afterAll(() => cluster.remove());
+
+describe("local", () => {
+  group("requests", cluster, () => requests(cluster));
+  group("releases", cluster, () => releases(cluster));
+
+  leftWell();
 });
-
-test("cdktf deploy brings the cluster up", async () => {
-  cluster.deploy();
-  await cluster.inSync();
-  await cluster.serving();
-}, 600_000);
-
-describe("requests", () => requests(cluster));
-describe("releases", () => releases(cluster));

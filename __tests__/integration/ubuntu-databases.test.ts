@@ -4,6 +4,7 @@ import { runSync } from "../../ops/run";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import { durability } from "./local/durability";
 import { write } from "./local/writing";
+import { group } from "./well";
 
 // MySQL as EC2 has it, beside the machine's own. Longer than fits in every run: npm run test:ubuntu.
 
@@ -17,10 +18,7 @@ const cluster = new ScratchCluster({
 
 jest.setTimeout(180_000);
 
-afterAll(() => {
-  cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
-  cluster.workspace.remove();
-});
+afterAll(() => cluster.remove());
 
 describe("a backup from Debian, whose MySQL is of a newer series", () => {
   const early = `early-${Date.now()}`;
@@ -65,9 +63,9 @@ describe("a backup from Debian, whose MySQL is of a newer series", () => {
   }, 300_000);
 });
 
-describe("durability", () => durability(cluster, ["available"]));
+group("durability", cluster, () => durability(cluster, ["available"]));
 
-describe("a change of the distribution", () => {
+group("a change of the distribution", cluster, () => {
   /** When each host was made, and of what. */
   function made(): Record<string, string> {
     const list = ["incus", "--project", cluster.incusProject, "list", "--format", "json"];
@@ -82,11 +80,7 @@ describe("a change of the distribution", () => {
   }
 
   function refusedDeploy(change: Partial<ClusterSettingsInput>): string {
-    cluster.set(change);
-    const { status, stdout, stderr } = cluster.workspace.attemptCdktf(
-      ["deploy", cluster.stack, "--auto-approve"],
-      300,
-    );
+    const { status, stdout, stderr } = cluster.attemptToDeploy(change);
     expect(status).not.toBe(0);
     return stdout + stderr;
   }
@@ -104,9 +98,10 @@ describe("a change of the distribution", () => {
   }, 600_000);
 
   test("brings in no database host, which could not read what the others wrote", async () => {
+    cluster.ensure(changed);
     const before = made();
     expect(refusedDeploy({ ...changed, database: { replicas: 2 } })).toMatch(
-      /host database-3 was not made: it would be of debian, and the data of database-1 were written on ubuntu/,
+      /host database-3 was not created: it would run debian, but the data of database-1 was written on ubuntu/,
     );
     expect(made()).toEqual(before);
     cluster.set(changed);
@@ -115,10 +110,11 @@ describe("a change of the distribution", () => {
   }, 600_000);
 
   test("to a mirror that does not answer is told by its address, and costs nothing that serves", async () => {
+    cluster.ensure(changed);
     const before = made();
     const mirror = "http://127.0.0.1:9/ubuntu";
     expect(refusedDeploy({ ...changed, local: { distribution: "ubuntu", mirror } })).toContain(
-      `the packages of ubuntu ${UBUNTU.codeName} cannot be had: ${mirror} does not answer`,
+      `the packages of ubuntu ${UBUNTU.codeName} are not available: ${mirror} does not respond`,
     );
     expect(made()).toEqual(before);
     await cluster.inSync();

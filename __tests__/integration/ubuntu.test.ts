@@ -1,6 +1,7 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { UBUNTU } from "../../hosts/distributions";
 import { hosts } from "./local/hosts";
+import { group } from "./well";
 
 // What EC2 boots, booted here: a small cluster of Ubuntu, on a machine that is not.
 
@@ -14,21 +15,15 @@ const cluster = new ScratchCluster({
 
 jest.setTimeout(180_000);
 
-afterAll(() => {
-  cluster.workspace.attemptCdktf(["destroy", cluster.stack, "--auto-approve"]);
-  cluster.workspace.remove();
-});
+afterAll(() => cluster.remove());
 
-describe("deploy", () => {
-  test("cdktf deploy brings up a cluster of Ubuntu, in the release of stack aws", async () => {
-    cluster.deploy();
-    await cluster.inSync();
-    await cluster.serving();
+group("deploy", cluster, () => {
+  test("every host is of Ubuntu, in the release of stack aws", () => {
     for (const { name } of cluster.topology.hosts) {
       const release = cluster.on(name, '. /etc/os-release; printf "%s %s" "$ID" "$VERSION_ID"');
       expect([name, release]).toEqual([name, `ubuntu ${UBUNTU.version}`]);
     }
-  }, 600_000);
+  });
 
   test("a second deploy plans no change", () => {
     cluster.workspace.terraform(cluster.stack, ["plan", "-detailed-exitcode", "-no-color"]);
@@ -43,8 +38,9 @@ describe("deploy", () => {
   });
 });
 
-describe("hosts", () => hosts(cluster));
-describe("what Ubuntu updates by itself", () => {
+group("hosts", cluster, () => hosts(cluster));
+
+group("what Ubuntu updates by itself", cluster, () => {
   const serving = ["nginx.service", "haproxy.service", "app.service"];
   const processes = () =>
     cluster.on("web-1", `systemctl show --property MainPID ${serving.join(" ")}`);

@@ -32,7 +32,7 @@ test("lines are handed on as well where the work fails", async () => {
     () => run(["bash", "-c", "echo why; exit 3"], log.output),
     (line) => lines.push(line),
   );
-  await expect(work).rejects.toThrow("ended with exit code 3");
+  await expect(work).rejects.toThrow("exited with 3");
   expect(lines).toEqual(["why"]);
 });
 

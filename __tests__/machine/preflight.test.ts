@@ -42,7 +42,7 @@ describe("problemsOf", () => {
 
   test.each<[string, Partial<Machine>, RegExp]>([
     ["no root", { canBecomeRoot: false }, /need root\. Run this as root, or allow sudo/],
-    ["another processor", { architecture: "riscv64" }, /processor is riscv64/],
+    ["another processor", { architecture: "riscv64" }, /processor architecture is riscv64/],
     ["an old Debian", { distribution: { id: "debian", version: "11" } }, /Debian 12 or newer/],
     ["an old Ubuntu", { distribution: { id: "ubuntu", version: "22.04" } }, /Ubuntu 24\.04/],
     ["another distribution", { distribution: { id: "fedora", version: "41" } }, /fedora 41/],
@@ -53,7 +53,11 @@ describe("problemsOf", () => {
     ["an old Terraform", { terraformVersion: "1.9.8" }, /Terraform is 1\.9\.8; 1\.11 or newer/],
     ["a full disk", { freeDiskGiB: 2.25 }, /Only 2\.3 GiB are free.*6 GiB are needed/],
     ["little memory", { memoryMiB: 2000 }, /has 2000 MiB of memory; the hosts need 3840 MiB/],
-    ["a taken port", { isPortTaken: true }, /Port 8080 of 127\.0\.0\.1 is taken.*localPort/],
+    [
+      "a taken port",
+      { isPortTaken: true },
+      /Port 8080 on 127\.0\.0\.1 is already in use.*localPort/,
+    ],
     [
       "an overlapping network",
       { networks: [{ cidr: "10.0.0.0/8", device: "tun0" }] },
@@ -73,7 +77,7 @@ describe("problemsOf", () => {
 
   test("says nothing but the platform where there is no Linux", () => {
     expect(problems({ platform: "darwin", canBecomeRoot: false })).toEqual([
-      expect.stringContaining("This is darwin"),
+      expect.stringContaining("The operating system is darwin"),
     ]);
   });
 

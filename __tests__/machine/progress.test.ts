@@ -135,7 +135,7 @@ describe("elsewhere", () => {
     const host = progress.begin("  web-1");
     host.note("started");
     jest.advanceTimersByTime(61_000);
-    expect(screen.written).toBe("          under way: deploy, web-1 (started)\n");
+    expect(screen.written).toBe("          in progress: deploy, web-1 (started)\n");
   });
 });
 

@@ -21,12 +21,12 @@ describe("missingToServe", () => {
   });
 
   test.each<[string, number | undefined, ObservedRole[], string[]]>([
-    ["no primary", 200, ["replica", "replica"], ["no database is primary"]],
+    ["no primary", 200, ["replica", "replica"], ["there is no primary database host"]],
     [
       "two primaries",
       200,
       ["primary", "primary"],
-      ["database-1 and database-2 both say they are primary"],
+      ["database-1 and database-2 all report that they are primary"],
     ],
     ["a replica behind", 200, ["primary", "none"], ["database-2: not in sync"]],
     ["a silent site", undefined, ["primary"], ["the site does not answer"]],
@@ -35,7 +35,7 @@ describe("missingToServe", () => {
       "everything",
       undefined,
       ["none"],
-      ["no database is primary", "database-1: not in sync", "the site does not answer"],
+      ["there is no primary database host", "database-1: not in sync", "the site does not answer"],
     ],
   ])("names %s", (_, status, roles, missing) => {
     expect(missingToServe({ status, databases: databases(...roles) })).toEqual(missing);
@@ -46,7 +46,7 @@ describe("web servers are missing", () => {
   const server = (name: string, more: Partial<ObservedWebServer> = {}): ObservedWebServer => ({
     name,
     held: "up",
-    check: "the check is answered 200",
+    check: "the check returned 200",
     steadySeconds: 100,
     ...more,
   });
@@ -60,21 +60,21 @@ describe("web servers are missing", () => {
   test("not when somebody drained one of them, but when all are", () => {
     expect(missing(server("web-1", { held: "drained" }), server("web-2"))).toEqual([]);
     expect(missing(server("web-1", { held: "drained" }))).toEqual([
-      "the load balancer sends requests to no web server: all are drained",
+      "the load balancer sends no requests: all web servers are drained",
     ]);
   });
 
   test.each<[string, Partial<ObservedWebServer>, string]>([
     [
       "when it is held for down, with what the check was answered",
-      { held: "down", check: "the check is answered 400" },
-      "the load balancer holds web-2 for down: the check is answered 400",
+      { held: "down", check: "the check returned 400" },
+      "web-2 is down according to the load balancer: the check returned 400",
     ],
     ["when it has only just come up", { steadySeconds: 1 }, "web-2 has not been up for 4 s yet"],
     [
       "when nobody tells",
       { held: "unknown" },
-      "web-2 does not tell how it is, or the load balancer does not",
+      "web-2 or the load balancer does not report its status",
     ],
   ])("%s", (_, more, sentence) => {
     expect(missing(server("web-1"), server("web-2", more))).toEqual([sentence]);

@@ -41,7 +41,7 @@ test("a host has a line once Terraform is done with it, with what its script sai
   stage.end("done");
   expect(rows.slice(2)).toEqual([
     "✓    0 s    database-1",
-    "✓    0 s  deploy               parts: 16 to make, 2 to remove",
+    "✓    0 s  deploy               parts: 16 to create, 2 to remove",
   ]);
 });
 

@@ -7,7 +7,7 @@ import {
   type RestorePlan,
   restore,
 } from "../../ops/operations/backup";
-import type { Platform, Ran } from "../../ops/platform/platform";
+import type { HostAccess, Ran } from "../../ops/platform/host-access";
 import { topologyOf } from "../hosts/rendered";
 import { database, primary, silent } from "./statuses";
 
@@ -21,7 +21,7 @@ function cluster(
   answer: (words: string) => Ran | undefined = () => undefined,
 ) {
   const told: string[] = [];
-  const platform = {
+  const access = {
     async run(host: string, [script = "", ...args]: readonly string[]) {
       const facts = hosts.find((one) => one.host === host)?.facts;
       if (facts === undefined) {
@@ -35,37 +35,37 @@ function cluster(
       return answer(words) ?? DONE;
     },
     power: async (names: readonly string[]) => new Map(names.map((name) => [name, "stopped"])),
-  } as unknown as Platform;
-  return { platform, told };
+  } as unknown as HostAccess;
+  return { access, told };
 }
 
 describe("backup", () => {
   test("a fresh replica dumps, and the primary adds its binary logs", async () => {
-    const { platform, told } = cluster();
-    await backup(topology, platform, quiet);
+    const { access, told } = cluster();
+    await backup(topology, access, quiet);
     expect(told).toEqual(["database-2: backup.sh dump", "database-1: backup.sh logs"]);
   });
 
   test("where no replica is fresh, the primary dumps", async () => {
-    const { platform, told } = cluster([primary(), silent(2, "stopped")]);
-    await backup(topology, platform, quiet);
+    const { access, told } = cluster([primary(), silent(2, "stopped")]);
+    await backup(topology, access, quiet);
     expect(told[0]).toBe("database-1: backup.sh dump");
   });
 
   test("where a replica may lack rows of a table, the primary dumps, and it is said", async () => {
     const otherTables = ["app.old (MyISAM)"];
-    const { platform, told } = cluster([primary(1, { otherTables }), database(2, { otherTables })]);
+    const { access, told } = cluster([primary(1, { otherTables }), database(2, { otherTables })]);
     const said: string[] = [];
-    await backup(topology, platform, (line) => said.push(line));
+    await backup(topology, access, (line) => said.push(line));
     expect(told[0]).toBe("database-1: backup.sh dump");
     expect(said.join("\n")).toMatch(/^app\.old \(MyISAM\): .*ENGINE=InnoDB/m);
   });
 
   test("what the host says went wrong is what the operator reads", async () => {
-    const { platform } = cluster(undefined, (words) =>
+    const { access } = cluster(undefined, (words) =>
       words === "backup.sh dump" ? { ...DONE, exitCode: 1, stderr: "no space left\n" } : undefined,
     );
-    await expect(backup(topology, platform, quiet)).rejects.toThrow("database-2: no space left");
+    await expect(backup(topology, access, quiet)).rejects.toThrow("database-2: no space left");
   });
 });
 
@@ -84,7 +84,7 @@ describe("the list", () => {
     ]);
     expect(lines.slice(1)).toEqual([
       "aaaa0000  2026-11-24T02:00:00.000Z  3.0 MiB     2026-11-24T09:00:00.000Z",
-      "bbbb0000  2026-11-25T02:00:00.000Z  3.0 MiB     that moment",
+      "bbbb0000  2026-11-25T02:00:00.000Z  3.0 MiB     same time",
     ]);
   });
 
@@ -107,22 +107,24 @@ describe("restore", () => {
   test("a plan is six fields, and anything else is no plan", () => {
     const { primary: host, dump, dumpedAt, logs, reaches, to } = plan;
     expect(parsePlan(host, `${[dump, dumpedAt, logs, reaches, to, 0].join("\t")}\n`)).toEqual(plan);
-    expect(() => parsePlan(host, "nothing")).toThrow("database-1 printed no plan: nothing");
+    expect(() => parsePlan(host, "nothing")).toThrow(
+      "database-1 printed no valid plan for the restore: nothing",
+    );
   });
 
   test.each(["yesterday", "2026-11-25", "2026-11-25T09:30:00", "2026-11-25T09:30:00.1234567Z"])(
     "%s is no moment",
     async (to) => {
-      await expect(planRestore(topology, cluster().platform, to)).rejects.toThrow(
-        /wanted a moment with its time zone/,
+      await expect(planRestore(topology, cluster().access, to)).rejects.toThrow(
+        /wanted a time with its time zone/,
       );
     },
   );
 
   test("a replica that runs and does not answer might serve half of it, and is in the way", async () => {
-    const { platform } = cluster([primary(), silent(2, "running")]);
-    platform.power = async () => new Map([["database-2", "running" as const]]);
-    await expect(planRestore(topology, platform, undefined)).rejects.toThrow(
+    const { access } = cluster([primary(), silent(2, "running")]);
+    access.power = async () => new Map([["database-2", "running" as const]]);
+    await expect(planRestore(topology, access, undefined)).rejects.toThrow(
       /database-2 does not answer, .*: stop it first/,
     );
   });
@@ -139,15 +141,15 @@ describe("restore", () => {
   test("what is there now is named before it goes", () => {
     expect(explainRestore(plan, "app").join("\n")).not.toContain("goes");
     expect(explainRestore({ ...plan, tablesWithRows: 2 }, "app").join("\n")).toContain(
-      "what is in it now goes (tables with rows: 2)",
+      "its current data (tables with rows: 2) is removed",
     );
   });
 
   test("nobody serves before it begins, and each host serves once it has all of it", async () => {
-    const { platform, told } = cluster(undefined, (words) =>
+    const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh apply") ? { ...DONE, stdout: "noise\na:1-9\n" } : undefined,
     );
-    await restore(topology, platform, plan, quiet);
+    await restore(topology, access, plan, quiet);
     expect(told[0]).toBe("database-1: restore.sh fetch d1 l1:s1");
     expect(told.slice(1, 3).sort()).toEqual([
       "database-1: restore.sh begin",
@@ -161,42 +163,42 @@ describe("restore", () => {
   });
 
   test("what cannot be fetched whole changes nothing", async () => {
-    const { platform, told } = cluster(undefined, (words) =>
+    const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
         ? { ...DONE, exitCode: 1, stderr: "missing" }
         : undefined,
     );
-    await expect(restore(topology, platform, plan, quiet)).rejects.toThrow("database-1: missing");
+    await expect(restore(topology, access, plan, quiet)).rejects.toThrow("database-1: missing");
     expect(told).toHaveLength(1);
   });
 
   test("what will not be as it was is said before anybody stops serving", async () => {
-    const { platform } = cluster(undefined, (words) =>
+    const { access } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
         ? { ...DONE, stdout: "these become InnoDB: app.old (MyISAM)\n" }
         : undefined,
     );
     const said: string[] = [];
-    await restore(topology, platform, plan, (line) => said.push(line));
+    await restore(topology, access, plan, (line) => said.push(line));
     expect(said[0]).toBe("these become InnoDB: app.old (MyISAM)");
   });
 
   test("when it fails nobody serves again", async () => {
-    const { platform, told } = cluster(undefined, (words) =>
+    const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh apply") ? { ...DONE, exitCode: 1, stderr: "bad" } : undefined,
     );
-    await expect(restore(topology, platform, plan, quiet)).rejects.toThrow(
-      "database-1: bad\nNobody is served until a restore has succeeded.",
+    await expect(restore(topology, access, plan, quiet)).rejects.toThrow(
+      "database-1: bad\nNo database host serves until a restore has succeeded.",
     );
     expect(told.filter((words) => words.includes("end"))).toEqual([]);
   });
 
   test("a replica that is away is said to follow, and not waited for", async () => {
     const said: string[] = [];
-    const { platform, told } = cluster([primary(), silent(2, "stopped")]);
-    await restore(topology, platform, plan, (line) => said.push(line));
+    const { access, told } = cluster([primary(), silent(2, "stopped")]);
+    await restore(topology, access, plan, (line) => said.push(line));
     expect(said[1]).toBe(
-      "database-2 does not run; leave it so until this is done: it follows when it is back",
+      "database-2 is not running; do not start it before this has finished: it replicates once it is back",
     );
     expect(told.at(-1)).toBe("database-1: restore.sh end ");
   });

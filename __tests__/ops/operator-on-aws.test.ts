@@ -49,17 +49,17 @@ describe("a host that does not answer is shown so, with the reason, and the othe
       [
         ["web-1", "TimedOut", "DeliveryTimedOut", /SSM could not deliver the command in time/],
         ["web-2", "Failed", "Undeliverable", /SSM could not deliver the command/],
-        ["database-1", "Failed", "InvalidPlatform", /does not take it for a host/],
+        ["database-1", "Failed", "InvalidPlatform", /cannot run shell scripts/],
         ["database-2", "Failed", "Failed", /SSM could not start the command/],
       ],
     ],
     [
       "it did not come to its end",
       [
-        ["web-1", "TimedOut", "ExecutionTimedOut", /took longer than it may/],
+        ["web-1", "TimedOut", "ExecutionTimedOut", /exceeded its timeout/],
         ["web-2", "Cancelled", "Cancelled", /the command was cancelled/],
-        ["database-1", "Cancelled", "Terminated", /SSM gave the command up/],
-        ["database-2", "Cancelled", "RateExceeded", /too many commands wait/],
+        ["database-1", "Cancelled", "Terminated", /SSM terminated the command/],
+        ["database-2", "Cancelled", "RateExceeded", /too many commands are pending/],
       ],
     ],
   ])("GetCommandInvocation says of a command that %s", async (_, statuses) => {
@@ -86,8 +86,8 @@ describe("a host that does not answer is shown so, with the reason, and the othe
     const { exitCode, stdout } = await cluster.run(["status"]);
     expect(exitCode).toBe(1);
     expect(problems(stdout)).toEqual([
-      "! web-1 does not answer: its status script ended with 3: no disk",
-      '! web-2 does not answer: what it printed is no status: "hello\\n"',
+      "! web-1 does not answer: its status script exited with 3: no disk",
+      '! web-2 does not answer: its status is not valid JSON: "hello\\n"',
     ]);
   });
 });
@@ -124,7 +124,7 @@ describe("EC2", () => {
     const { stdout } = await cluster.run(["status"]);
     expect(table(stdout)).toMatchObject({ "web-1": "serves", "web-2": "silent" });
     expect(problems(stdout)).toEqual([
-      "! web-2 does not answer: there are 2 of this name: i-22222222222222222, i-twin",
+      "! web-2 does not answer: there are 2 instances of this name: i-22222222222222222, i-twin",
     ]);
   });
 
@@ -142,9 +142,10 @@ describe("EC2", () => {
 });
 
 describe("what the operator has to put right stops an operation at once, with one message", () => {
-  const POLICY = "\n  docs/aws-operator-policy.json has what an operator has to be allowed.\n";
+  const POLICY =
+    "\n  The permissions that an operator needs are in docs/aws-operator-policy.json.\n";
   const CREDENTIALS =
-    "\n  Give the AWS command line credentials that are valid: aws sts get-caller-identity tells.\n";
+    "\n  Provide valid credentials for the AWS CLI; to check them: aws sts get-caller-identity\n";
 
   test.each<[string, Fault, string]>([
     [
@@ -190,7 +191,7 @@ describe("what the operator has to put right stops an operation at once, with on
     [
       "no network",
       { text: 'Could not connect to the endpoint URL: "https://ec2.eu-central-1.amazonaws.com/"' },
-      'Could not connect to the endpoint URL: "https://ec2.eu-central-1.amazonaws.com/"\n  Is this machine connected, and are the region and the proxy right?\n',
+      'Could not connect to the endpoint URL: "https://ec2.eu-central-1.amazonaws.com/"\n  Check the network connection, the region and the proxy settings.\n',
     ],
     [
       "no network for the command",
@@ -198,7 +199,7 @@ describe("what the operator has to put right stops an operation at once, with on
         operation: "SendCommand",
         text: 'Could not connect to the endpoint URL: "https://ssm.eu-central-1.amazonaws.com/"',
       },
-      'Could not connect to the endpoint URL: "https://ssm.eu-central-1.amazonaws.com/"\n  Is this',
+      'Could not connect to the endpoint URL: "https://ssm.eu-central-1.amazonaws.com/"\n  Check the network',
     ],
     [
       "MaxDocumentSizeExceeded",
@@ -207,17 +208,17 @@ describe("what the operator has to put right stops an operation at once, with on
         code: "MaxDocumentSizeExceeded",
         message: "The size limit of a document is 64 KB.",
       },
-      "MaxDocumentSizeExceeded: The size limit of a document is 64 KB.\n  The command is longer than SSM takes",
+      "MaxDocumentSizeExceeded: The size limit of a document is 64 KB.\n  The command exceeds SSM's limit",
     ],
     [
       "InvalidParameters",
       { operation: "SendCommand", code: "InvalidParameters", message: "bad" },
-      "InvalidParameters: bad\n  That is a fault of this program.\n",
+      "InvalidParameters: bad\n  That is a bug in this program.\n",
     ],
     [
       "DuplicateInstanceId",
       { operation: "SendCommand", code: "DuplicateInstanceId", message: "twice" },
-      "DuplicateInstanceId: twice\n  That is a fault of this program.\n",
+      "DuplicateInstanceId: twice\n  That is a bug in this program.\n",
     ],
     [
       "what nobody has foreseen",
@@ -243,7 +244,7 @@ describe("what the operator has to put right stops an operation at once, with on
     expect([exitCode, stdout, stderr]).toEqual([
       1,
       "",
-      "The AWS command line (aws) is not installed, or not on the PATH.\n",
+      "The AWS CLI (aws) is not installed, or not on the PATH.\n",
     ]);
   });
 
@@ -289,7 +290,7 @@ describe("what the operator has to put right stops an operation at once, with on
       ],
     });
     const { stderr } = await cluster.run(["drain", "web-1"]);
-    expect(stderr).toContain("What was begun on load-balancer-1 may still go on there.");
+    expect(stderr).toContain("The command on load-balancer-1 may still be running.");
   });
 
   test("a network that is away for a moment does not end what is waited for", async () => {
@@ -368,7 +369,7 @@ describe("a promotion while the primary does not answer", () => {
     const { exitCode, stderr } = await cluster.run(fence);
     expect([exitCode, stderr]).toEqual([
       1,
-      `aws ec2 stop-instances (database-1): UnauthorizedOperation: ${DENIED}\n  docs/aws-operator-policy.json has what an operator has to be allowed.\n`,
+      `aws ec2 stop-instances (database-1): UnauthorizedOperation: ${DENIED}\n  The permissions that an operator needs are in docs/aws-operator-policy.json.\n`,
     ]);
     expect(cluster.ran()).toEqual([]);
   });
@@ -383,7 +384,7 @@ describe("a promotion while the primary does not answer", () => {
     const { exitCode, stderr } = await cluster.run(["switchover"]);
     expect([exitCode, stderr]).toEqual([
       1,
-      "database-2: no\ndatabase-1: no room\ndatabase-1 is still held closed: switchover database-1 opens it again\n",
+      "database-2: no\ndatabase-1: no room\ndatabase-1 is still closed; to reopen it: switchover database-1\n",
     ]);
   });
 });
@@ -461,7 +462,7 @@ describe("what is longer than SSM carries", () => {
     });
     const { exitCode, stderr } = await cluster.run(["switchover"]);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^database-2: \(the first \d+ of \d+ bytes are left out\)\n/);
+    expect(stderr).toMatch(/^database-2: \(the first \d+ of \d+ bytes were omitted\)\n/);
     expect(stderr).toMatch(/line 2999 of what went wrong\nthe reason\n$/);
     // The primary takes writes again.
     expect(cluster.ran()).toContain("database-1 release");
@@ -482,7 +483,7 @@ describe("what is longer than SSM carries", () => {
     });
     const { stdout } = await cluster.run(["status"]);
     expect(problems(stdout).join("\n")).toContain(
-      "web-2 does not answer: what it printed did not come whole: SSM kept no more than 24000 characters of it",
+      "web-2 does not answer: its status is incomplete: SSM truncated it to 24000 characters",
     );
   });
 
@@ -519,7 +520,7 @@ test("a restore does not go on while a host that runs was not told to stop servi
   });
   const { exitCode, stderr } = await cluster.run(["restore"]);
   expect(exitCode).toBe(1);
-  expect(stderr).toMatch(/^database-2: no room\nIt may serve what is half restored: /);
+  expect(stderr).toMatch(/^database-2: no room\nIt might serve half-restored data: /);
   expect(cluster.ran().filter((line) => line.includes("apply"))).toEqual([]);
 });
 
@@ -537,16 +538,16 @@ describe("the list of releases", () => {
       "is missing",
       undefined,
       [],
-      /^aws s3 cp \(s3:\/\/demo-store-1\/release\): 404: Key "release" does not exist\n {2}Is the cluster deployed/,
+      /^aws s3 cp \(s3:\/\/demo-store-1\/release\): 404: Key "release" does not exist\n {2}Check that the cluster is deployed/,
     ],
-    ["is empty", "\n", [], /cannot be read: it is empty; wanted are the SHA-256/],
-    ["is none", "<html>no</html>", [], /cannot be read: it holds "<html>no<\/html>"/],
-    ["is cut", `${B} ${A.slice(1)}`, [], /cannot be read: it holds "a{63}"/],
+    ["is empty", "\n", [], /is not valid: it is empty; wanted the SHA-256/],
+    ["is none", "<html>no</html>", [], /is not valid: it contains "<html>no<\/html>"/],
+    ["is cut", `${B} ${A.slice(1)}`, [], /is not valid: it contains "a{63}"/],
     [
       "may not be read",
       before,
       [{ operation: "HeadObject", code: "403", message: "Forbidden" }],
-      /^aws s3 cp \(s3:\/\/demo-store-1\/release\): 403: Forbidden\n {2}Either that is not allowed, or there is no such object\./,
+      /^aws s3 cp \(s3:\/\/demo-store-1\/release\): 403: Forbidden\n {2}Either access is denied, or there is no such object\./,
     ],
     [
       "is in a bucket that is gone",
@@ -558,13 +559,13 @@ describe("the list of releases", () => {
           message: "The specified bucket does not exist",
         },
       ],
-      /NoSuchBucket: The specified bucket does not exist\n {2}Is the cluster deployed/,
+      /NoSuchBucket: The specified bucket does not exist\n {2}Check that the cluster is deployed/,
     ],
     [
       "is in a bucket that nobody knows",
       before,
       [{ operation: "GetParameter", code: "ParameterNotFound", message: "" }],
-      /^aws ssm get-parameter \(\/demo\/bucket\): ParameterNotFound: no reason\n {2}Is the cluster deployed/,
+      /^aws ssm get-parameter \(\/demo\/bucket\): ParameterNotFound: no reason given\n {2}Check that the cluster is deployed/,
     ],
     [
       "cannot be had without credentials",
@@ -608,7 +609,9 @@ describe("the list of releases", () => {
     });
     const { exitCode, stderr } = await cluster.run(["rollback"]);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/^Every web server serves aaaaaaaaaaaa, but .* Run the same again\.\n/);
+    expect(stderr).toMatch(
+      /^Every web server serves aaaaaaaaaaaa, but .* Run the same command again\.\n/,
+    );
     expect(stderr).toContain("aws s3 cp (s3://demo-store-1/release): AccessDenied: ");
   });
 });

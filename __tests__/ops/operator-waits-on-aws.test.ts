@@ -78,8 +78,8 @@ test.concurrent("GetCommandInvocation goes on to say Pending or Delayed, or to f
     problems(stdout).map((line) => line.slice(2).split(" does not answer: ")),
   );
   expect(because).toMatchObject({
-    "web-1": "SSM does not deliver the command",
-    "web-2": "SSM does not deliver the command",
+    "web-1": "SSM did not deliver the command",
+    "web-2": "SSM did not deliver the command",
     "load-balancer-1": expect.stringContaining("ThrottlingException: Rate exceeded"),
     "database-1": expect.stringContaining("InvocationDoesNotExist"),
     "database-2": expect.stringContaining("InternalServerError"),
@@ -99,7 +99,7 @@ test.concurrent("that stays busy: nothing is known of any host, and that is said
   expect([exitCode, stderr]).toEqual([1, ""]);
   expect(table(stdout)).toMatchObject({ "web-1": "unknown", "database-1": "unknown" });
   expect(problems(stdout)[0]).toMatch(
-    /^! load-balancer-1 does not answer: aws ec2 describe-instances: RequestLimitExceeded: .*; whether it runs is not known$/,
+    /^! load-balancer-1 does not answer: aws ec2 describe-instances: RequestLimitExceeded: .*; it is not known whether it runs$/,
   );
 });
 

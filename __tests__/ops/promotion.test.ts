@@ -153,8 +153,8 @@ describe("a promotion", () => {
     const seen = gathered([database(1, { state: "unknown" }), database(2)], gone);
     const decision = decide(seen, PROMOTE);
     expect(decision).toEqual(act({ hold: ["database-1"], lost: ["database-1"] }));
-    expect(explain(decision).join("\n")).toMatch(/database-1, whose server .* is held closed/);
-    expect(explain(decision).join("\n")).not.toMatch(/taken for closed/);
+    expect(explain(decision).join("\n")).toMatch(/database-1, whose server .* stays closed/);
+    expect(explain(decision).join("\n")).not.toMatch(/assumed to be closed/);
   });
 
   test("--fence stops the primary first", () => {
@@ -235,7 +235,7 @@ describe("a promotion", () => {
       act({ keepClosed: ["database-1"] }),
     );
     expect(explain(act({ keepClosed: ["database-1"] })).join()).toContain(
-      "database-1, which would open again by itself, is held closed",
+      "database-1, which would otherwise reopen by itself, stays closed",
     );
     const held = gathered([database(1, { ...closed, held: true }), database(2)], {});
     expect(decide(held, { ...PROMOTE, candidate: "database-2" })).toEqual(act({}));

@@ -1,5 +1,5 @@
 import { release, rememberedReleases, rollback, rolledBack } from "../../ops/operations/release";
-import type { Platform, Ran } from "../../ops/platform/platform";
+import type { HostAccess, Ran } from "../../ops/platform/host-access";
 import type { ReleaseStore } from "../../ops/platform/release-store";
 import { topologyOf } from "../hosts/rendered";
 import { checked, loadBalancer, web } from "./statuses";
@@ -60,7 +60,7 @@ function cluster({
     startAnew(host);
     return DONE;
   };
-  const platform: Platform = {
+  const access: HostAccess = {
     async run(host, [script = "", ...args], seconds = 60) {
       if (silent.includes(host)) {
         return { ...DONE, exitCode: undefined };
@@ -115,7 +115,7 @@ function cluster({
     },
   };
   return {
-    target: { topology, platform, releases: store },
+    target: { topology, access, releases: store },
     told,
     serves,
     servers,
@@ -210,27 +210,23 @@ describe("a release is healthy when the load balancer says so", () => {
   };
 
   test.each<[string, (hosts: string[]) => Faults, string]>([
-    ["whose checks are answered 400", (hosts) => ({ refused: { [B]: hosts } }), "answered 400"],
-    [
-      "whose app ends while it looks",
-      (hosts) => ({ restarting: { [B]: hosts } }),
-      "was started anew",
-    ],
+    ["whose checks are answered 400", (hosts) => ({ refused: { [B]: hosts } }), "returned 400"],
+    ["whose app ends while it looks", (hosts) => ({ restarting: { [B]: hosts } }), "was restarted"],
     [
       "whose app ends when visitors come",
       (hosts) => ({ restartingInService: { [B]: hosts } }),
-      "was started anew",
+      "was restarted",
     ],
   ])("one %s is taken back", async (_, faults, why) => {
     const first = await attempt(faults(["web-1", "web-2"]));
-    expect(first.reason).toContain("stopped at web-1 and taken back");
+    expect(first.reason).toContain("stopped at web-1 and rolled back");
     expect(first.reason).toContain(why);
     expect(first.reason).toContain("had enough");
     expect(first.told.filter((line) => /^web-2|drain.sh.* web-2/.test(line))).toEqual([]);
     const second = await attempt(faults(["web-2"]));
-    expect(second.reason).toContain("stopped at web-2 and taken back");
+    expect(second.reason).toContain("stopped at web-2 and rolled back");
     const alone = await attempt(faults(["web-1"]), { webServers: { count: 1 } });
-    expect(alone.reason).toContain("stopped at web-1 and taken back");
+    expect(alone.reason).toContain("stopped at web-1 and rolled back");
     for (const { serves, servers, releases } of [first, second, alone]) {
       expect([...serves.values()]).toEqual([A, A]);
       expect([...servers.values()]).toEqual(["UP", "UP"]);
@@ -256,20 +252,20 @@ describe("a release is healthy when the load balancer says so", () => {
 
   test("what cannot go back is said, and the others go back all the same", async () => {
     const { reason, serves } = await attempt({ broken: { [B]: ["web-2"], [A]: ["web-1"] } });
-    expect(reason).toContain("could not be taken back everywhere");
+    expect(reason).toContain("could not be rolled back everywhere");
     expect(reason).toContain("web-1: it does not start");
     expect([...serves.values()]).toEqual([B, A]);
   });
 
   test("one that serves already, and that the load balancer refuses, does not count", async () => {
     const made = cluster({ refused: { [A]: ["web-1", "web-2"] } });
-    await expect(release(made.target, archive(A), quiet)).rejects.toThrow("answered 400");
+    await expect(release(made.target, archive(A), quiet)).rejects.toThrow("returned 400");
   });
 
   test("those that had it from an interrupted release go back with the others", async () => {
     const made = cluster({ broken: { [B]: ["web-2"] } });
     made.serves.set("web-1", B);
-    await expect(release(made.target, archive(B), quiet)).rejects.toThrow("taken back");
+    await expect(release(made.target, archive(B), quiet)).rejects.toThrow("rolled back");
     expect([...made.serves.values()]).toEqual([A, A]);
   });
 
@@ -295,7 +291,7 @@ test("a rollback goes to the release before, and stays there", async () => {
   await rollback(target, quiet);
   expect([...serves.values()]).toEqual([A, A]);
   expect(releases()).toEqual([A]);
-  await expect(rollback(target, quiet)).rejects.toThrow("no release before");
+  await expect(rollback(target, quiet)).rejects.toThrow("no previous release");
 });
 
 test("five releases are remembered, none of them twice", () => {

@@ -26,9 +26,9 @@ describe("a web server serves only when the load balancer sends it requests", ()
   test.each([
     ["up", {}, "serves"],
     ["up, and failing", { status: "UP 1/2", check: "L7TOUT", answer: null }, "serves"],
-    ["down", { status: "DOWN", check: "L7STS", answer: 400 }, "held for down"],
-    ["down, and coming back", { status: "DOWN 1/2" }, "held for down"],
-    ["up, but never checked", { check: "INI", answer: null }, "held for down"],
+    ["down", { status: "DOWN", check: "L7STS", answer: 400 }, "down"],
+    ["down, and coming back", { status: "DOWN 1/2" }, "down"],
+    ["up, but never checked", { check: "INI", answer: null }, "down"],
     ["drained", { status: "DRAIN" }, "drained"],
     ["in maintenance", { status: "MAINT", check: "-", answer: null }, "drained"],
   ])("%s", (_, more, state) => {
@@ -54,15 +54,15 @@ describe("a database host tells whom writes wait for, and how far it is behind",
 
   test("none that replicates, and none that has to", () => {
     const stopped = database(2, { replication: "stopped" });
-    expect(detailsOf("database-1", primary(), stopped)).toContain("none is seen to replicate");
+    expect(detailsOf("database-1", primary(), stopped)).toContain("but none replicates");
     expect(detailsOf("database-1", primary(1, { semiSync: "off" }))).toContain(
-      "writes wait for no replica",
+      "writes do not wait for a replica",
     );
   });
 
   test("a source that was never heard is no number of seconds", () => {
     expect(detailsOf("database-2", database(2, { lagSeconds: null }))).toContain(
-      "has heard nothing of database-1 yet",
+      "has received nothing from database-1 yet",
     );
     expect(detailsOf("database-2", database(2, { lagSeconds: 3 }))).toContain(
       "3 s behind database-1",
@@ -83,7 +83,7 @@ describe("what is not as it should be is said", () => {
       "a host that is not done",
       web(1, { converged: false }),
       {},
-      "web-1 has not come to its declared state",
+      "web-1 has not converged to its declared state",
     ],
     [
       "an agent that does not answer",
@@ -95,20 +95,15 @@ describe("what is not as it should be is said", () => {
       "an act that failed",
       database(2, { failure: { decision: "clone", message: "no route" } }),
       {},
-      "database-2: clone failed and is tried again: no route",
+      "database-2: clone failed and is being retried: no route",
     ],
-    [
-      "an app that cannot serve",
-      web(2, { healthy: false }),
-      {},
-      "web-2: its app does not answer that it can serve",
-    ],
+    ["an app that cannot serve", web(2, { healthy: false }), {}, "web-2: its app is not healthy"],
     ["different releases", web(2, { release: "b" }), {}, "web servers serve different releases"],
     [
       "a web server that gets nothing",
       loadBalancer({ servers: [checked("web-1", { status: "DRAIN" })] }),
       {},
-      "load-balancer-1 sends nothing to web-1: drain",
+      "load-balancer-1 sends no requests to web-1: drain",
     ],
     [
       "a web server whose checks are answered something else",
@@ -116,7 +111,7 @@ describe("what is not as it should be is said", () => {
         servers: [checked("web-1", { status: "DOWN", check: "L7STS", answer: 400 })],
       }),
       {},
-      "load-balancer-1 sends nothing to web-1: down, the check is answered 400",
+      "load-balancer-1 sends no requests to web-1: down, the check returned 400",
     ],
     [
       "a replica that is not fresh",
@@ -130,12 +125,17 @@ describe("what is not as it should be is said", () => {
       {},
       "writes to database-1 are acknowledged without a second copy",
     ],
-    ["two that take writes", primary(2), {}, "database-1 and database-2 all take writes"],
+    [
+      "two that take writes",
+      primary(2),
+      {},
+      "several database hosts accept writes: database-1, database-2",
+    ],
     [
       "a full volume",
       primary(1, { hasRoom: false, freeMebibytes: 3 }),
       {},
-      "database-1: its data volume is full, 3 MiB are free",
+      "database-1: its data volume is full; 3 MiB are free",
     ],
     [
       "transactions set aside",
@@ -147,7 +147,7 @@ describe("what is not as it should be is said", () => {
       "tables whose rows a clone does not get, once for all hosts that have them",
       database(2, { otherTables: ["app.b (MyISAM)", "app.a (MEMORY)"] }),
       {},
-      "rows of app.a (MEMORY), app.b (MyISAM) are on no replica that cloned, and go with a switchover: ALTER TABLE ... ENGINE=InnoDB on the primary",
+      "replicas that cloned have no rows of app.a (MEMORY), app.b (MyISAM), which a switchover would lose: ALTER TABLE ... ENGINE=InnoDB on the primary",
     ],
   ])("%s", (_, host, change, sentence) => {
     expect(problemsOf(clusterWith({ ...host, ...change }))).toContain(sentence);
@@ -156,7 +156,7 @@ describe("what is not as it should be is said", () => {
   test("no primary, and a host that its platform says is stopped", () => {
     expect(problemsOf(clusterWith(silent(1, "stopped")))).toEqual([
       "database-1 is stopped",
-      "no database host takes writes",
+      "no database host accepts writes",
     ]);
   });
 });

@@ -34,7 +34,7 @@ describe("what is done, and in which order", () => {
       ["load-balancer-1", false, false],
     ]);
     expect(plan.left).toEqual([
-      "load-balancer-1 does not reboot: it is the only load-balancer. With --interrupt it does",
+      "load-balancer-1 does not reboot: it is the only load-balancer. To reboot it: --interrupt",
     ]);
   });
 
@@ -70,8 +70,10 @@ describe("what is done, and in which order", () => {
     expect(turns.map(({ host }) => host)).toEqual(["load-balancer-1"]);
     expect(left).toEqual([
       expect.stringMatching(/^load-balancer-1 does not reboot/),
-      expect.stringMatching(/^web-1 waits for 2 packages: it is the only web, .*--interrupt/),
-      expect.stringMatching(/^database-1 waits for 2 packages: .*--interrupt/),
+      expect.stringMatching(
+        /^web-1 is skipped \(due: 2 packages\): it is the only web, .*--interrupt/,
+      ),
+      expect.stringMatching(/^database-1 is skipped \(due: 2 packages\): .*--interrupt/),
     ]);
     expect(planUpgrade(status, { interrupt: true }).turns.map(({ host }) => host)).toEqual([
       "web-1",
@@ -87,7 +89,7 @@ describe("what is done, and in which order", () => {
       turns: [],
       left: ["database-1", "database-2"].map((host) =>
         expect.stringMatching(
-          `^${host} waits for 2 packages: in durability lossless .*--interrupt`,
+          `^${host} is skipped \\(due: 2 packages\\): with durability lossless, .*--interrupt`,
         ),
       ),
     });
@@ -100,7 +102,9 @@ describe("what is done, and in which order", () => {
   });
 
   test("nothing where nothing is due", () => {
-    expect(explainUpgrade(planUpgrade(clusterWith(), all))).toEqual(["Nothing is to be done now."]);
+    expect(explainUpgrade(planUpgrade(clusterWith(), all))).toEqual([
+      "There is nothing to do now.",
+    ]);
   });
 
   test("a plan names what each host gets", () => {
@@ -108,7 +112,7 @@ describe("what is done, and in which order", () => {
       "  database-2; gets openssl, libssl3; reboots",
       "  web-1; gets openssl, libssl3; reboots",
       "  web-2; gets openssl, libssl3; reboots",
-      "  database-1; hands its part to a replica; gets openssl, libssl3; reboots",
+      "  database-1; hands the primary role to a replica; gets openssl, libssl3; reboots",
     ]);
   });
 });
@@ -116,7 +120,11 @@ describe("what is done, and in which order", () => {
 describe("no host is taken away", () => {
   test.each<[string, HostStatus, string]>([
     ["while one is silent", silent(2, "running"), "database-2 does not answer"],
-    ["whose scripts are older", web(1, { updates: undefined }), "web-1 has scripts from before"],
+    [
+      "whose scripts are older",
+      web(1, { updates: undefined }),
+      "web-1 has scripts that do not support upgrades",
+    ],
     ["whose package manager is broken", web(1, { updates: null }), "web-1: its package manager"],
     ["while an app is unwell", web(2, { healthy: false }), "web-2 does not serve"],
     [
@@ -129,7 +137,7 @@ describe("no host is taken away", () => {
       database(2, { answers: { primary: 503, replica: 503, readable: 200 } }),
       "database-2 serves neither writes nor fresh reads",
     ],
-    ["while there is no primary", database(1), "0 database hosts take writes"],
+    ["while there is no primary", database(1), "0 database hosts accept writes"],
     [
       "while a member of etcd is away",
       loadBalancer({
@@ -143,7 +151,7 @@ describe("no host is taken away", () => {
     [
       "while it converges",
       web(1, { converged: false }),
-      "web-1 has not come to its declared state",
+      "web-1 has not converged to its declared state",
     ],
   ])("%s", (_, host, sentence) => {
     expect(standing(clusterWith(host))).toEqual([expect.stringContaining(sentence)]);
@@ -181,14 +189,14 @@ describe("status tells what is due", () => {
         }),
       ),
     ).toMatch(
-      /^updates: web-1 2 packages; database-2 1 package and a reboot and a restart of mysql\.service, package lists of \d+ min ago$/,
+      /^updates: web-1 2 packages; database-2 1 package and a reboot and a restart of mysql\.service, package lists fetched \d+ min ago$/,
     );
   });
 
   test("or that nothing is known, and why", () => {
-    expect(lineOf()).toMatch(/^updates: none that is known, package lists of 0 min ago$/);
+    expect(lineOf()).toMatch(/^updates: none known, package lists fetched 0 min ago$/);
     expect(lineOf(web(1, { updates: { ...upToDate, listedAt: null } }))).toBe(
-      "updates: none that is known, package lists were not fetched yet",
+      "updates: none known, package lists not fetched yet",
     );
   });
 });

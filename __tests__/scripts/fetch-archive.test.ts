@@ -65,7 +65,9 @@ test("what is something else is refused, and nothing of it stays", async () => {
   host.standIn(PLATFORM, `cp "$ROOT/store/releases/${other}.tar.gz" "$3"`);
   const { status, stderr } = await fetched();
   expect(status).toBe(1);
-  expect(stderr).toContain(`what arrived as releases/${release}.tar.gz is something else`);
+  expect(stderr).toContain(
+    `releases/${release}.tar.gz was fetched, but its SHA-256 does not match`,
+  );
   expect(host.list(RELEASES)).toEqual([]);
 });
 

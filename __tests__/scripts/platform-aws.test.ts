@@ -145,11 +145,11 @@ describe("a secret", () => {
       "ParameterNotFound",
     ],
     ["SSM says nothing of", { "POST /": says(500, "") }, "no answer"],
-    ["SSM breaks off", { "POST /": breaksOff }, "SSM did not give the parameter"],
+    ["SSM breaks off", { "POST /": breaksOff }, "could not be read from SSM"],
     [
       "the instance has no role for",
       { "GET /latest/meta-data/": says(404, "no role") },
-      "the instance metadata service gave no credentials",
+      "no credentials from the instance metadata service",
     ],
   ])("that %s fails, and is told why", async (_what, given, words) => {
     otherwise = given;
@@ -204,7 +204,7 @@ describe("an object", () => {
             "<Code>SlowDown</Code>",
             name,
           ],
-          [verb, "breaks off", breaksOff, "S3 did not give", name],
+          [verb, "breaks off", breaksOff, "could not be fetched from S3", name],
         ] as const,
     ),
   )("leaves what was there: %s that %s", async (verb, _what, given, words, name) => {
@@ -290,7 +290,7 @@ describe("packages", () => {
     const { status, stderr } = await ask("install-packages", "jq", "nginx");
     expect(status).toBe(1);
     expect(stderr).toContain("attempt 5 of 5");
-    expect(stderr).toContain("these packages could not be installed: jq nginx");
+    expect(stderr).toContain("packages could not be installed in 5 attempts: jq nginx");
     expect(host.read("proc/uptime")).toMatch(/^175\.00/);
     expect(host.has(POLICY)).toBe(false);
   });
@@ -386,8 +386,8 @@ describe("the data volume", () => {
       "",
       "is not empty; nothing was changed",
     ],
-    ["cannot be read", "found", "4", "is not clear; nothing was changed"],
-    ["carries more than one thing", "found", "8", "is not clear; nothing was changed"],
+    ["cannot be read", "found", "4", "is ambiguous (blkid ended with"],
+    ["carries more than one thing", "found", "8", "is ambiguous (blkid ended with"],
   ])("that %s is left as it is", async (_what, file, content, words) => {
     attach(DATA);
     host.put(file, content);
@@ -402,7 +402,7 @@ describe("the data volume", () => {
     attach(DATA, DATA.replace("nvme1n1", "nvme3n1"));
     const { status, stderr } = await mount();
     expect(status).toBe(1);
-    expect(stderr).toContain("attached are /dev/nvme1n1 /dev/nvme3n1");
+    expect(stderr).toContain("2 data volumes are attached: /dev/nvme1n1 /dev/nvme3n1");
     expect(made()).toEqual([]);
   });
 
@@ -422,7 +422,7 @@ describe("the data volume", () => {
     host.put("mounted", "of-another\n");
     const { status, stderr } = await mount();
     expect(status).toBe(1);
-    expect(stderr).toContain("is a mount of something else than the data volume of-data");
+    expect(stderr).toContain("is the mount point of something other than the data volume of-data");
   });
 
   test("that does not grow serves all the same", async () => {
@@ -430,7 +430,7 @@ describe("the data volume", () => {
     host.standIn("resize2fs", "exit 1");
     const { status, stderr } = await mount();
     expect(status).toBe(0);
-    expect(stderr).toContain("did not grow");
+    expect(stderr).toContain("could not be grown");
   });
 });
 
@@ -445,7 +445,7 @@ test.each([
 ])("%j asks for nothing, and is told so", async (args) => {
   const { status, stdout, stderr } = await ask(...args);
   expect([status, stdout]).toEqual([1, ""]);
-  expect(stderr).toContain("one of: operator-access,");
+  expect(stderr).toContain("one of operator-access,");
   expect(asked).toEqual([]);
 });
 

@@ -62,7 +62,7 @@ describe("a secret", () => {
     const asked = await engine(settings({}));
     const { status, stdout, stderr } = await ask("secret", "other");
     expect([status, stdout]).toEqual([1, ""]);
-    expect(stderr).toContain("no secret other for this host");
+    expect(stderr).toContain("this host has no secret other");
     expect(asked).toHaveLength(1);
   });
 
@@ -84,7 +84,7 @@ describe("a secret", () => {
   test("of an engine that is not there fails", async () => {
     const { status, stderr } = await ask("secret", "password");
     expect(status).toBe(1);
-    expect(stderr).toContain("no secret password for this host");
+    expect(stderr).toContain("this host has no secret password");
   });
 });
 
@@ -109,7 +109,7 @@ describe("user-data", () => {
     await engine(answer);
     const { status, stderr } = await ask("user-data", host.at(FILE));
     expect(status).toBe(1);
-    expect(stderr).toContain("no user-data for this host");
+    expect(stderr).toContain("this host has no user-data");
     expect(host.read(FILE)).toBe("before");
     expect(host.list("var/lib/cluster")).toEqual(["user-data.newest"]);
   });
@@ -131,7 +131,7 @@ describe("an archive", () => {
   test("that is not there is told", async () => {
     const { status, stderr } = await ask("archive", "scripts/x.tar.gz", host.at("some/where"));
     expect(status).toBe(1);
-    expect(stderr).toContain("scripts/x.tar.gz is not here");
+    expect(stderr).toContain("scripts/x.tar.gz is not in /");
     expect(host.has("some")).toBe(false);
   });
 
@@ -177,7 +177,9 @@ describe("what is here or not", () => {
     expect(await ask("install-packages", "jq", "libjq")).toMatchObject({ status: 0, stderr: "" });
     const { status, stderr } = await ask("install-packages", "jq", "nginx", "unknown", "q");
     expect(status).toBe(1);
-    expect(stderr).toContain("not in the image this host was made from: nginx unknown q;");
+    expect(stderr).toContain(
+      "packages missing from the image that this host was created from: nginx unknown q;",
+    );
   });
 
   test("operators, without any help", async () => {

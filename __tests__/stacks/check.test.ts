@@ -19,7 +19,7 @@ test("user-data that EC2 would refuse is a problem, with the host and the size",
     ["load-balancer-1", "web-1", "database-1"].map((host) => ({
       path: "clusters[0]",
       got: expect.stringMatching(new RegExp(`^user-data of \\d+ bytes, compressed, for ${host}$`)),
-      wanted: expect.stringMatching(/^at most 1000, which is what EC2 takes/),
+      wanted: expect.stringMatching(/^at most 1000 bytes, EC2's limit/),
     })),
   );
 });

@@ -41,7 +41,7 @@ describe("the hosts' distribution", () => {
       env: { ...process.env, ...imageFacts("nginx", { distribution: "machine" }) },
     });
     expect(status).not.toBe(0);
-    expect(stderr).toMatch(/the distribution is fedora; hosts can be made of debian and ubuntu/);
+    expect(stderr).toMatch(/the distribution is fedora; hosts can run debian or ubuntu/);
   });
 });
 

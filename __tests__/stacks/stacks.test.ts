@@ -35,9 +35,9 @@ test("an app that is not there is a problem of its setting, by each folder that 
       app: { directory: "no-such-app", bundle: "main.ts", staticDirectory: "public" },
     }),
   ).toEqual([
-    "clusters[0].app.directory: something that is there: the project has no no-such-app",
-    "clusters[0].app.bundle: something that is there: the project has no no-such-app/main.ts",
-    "clusters[0].app.staticDirectory: something that is there: the project has no no-such-app/public",
+    "clusters[0].app.directory: an existing path: the project has no no-such-app",
+    "clusters[0].app.bundle: an existing path: the project has no no-such-app/main.ts",
+    "clusters[0].app.staticDirectory: an existing path: the project has no no-such-app/public",
   ]);
 });
 

@@ -18,29 +18,29 @@ describe("what /bin/sh would make something else of is refused, with its reason 
     ["/usr/bin/node a.js || /usr/bin/node b.js", "|| would make it two commands"],
     ["/usr/bin/node a.js; /usr/bin/node b.js", "; would make it two commands"],
     ["/usr/bin/node main.js | /usr/bin/tee log", "| would make it a pipe"],
-    ["/usr/bin/node main.js &", "& would put it into the background"],
+    ["/usr/bin/node main.js &", "& would run it in the background"],
     ["/usr/bin/node main.js > /tmp/log", "< and > would redirect"],
     ["/usr/bin/node main.js 2>&1", "< and > would redirect"],
     ["/usr/bin/node main.js </dev/null", "< and > would redirect"],
     ["/usr/bin/node `cat name`", "` and $( ) would run another command"],
     ["/usr/bin/node $(cat name)", "` and $( ) would run another command"],
-    ["/usr/bin/node main.js --port $PORT", "$ would put in a variable"],
+    ["/usr/bin/node main.js --port $PORT", "$ would expand a variable"],
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell's
-    ["/usr/bin/node main.js --port ${PORT}", "$ would put in a variable"],
+    ["/usr/bin/node main.js --port ${PORT}", "$ would expand a variable"],
     ["(/usr/bin/node main.js)", "( ) would run a subshell"],
-    ["/bin/sh -c 'node main.js'", "quotes are not taken"],
-    ['/bin/sh -c "node main.js"', "quotes are not taken"],
-    ["/usr/bin/node my\\ app.js", "a backslash would quote"],
-    ["/usr/bin/node *.js", "would stand for the names of files"],
-    ["/usr/bin/node main.j?", "would stand for the names of files"],
-    ["/usr/bin/node [ab].js", "would stand for the names of files"],
+    ["/bin/sh -c 'node main.js'", "quotes are not supported"],
+    ['/bin/sh -c "node main.js"', "quotes are not supported"],
+    ["/usr/bin/node my\\ app.js", "a backslash would escape"],
+    ["/usr/bin/node *.js", "would expand to file names"],
+    ["/usr/bin/node main.j?", "would expand to file names"],
+    ["/usr/bin/node [ab].js", "would expand to file names"],
     ["/usr/bin/node {a,b}.js", "{ } would be expanded"],
-    ["/usr/bin/node ~/main.js", "~ would stand for a home folder"],
-    ["/usr/bin/node main.js --at=~/x", "~ would stand for a home folder"],
-    ["/usr/bin/node main.js # the app", "# would begin a comment"],
+    ["/usr/bin/node ~/main.js", "~ would expand to a home folder"],
+    ["/usr/bin/node main.js --at=~/x", "~ would expand to a home folder"],
+    ["/usr/bin/node main.js # the app", "# would start a comment"],
     ["/usr/bin/node a.js\n/usr/bin/node b.js", "a line break"],
     ["/usr/bin/node a.js\r", "a line break or another invisible character"],
-    ["NODE_ENV=test /usr/bin/node main.js", "variables of the app stand in app.environment"],
+    ["NODE_ENV=test /usr/bin/node main.js", "set the app's variables in app.environment"],
     ["node main.js", '"node" is not an absolute path'],
     ["./start.sh", '"./start.sh" is not an absolute path'],
     ["bin/start", '"bin/start" is not an absolute path'],
@@ -53,7 +53,7 @@ describe("what /bin/sh would make something else of is refused, with its reason 
   ])("%j", (command, reason) => {
     const problem = problemOfCommand(command);
     expect(problem).toContain(reason);
-    expect(problem).toContain("goes into a script of the app's folder");
+    expect(problem).toContain("put a script into the app's folder");
   });
 
   test("every reason at once", () => {

@@ -284,7 +284,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "no such setting; known are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, local, localPort, tags, backend",
+            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, local, localPort, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",
@@ -294,7 +294,7 @@ describe("the message", () => {
         {
           path: "clusters[1].name",
           got: '"one"',
-          wanted: "a name of its own: clusters[0] has it already",
+          wanted: "a unique name: clusters[0] already has this one",
         },
       ]),
     );
@@ -306,7 +306,7 @@ describe("the message", () => {
       network: { cidr: "10.90.0.0/26" },
       webServers: { count: 50 },
     });
-    expect(problems["clusters[0].network.cidr"]).toContain("a network of /24 or wider");
+    expect(problems["clusters[0].network.cidr"]).toContain("a network of /24 or larger");
     expect(
       problemsOf({ name: "demo", network: { cidr: "10.90.0.0/24" }, webServers: { count: 50 } }),
     ).toEqual({});

@@ -84,7 +84,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: "docs",
     sentence: "The documentation, and the generators of its derived parts.",
-    imports: ["topology", "agent", "hosts"],
+    imports: ["topology", "agent", "hosts", "drill"],
   },
   {
     name: "__tests__",

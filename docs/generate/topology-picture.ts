@@ -381,7 +381,7 @@ export function topologyPicture(topology: Topology): string {
       width / 2,
       height - 34,
       "faint middle",
-      "Every arrow is a permitted flow. Besides them pass ICMP, names, time and what a host asks of its platform.",
+      "Every arrow is a permitted flow. In addition, ICMP, DNS, NTP and requests to the platform are permitted.",
     ),
     text(width / 2, height - 15, "faint middle", primaryNote(topology)),
   ];

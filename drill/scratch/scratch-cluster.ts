@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { join } from "node:path";
-import { attemptSync, runSync } from "../../ops/run";
+import type { CheckedServer } from "../../ops/operations/checks";
+import { attemptSync, run, runSync } from "../../ops/run";
 import { localNames } from "../../topology/names";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
@@ -60,10 +61,15 @@ export async function tally(url: string, requests: number, from?: string) {
   return counts;
 }
 
+/** Seconds for which HAProxy sends a server that has come up less than its share (hosts/load-balancer.ts). */
+const SLOWSTART = 10;
+
 /** A cluster of containers on this machine, brought up by `cdktf deploy` and judged from outside. */
 export class ScratchCluster {
   readonly workspace: Workspace;
   topology: Topology;
+  /** The settings of the last deploy that worked, as JSON; `undefined` where the last one did not. */
+  private deployed: string | undefined;
 
   /**
    * @param base the settings it begins with
@@ -96,16 +102,69 @@ export class ScratchCluster {
     this.topology = this.topologyOf(settings);
   }
 
-  /** Deploys, with a change of the settings it began with; returns what was printed. */
-  deploy(change: Partial<ClusterSettingsInput> = {}): string {
-    this.set(change);
-    return this.workspace.cdktf(["deploy", this.stack, "--auto-approve"], 600);
+  /** Whether the last deploy worked, and was of the settings as they are now. */
+  get isDeployed(): boolean {
+    return this.deployed === JSON.stringify(this.topology.settings);
   }
 
-  /** The same while the test goes on. */
-  deployInBackground(change: Partial<ClusterSettingsInput>): Promise<string> {
+  /** Deploys, with a change of the settings it began with; returns what was printed. */
+  deploy(change: Partial<ClusterSettingsInput> = {}): string {
+    this.beginDeploy(change);
+    const printed = this.workspace.cdktf(["deploy", this.stack, "--auto-approve"], 600);
+    this.endDeploy();
+    return printed;
+  }
+
+  /** The same without cdktf's command line, which takes some five seconds of its own. */
+  apply(change: Partial<ClusterSettingsInput> = {}): void {
+    this.beginDeploy(change);
+    this.workspace.apply(this.stack, 600);
+    this.endDeploy();
+  }
+
+  /** The same where it is not what was deployed last. */
+  ensure(change: Partial<ClusterSettingsInput>): void {
     this.set(change);
-    return this.workspace.cdktfInBackground(["deploy", this.stack, "--auto-approve"]);
+    if (!this.isDeployed) {
+      this.apply(change);
+    }
+  }
+
+  /** Deploys where that may fail. */
+  attemptToDeploy(change: Partial<ClusterSettingsInput> = {}) {
+    this.beginDeploy(change);
+    const outcome = this.workspace.attemptCdktf(["deploy", this.stack, "--auto-approve"], 600);
+    if (outcome.status === 0) {
+      this.endDeploy();
+    }
+    return outcome;
+  }
+
+  /** Deploys while the test goes on. */
+  async deployInBackground(change: Partial<ClusterSettingsInput>): Promise<string> {
+    this.beginDeploy(change);
+    const printed = await this.workspace.cdktfInBackground([
+      "deploy",
+      this.stack,
+      "--auto-approve",
+    ]);
+    this.endDeploy();
+    return printed;
+  }
+
+  /** Begins a deploy, and kills it as soon as it has printed something that matches. */
+  async interruptDeploy(when: RegExp): Promise<void> {
+    this.beginDeploy({});
+    await this.workspace.interruptCdktf(["deploy", this.stack, "--auto-approve"], when);
+  }
+
+  private beginDeploy(change: Partial<ClusterSettingsInput>): void {
+    this.set(change);
+    this.deployed = undefined;
+  }
+
+  private endDeploy(): void {
+    this.deployed = JSON.stringify(this.topology.settings);
   }
 
   /** `npm run cluster -- STACK ARGUMENTS...`; returns what was printed. */
@@ -122,7 +181,20 @@ export class ScratchCluster {
   }
 
   destroy(): string {
+    this.deployed = undefined;
     return this.workspace.cdktf(["destroy", this.stack, "--auto-approve"], 300);
+  }
+
+  /** Destroys what there is of it, which may be nothing, or half of it. */
+  attemptToDestroy(): void {
+    this.deployed = undefined;
+    this.workspace.attemptCdktf(["destroy", this.stack, "--auto-approve"]);
+  }
+
+  /** The same, and removes its workspace. */
+  remove(): void {
+    this.attemptToDestroy();
+    this.workspace.remove();
   }
 
   get url(): string {
@@ -149,16 +221,17 @@ export class ScratchCluster {
     return runSync(["incus", "--project", this.incusProject, ...args], { seconds });
   }
 
+  attemptIncus(args: readonly string[], seconds = 60) {
+    return attemptSync(["incus", "--project", this.incusProject, ...args], { seconds });
+  }
+
   /** Runs a command line on a host, as root. */
   on(host: string, commandLine: string, seconds = 60): string {
     return this.incus(["exec", host, "--", "bash", "-c", commandLine], seconds);
   }
 
   attemptOn(host: string, commandLine: string, seconds = 60) {
-    const project = ["--project", this.incusProject];
-    return attemptSync(["incus", ...project, "exec", host, "--", "bash", "-c", commandLine], {
-      seconds,
-    });
+    return this.attemptIncus(["exec", host, "--", "bash", "-c", commandLine], seconds);
   }
 
   /** Rows of a query on a database host, as its root. */
@@ -173,27 +246,31 @@ export class ScratchCluster {
       .split("\n");
   }
 
-  /** What a database host says of its role: `primary`, `replica` or neither. */
-  roles(): Record<string, "primary" | "replica" | "closed"> {
-    const answers = (host: string) =>
-      this.attemptOn(
+  /** What each database host says of its role: `primary`, `replica` or neither; all are asked at once. */
+  async roles(): Promise<Record<string, "primary" | "replica" | "closed">> {
+    const ask = async (host: string) => {
+      const { stdout } = await run(
+        [
+          ...["incus", "--project", this.incusProject, "exec", host, "--", "bash", "-c"],
+          `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
+        ],
+        { capture: true, attempt: true },
+      );
+      const [primary, replica] = stdout.split(" ");
+      return [
         host,
-        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
-      ).stdout.split(" ");
-    return Object.fromEntries(
-      this.databases.map((host) => {
-        const [primary, replica] = answers(host);
-        return [host, primary === "200" ? "primary" : replica === "200" ? "replica" : "closed"];
-      }),
-    );
+        primary === "200" ? "primary" : replica === "200" ? "replica" : "closed",
+      ] as const;
+    };
+    return Object.fromEntries(await Promise.all(this.databases.map(ask)));
   }
 
   /** Waits until there is one primary and every other database host is a fresh replica. */
   inSync(seconds = 90): Promise<string> {
     return eventually(
       "one primary, and every other database host a fresh replica",
-      () => {
-        const roles = Object.entries(this.roles());
+      async () => {
+        const roles = Object.entries(await this.roles());
         const primaries = roles.filter(([, role]) => role === "primary");
         const settled = roles.every(([, role]) => role !== "closed");
         return primaries.length === 1 && settled ? primaries[0]?.[0] : undefined;
@@ -237,7 +314,12 @@ export class ScratchCluster {
   async inTurn(): Promise<void> {
     const { count } = this.topology.settings.webServers;
     await this.serving();
-    await new Promise((resolve) => setTimeout(resolve, 11_000));
+    await eventually("web servers have been up for long enough", () => {
+      const { servers }: { servers: CheckedServer[] } = JSON.parse(
+        this.on("load-balancer-1", "/opt/cluster/scripts/load-balancer/status.sh"),
+      );
+      return servers.every(({ changedSecondsAgo }) => changedSecondsAgo > SLOWSTART) || undefined;
+    });
     await eventually("web servers answer in turn", async () => {
       const counts = Object.values(await tally(`${this.url}/api/whoami`, 100 * count));
       return counts.length === count && counts.every((one) => one === 100) ? true : undefined;

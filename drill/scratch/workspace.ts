@@ -8,6 +8,7 @@ import { attemptSync, run, runSync } from "../../ops/run";
 import type { ClusterSettingsInput } from "../../topology/settings";
 
 const TS_NODE = join(PROJECT, "node_modules", "ts-node", "register");
+const SYNTHESIZE = join(__dirname, "synthesize.ts");
 const CDKTF = join(PROJECT, "node_modules", ".bin", "cdktf");
 
 /** A project of its own outside the repository: cdktf runs in it, the state stays in it. */
@@ -21,7 +22,7 @@ export class Workspace {
       join(this.directory, "cdktf.json"),
       JSON.stringify({
         language: "typescript",
-        app: `node -r ${TS_NODE} ${join(__dirname, "synthesize.ts")}`,
+        app: `node -r ${TS_NODE} ${SYNTHESIZE}`,
         projectId: "00000000-0000-0000-0000-000000000000",
         sendCrashReports: "false",
       }),
@@ -105,6 +106,16 @@ export class Workspace {
     });
   }
 
+  /** Synthesizes, and has Terraform apply one stack: what `cdktf deploy` does, in half the time. */
+  apply(stack: string, seconds = 300): void {
+    runSync([process.execPath, "-r", TS_NODE, SYNTHESIZE], {
+      directory: this.directory,
+      env: this.env,
+    });
+    this.terraform(stack, ["init", "-input=false", "-no-color"]);
+    this.terraform(stack, ["apply", "-auto-approve", "-input=false", "-no-color"], seconds);
+  }
+
   /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
   operate(args: readonly string[], seconds = 180): SpawnSyncReturns<string> {
     const command = ["npm", "run", "--silent", "cluster", "--", ...args];
@@ -147,7 +158,7 @@ export async function eventually<T>(
     } catch (error) {
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 300));
   }
   throw new Error(`${what}: not within ${seconds} s${last ? `; last: ${last}` : ""}${explain()}`);
 }

@@ -1,6 +1,6 @@
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { type CheckedServer, checkInWords } from "./checks";
 import { complaintOf } from "./on-host";
 import { parseFacts } from "./status";
@@ -16,7 +16,7 @@ const PATIENCE = 20;
  */
 export async function awaitChecks(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   webServer: string,
   { seconds, inService }: { readonly seconds: number; readonly inService: boolean },
 ): Promise<void> {
@@ -24,7 +24,7 @@ export async function awaitChecks(
   await Promise.all(
     hostsOf(topology, "load-balancer").map(async ({ name }) => {
       const patience = seconds + PATIENCE;
-      const ran = await platform.run(
+      const ran = await access.run(
         name,
         [
           "/opt/cluster/scripts/load-balancer/await-checks.sh",
@@ -42,7 +42,7 @@ export async function awaitChecks(
       throw new OperatorError(
         server === undefined
           ? complaintOf(name, ran)
-          : `${name} does not find ${webServer} healthy for ${seconds} s in a row within ${patience} s: ${healthPath} (Host: ${healthHost}), ${checkInWords(server)}; it is ${server.status.toLowerCase()}`,
+          : `according to ${name}, ${webServer} was not healthy for ${seconds} s in a row within ${patience} s: ${healthPath} (Host: ${healthHost}), ${checkInWords(server)}; its status is ${server.status.toLowerCase()}`,
       );
     }),
   );

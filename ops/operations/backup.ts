@@ -1,7 +1,7 @@
 import { nameTables } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { complaintOf, onHost } from "./on-host";
 import { type ClusterStatus, factsOf, gatherStatus, otherTablesOf, silencesOf } from "./status";
 
@@ -43,20 +43,20 @@ function hostToDump(status: ClusterStatus): string {
  *
  * @throws OperatorError with the host's error, if it fails
  */
-export async function backup(topology: Topology, platform: Platform, say: Say): Promise<void> {
-  const status = await gatherStatus(topology, platform, ["database"]);
+export async function backup(topology: Topology, access: HostAccess, say: Say): Promise<void> {
+  const status = await gatherStatus(topology, access, ["database"]);
   const [host, primary] = [hostToDump(status), primaryOf(status)];
   say(
-    `${host} dumps the database of the app, encrypted; ${primary} adds the binary logs. Both go on serving.`,
+    `${host} dumps the app's database, encrypted; ${primary} archives the binary logs. Both keep serving.`,
   );
   const tables = otherTablesIn(status);
   if (tables.length > 0) {
     say(
-      `${nameTables(tables)}: not InnoDB's, so the primary dumps, and of these the dump may hold another moment and half of a change. ALTER TABLE ... ENGINE=InnoDB on the primary mends it; restored, they become InnoDB's.`,
+      `${nameTables(tables)}: not InnoDB, so the primary makes the dump, which may be inconsistent in these tables. Remedy: ALTER TABLE ... ENGINE=InnoDB on the primary. A restore converts them to InnoDB.`,
     );
   }
-  await onHost(platform, host, ["database/backup.sh", "dump"], LONG);
-  await onHost(platform, primary, ["database/backup.sh", "logs"], LONG);
+  await onHost(access, host, ["database/backup.sh", "dump"], LONG);
+  await onHost(access, primary, ["database/backup.sh", "logs"], LONG);
   say("done");
 }
 
@@ -73,7 +73,7 @@ export interface Dump {
 /** Prints what can be restored: the dumps, and how far the binary logs after each reach. */
 export function backupTable(dumps: readonly Dump[]): string[] {
   if (dumps.length === 0) {
-    return ["There is no backup yet. One is made every night, or by: backup"];
+    return ["There is no backup yet. One is made every night, or on demand: backup"];
   }
   const rows = dumps.map(({ id, completeAt, bytes, reaches }) => {
     const complete = new Date(completeAt);
@@ -81,7 +81,7 @@ export function backupTable(dumps: readonly Dump[]): string[] {
       id.slice(0, 8),
       complete.toISOString(),
       `${(bytes / 1024 ** 2).toFixed(1)} MiB`,
-      reaches / 1000 > complete.getTime() ? new Date(reaches / 1000).toISOString() : "that moment",
+      reaches / 1000 > complete.getTime() ? new Date(reaches / 1000).toISOString() : "same time",
     ];
   });
   const table = [["BACKUP", "COMPLETE AT", "SIZE", "RESTORES UNTIL"], ...rows];
@@ -95,13 +95,13 @@ export function backupTable(dumps: readonly Dump[]): string[] {
  *
  * @throws OperatorError if no database host answers, or the repository cannot be read
  */
-export async function listBackups(topology: Topology, platform: Platform): Promise<Dump[]> {
-  const status = await gatherStatus(topology, platform, ["database"]);
+export async function listBackups(topology: Topology, access: HostAccess): Promise<Dump[]> {
+  const status = await gatherStatus(topology, access, ["database"]);
   const [host] = factsOf(status, "database");
   if (host === undefined) {
     throw new OperatorError(["No database host answers.", ...silencesOf(status)].join("\n  "));
   }
-  return JSON.parse(await onHost(platform, host.host, ["database/backup.sh", "list"], 600));
+  return JSON.parse(await onHost(access, host.host, ["database/backup.sh", "list"], 600));
 }
 
 /** What a restore would do. */
@@ -131,7 +131,7 @@ export function parsePlan(primary: string, printed: string): RestorePlan {
     to === undefined ||
     tables === undefined
   ) {
-    throw new OperatorError(`${primary} printed no plan: ${printed.trim()}`);
+    throw new OperatorError(`${primary} printed no valid plan for the restore: ${printed.trim()}`);
   }
   return { primary, dump, dumpedAt, logs, reaches, to, tablesWithRows: Number(tables) };
 }
@@ -146,7 +146,7 @@ export function parsePlan(primary: string, printed: string): RestorePlan {
  */
 export async function planRestore(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   to: string | undefined,
 ): Promise<RestorePlan> {
   if (
@@ -154,14 +154,14 @@ export async function planRestore(
     !/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$/.test(to)
   ) {
     throw new OperatorError(
-      `--to: got ${to}; wanted a moment with its time zone, for example 2026-11-25T09:30:00.5Z`,
+      `--to: got ${to}; wanted a time with its time zone, for example 2026-11-25T09:30:00.5Z`,
     );
   }
-  const status = await gatherStatus(topology, platform, ["database"]);
+  const status = await gatherStatus(topology, access, ["database"]);
   for (const { host, power, facts, silence } of status.hosts) {
     if (facts === undefined && power !== "stopped" && power !== "absent") {
       throw new OperatorError(
-        `${host} does not answer, and may serve what is half restored: stop it first, or start it.${silence === undefined ? "" : `\n  ${silence}`}`,
+        `${host} does not answer, and might serve half-restored data: stop it first, or start it.${silence === undefined ? "" : `\n  ${silence}`}`,
       );
     }
   }
@@ -169,7 +169,7 @@ export async function planRestore(
   const words = to === undefined ? [] : [to];
   return parsePlan(
     primary,
-    await onHost(platform, primary, ["database/restore.sh", "plan", ...words], 3600),
+    await onHost(access, primary, ["database/restore.sh", "plan", ...words], 3600),
   );
 }
 
@@ -186,17 +186,17 @@ export function explainRestore(plan: RestorePlan, database: string): string[] {
       ? `at ${moment(plan.to)}`
       : plan.logs === "-"
         ? `at ${dumpedAt}`
-        : `at ${moment(plan.reaches)}, the end of what is archived`;
+        : `at ${moment(plan.reaches)}, the end of the archive`;
   return [
     "This will be done:",
-    `  ${plan.primary} replaces the database ${database} by what it was ${target}:`,
-    `    the backup of ${dumpedAt}${plan.logs === "-" ? "" : ", and what the binary logs have of the time after it"}`,
+    `  ${plan.primary} replaces the database ${database} with its state ${target}:`,
+    `    the backup of ${dumpedAt}${plan.logs === "-" ? "" : ", and the changes after it from the binary logs"}`,
     ...(plan.tablesWithRows === 0
       ? []
       : [
-          `  what is in it now goes (tables with rows: ${plan.tablesWithRows}); it is archived, and can be restored in turn`,
+          `  its current data (tables with rows: ${plan.tablesWithRows}) is removed; it is archived, and can be restored in turn`,
         ]),
-    "  meanwhile no database host serves, and visitors get a 503; the replicas follow",
+    "  meanwhile no database host serves, and visitors get a 503; the replicas replicate the restored data",
   ];
 }
 
@@ -208,54 +208,48 @@ export function explainRestore(plan: RestorePlan, database: string): string[] {
  */
 export async function restore(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   { primary, dump, logs, to }: RestorePlan,
   say: Say,
 ): Promise<void> {
-  const changes = await onHost(
-    platform,
-    primary,
-    ["database/restore.sh", "fetch", dump, logs],
-    LONG,
-  );
+  const changes = await onHost(access, primary, ["database/restore.sh", "fetch", dump, logs], LONG);
   for (const line of changes.split("\n").filter((one) => one !== "")) {
     say(line);
   }
-  say(`${primary} has fetched what is to be restored, and nothing of it is missing`);
+  say(`${primary} has fetched the dump and the binary logs, and they are complete`);
   const hosts = hostsOf(topology, "database").map(({ name }) => name);
   const begun = await Promise.all(
     hosts.map(async (host) => {
-      const ran = await platform.run(
-        host,
-        ["/opt/cluster/scripts/database/restore.sh", "begin"],
-        60,
-      );
+      const ran = await access.run(host, ["/opt/cluster/scripts/database/restore.sh", "begin"], 60);
       return { host, ran, answers: ran.exitCode === 0 };
     }),
   );
   const answering = begun.filter(({ answers }) => answers).map(({ host }) => host);
   const silent = begun.filter(({ answers }) => !answers);
-  const power =
-    silent.length > 0 ? await platform.power(silent.map(({ host }) => host)) : undefined;
+  const power = silent.length > 0 ? await access.power(silent.map(({ host }) => host)) : undefined;
   for (const { host, ran } of silent) {
     const state = power?.get(host);
     // A host that was not told may serve half-restored data. The others wait, and are told again.
     if (state !== "stopped" && state !== "absent") {
       throw new OperatorError(
-        `${complaintOf(host, ran)}\nIt may serve what is half restored: stop it first, or start it, and run this again. Nothing was restored, and nobody is served until a restore has succeeded.`,
+        `${complaintOf(host, ran)}\nIt might serve half-restored data: stop it first, or start it, and run this again. Nothing was restored, and no database host serves until a restore has succeeded.`,
       );
     }
-    say(`${host} does not run; leave it so until this is done: it follows when it is back`);
+    say(
+      `${host} is not running; do not start it before this has finished: it replicates once it is back`,
+    );
   }
-  const printed = await onHost(platform, primary, ["database/restore.sh", "apply", to], LONG).catch(
+  const printed = await onHost(access, primary, ["database/restore.sh", "apply", to], LONG).catch(
     (error: Error) => {
-      throw new OperatorError(`${error.message}\nNobody is served until a restore has succeeded.`);
+      throw new OperatorError(
+        `${error.message}\nNo database host serves until a restore has succeeded.`,
+      );
     },
   );
-  say(`${primary} has restored it`);
+  say(`${primary} has restored the database`);
   const executed = printed.trim().split("\n").at(-1) ?? "";
   for (const host of [primary, ...answering.filter((other) => other !== primary)]) {
-    await onHost(platform, host, ["database/restore.sh", "end", executed], LONG);
-    say(`${host} serves it`);
+    await onHost(access, host, ["database/restore.sh", "end", executed], LONG);
+    say(`${host} serves again`);
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { act, decide, explain, gather, isPassing, type Request } from "./promotion";
 
 /** Delay before a refusal is checked again. */
@@ -16,15 +16,15 @@ const PASSING_MS = 15_000;
  */
 export async function changePrimary(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   request: Request,
   { dryRun }: { readonly dryRun: boolean },
   say: (line: string) => void,
 ): Promise<void> {
   const started = Date.now();
-  let decision = decide(await gather(topology, platform), request);
+  let decision = decide(await gather(topology, access), request);
   if (decision.kind === "refuse" && isPassing(decision)) {
-    say(`Waiting, for ${PASSING_MS / 1000} s at most: ${decision.refusals[0]?.reason}.`);
+    say(`Waiting for up to ${PASSING_MS / 1000} s: ${decision.refusals[0]?.reason}.`);
   }
   while (decision.kind === "refuse") {
     // A host may have been slow to answer once.
@@ -33,7 +33,7 @@ export async function changePrimary(
       break;
     }
     await pause(SECOND_LOOK_MS);
-    decision = decide(await gather(topology, platform), request);
+    decision = decide(await gather(topology, access), request);
   }
   for (const line of explain(decision)) {
     (decision.kind === "refuse" ? console.error : say)(line);
@@ -42,6 +42,6 @@ export async function changePrimary(
     throw new OperatorError("Nothing was changed.");
   }
   if (!dryRun) {
-    await act(decision, request, platform, say);
+    await act(decision, request, access, say);
   }
 }

@@ -16,18 +16,18 @@ export interface CheckedServer {
 const CHECKS: Readonly<Record<string, string>> = {
   INI: "it has not been checked yet",
   UNK: "it has not been checked yet",
-  SOCKERR: "its check could not be made",
-  L4TOUT: "it takes no connection within a second",
+  SOCKERR: "the load balancer could not open a socket for the check",
+  L4TOUT: "it accepted no connection within a second",
   L4CON: "it refuses connections",
-  L7TOUT: "it gives no answer within a second",
-  L7RSP: "what it answers is no HTTP",
+  L7TOUT: "it did not answer within a second",
+  L7RSP: "its answer is not valid HTTP",
 };
 
 /** The result of a web server's last check. */
 export function checkInWords({ check, answer }: CheckedServer): string {
   return answer === null
-    ? (CHECKS[check] ?? `the check says ${check}`)
-    : `the check is answered ${answer}`;
+    ? (CHECKS[check] ?? `the result of the check is ${check}`)
+    : `the check returned ${answer}`;
 }
 
 /** A web server's status according to a load balancer. */

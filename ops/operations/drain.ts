@@ -1,13 +1,13 @@
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { complaintOf } from "./on-host";
 
 const SCRIPT = "/opt/cluster/scripts/load-balancer/drain.sh";
 
 async function onLoadBalancers(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   webServer: string,
   args: readonly string[],
 ): Promise<string> {
@@ -17,7 +17,7 @@ async function onLoadBalancers(
   }
   const said: string[] = [];
   for (const { name } of hostsOf(topology, "load-balancer")) {
-    const ran = await platform.run(name, [SCRIPT, ...args], 60);
+    const ran = await access.run(name, [SCRIPT, ...args], 60);
     if (ran.exitCode !== 0) {
       throw new OperatorError(complaintOf(name, ran));
     }
@@ -34,20 +34,20 @@ async function onLoadBalancers(
  */
 export function drain(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   webServer: string,
   { force }: { force: boolean },
 ): Promise<string> {
-  return onLoadBalancers(topology, platform, webServer, [webServer, ...(force ? ["--force"] : [])]);
+  return onLoadBalancers(topology, access, webServer, [webServer, ...(force ? ["--force"] : [])]);
 }
 
 /** Puts a web server back into service. Its share grows slowly. */
 export function undrain(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   webServer: string,
 ): Promise<string> {
-  return onLoadBalancers(topology, platform, webServer, ["--undo", webServer]);
+  return onLoadBalancers(topology, access, webServer, ["--undo", webServer]);
 }
 
 /**
@@ -59,24 +59,24 @@ export function undrain(
  */
 export async function outOfService<Result>(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   { host, serves }: { readonly host: string; readonly serves: boolean },
   act: () => Promise<Result>,
 ): Promise<Result> {
   if (hostsOf(topology, "web").length === 1) {
     return act();
   }
-  await drain(topology, platform, host, { force: !serves });
+  await drain(topology, access, host, { force: !serves });
   const outcome = await act().then(
     (result) => ({ result }),
     (error: unknown) => ({ error }),
   );
   try {
-    await undrain(topology, platform, host);
+    await undrain(topology, access, host);
   } catch (error) {
     const before = "error" in outcome ? `${(outcome.error as Error).message}\n` : "";
     throw new OperatorError(
-      `${before}${host} may still be drained: ${(error as Error).message}\n  To send it requests again: undrain ${host}`,
+      `${before}${host} may still be drained: ${(error as Error).message}\n  To undo that: undrain ${host}`,
     );
   }
   if ("error" in outcome) {

@@ -1,5 +1,5 @@
 import { OperatorError } from "../operator-error";
-import type { Platform, Ran } from "../platform/platform";
+import type { HostAccess, Ran } from "../platform/host-access";
 
 /** Exit code of a shell, and of the container engine, if there is no such program. */
 const NOT_FOUND = 127;
@@ -8,13 +8,14 @@ const NOT_FOUND = 127;
 export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): string {
   const said = stderr.trim();
   if (exitCode === undefined) {
-    return `${said || `${host} did not answer`} (out of reach)`;
+    return `${said || `${host} did not answer`} (unreachable)`;
   }
   if (exitCode === 0 && cut !== undefined) {
-    return `${host}: it is done, but what it printed did not come whole: ${cut}`;
+    return `${host}: the command succeeded, but its output is incomplete: ${cut}`;
   }
-  const hint = exitCode === NOT_FOUND ? ". Its scripts may be older than these: deploy first" : "";
-  return `${host}: ${said || `ended with ${exitCode} and without a word`}${hint}`;
+  const hint =
+    exitCode === NOT_FOUND ? ". Its scripts may be older than this command: deploy first" : "";
+  return `${host}: ${said || `exit code ${exitCode}, without an error message`}${hint}`;
 }
 
 /**
@@ -25,12 +26,12 @@ export function complaintOf(host: string, { exitCode, stderr, cut }: Ran): strin
  * @throws OperatorError with the host's error, if it fails or cannot be reached
  */
 export async function onHost(
-  platform: Platform,
+  access: HostAccess,
   host: string,
   [script, ...args]: readonly [script: string, ...args: string[]],
   seconds = 60,
 ): Promise<string> {
-  const ran = await platform.run(host, [`/opt/cluster/scripts/${script}`, ...args], seconds);
+  const ran = await access.run(host, [`/opt/cluster/scripts/${script}`, ...args], seconds);
   if (ran.exitCode !== 0 || ran.cut !== undefined) {
     throw new OperatorError(complaintOf(host, ran));
   }

@@ -1,7 +1,7 @@
 import type { Objection } from "../../agent/objections";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform, Power } from "../platform/platform";
+import type { HostAccess, Power } from "../platform/host-access";
 import { onHost } from "./on-host";
 import { type DatabaseState, parseFacts } from "./status";
 
@@ -88,17 +88,17 @@ function primaryOf(hosts: readonly Found[], isWanted: (state: Candidate) => bool
 function silentHost(host: string): Refusal[] {
   return [
     {
-      reason: `${host} runs, but does not answer the others: whether it takes writes cannot be known`,
+      reason: `${host} runs, but does not answer the other hosts: it is not known whether it accepts writes`,
       override: {
         flag: `--fence ${host}`,
-        cost: "stops that host; what it alone holds stays on its volume, and is set aside in a file when it is started again",
+        cost: "stops that host; writes that only it has remain on its volume, and are set aside in a file when it is started again",
       },
     },
     {
-      reason: `${host} may be out of reach of whoever could stop it`,
+      reason: `${host} may also be impossible to stop from here`,
       override: {
         flag: `--lost ${host}`,
-        cost: "you vouch that it is gone for good or closed; if web servers still reach it, they write nowhere until it has closed itself",
+        cost: "you declare that it is permanently lost, or closed; if web servers still reach it, they write nowhere until it has closed itself",
       },
     },
   ];
@@ -149,7 +149,9 @@ function judge(
 ): Decision {
   const objections = stateOf(hosts, candidate)?.objections;
   if (objections === undefined) {
-    return refuse({ reason: `${candidate} cannot be asked whether it could be primary` });
+    return refuse({
+      reason: `${candidate} does not answer, so it is not known whether it could be primary`,
+    });
   }
   const silent = objections.filter(({ override }) => override === "lost").map(({ host }) => host);
   const { lost, fence, hold, refusals } = closedBy(hosts, request, silent);
@@ -165,7 +167,7 @@ function judge(
         reason: sentence,
         override: {
           flag: "--accept-loss",
-          cost: `rows of these tables that ${candidate} does not have are not in the database any more`,
+          cost: `rows of these tables that ${candidate} does not have are lost`,
         },
       });
     } else if (override !== "lost" && !request.acceptLoss) {
@@ -173,7 +175,7 @@ function judge(
         reason: sentence,
         override: {
           flag: "--accept-loss",
-          cost: `writes that were acknowledged and never reached ${candidate} are not in the database any more; where ${host} still has them, they are set aside in a file there when it joins`,
+          cost: `acknowledged writes that never reached ${candidate} are lost from the database; if ${host} still has them, they are set aside in a file there when it joins`,
         },
       });
     }
@@ -201,7 +203,7 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
   const primary = open ?? held;
   if (primary === undefined) {
     return refuse({
-      reason: "there is no primary to hand over from; see status, and promote",
+      reason: "there is no primary to switch over from; see status, and promote",
       passes: true,
     });
   }
@@ -212,7 +214,7 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
   }
   const candidate = request.candidate ?? candidatesOf(hosts, primary)[0];
   if (candidate === undefined) {
-    return refuse({ reason: "there is no replica to hand over to", passes: true });
+    return refuse({ reason: "there is no replica to switch over to", passes: true });
   }
   const state = stateOf(hosts, candidate);
   if (state === undefined) {
@@ -227,7 +229,7 @@ function decideSwitchover(hosts: readonly Found[], request: Request): Decision {
     }
     if (state.lagSeconds === null || state.lagSeconds > FRESH_SECONDS) {
       return refuse({
-        reason: `${candidate} is ${state.lagSeconds ?? "some"} s behind: writes would have to wait as long`,
+        reason: `${candidate} is ${state.lagSeconds ?? "an unknown number of"} s behind: writes would have to wait that long`,
         passes: true,
       });
     }
@@ -239,7 +241,9 @@ function decidePromote(hosts: readonly Found[], request: Request): Decision {
   const open = primaryOf(hosts, ({ writability }) => writability === "open");
   const candidate = request.candidate ?? candidatesOf(hosts, undefined)[0];
   if (candidate === undefined) {
-    return refuse({ reason: "no database host answers and has data" });
+    return refuse({
+      reason: "there is no candidate: no closed database host answers and has data",
+    });
   }
   if (open === candidate) {
     return { kind: "nothing", because: `${candidate} is the primary` };
@@ -251,10 +255,10 @@ function decidePromote(hosts: readonly Found[], request: Request): Decision {
   }
   return refuse(
     {
-      reason: `${outdated} is open by an older promotion than the one ${candidate} knows`,
+      reason: `${outdated} is open, but by an older promotion than the one that ${candidate} knows`,
       override: {
         flag: "--accept-loss",
-        cost: `${outdated} is closed; what it took since is set aside in a file there when it joins`,
+        cost: `${outdated} is closed; the writes that it accepted since are set aside in a file there when it joins`,
       },
     },
     ...(decision.kind === "refuse" ? decision.refusals : []),
@@ -280,17 +284,17 @@ export function isPassing({ refusals }: Extract<Decision, { kind: "refuse" }>): 
 }
 
 /** Queries every database host at once, since writes may be waiting. */
-export async function gather(topology: Topology, platform: Platform): Promise<Found[]> {
+export async function gather(topology: Topology, access: HostAccess): Promise<Found[]> {
   const names = hostsOf(topology, "database").map(({ name }) => name);
   const states = await Promise.all(
     names.map(async (name) =>
       parseFacts<Candidate>(
-        await platform.run(name, ["/opt/cluster/scripts/database/agent.sh", "candidate"], 8),
+        await access.run(name, ["/opt/cluster/scripts/database/agent.sh", "candidate"], 8),
       ),
     ),
   );
   const silent = names.filter((_, index) => states[index] === undefined);
-  const power = silent.length > 0 ? await platform.power(silent) : new Map<string, Power>();
+  const power = silent.length > 0 ? await access.power(silent) : new Map<string, Power>();
   return names.map((host, index) => ({
     host,
     power: power.get(host) ?? "running",
@@ -312,25 +316,25 @@ export function explain(decision: Decision): string[] {
         ]),
       ];
     case "release":
-      return [`This will be done: ${decision.primary}, which was closed, takes writes again.`];
+      return [`This will be done: ${decision.primary}, which was closed, accepts writes again.`];
     case "act":
       return [
         "This will be done:",
         ...decision.fence.map((host) => `  ${host} is stopped`),
         ...decision.hold.map(
-          (host) => `  ${host}, whose server does not answer, is held closed should it come back`,
+          (host) => `  ${host}, whose server does not answer, stays closed if it comes back`,
         ),
         ...decision.keepClosed.map(
-          (host) => `  ${host}, which would open again by itself, is held closed`,
+          (host) => `  ${host}, which would otherwise reopen by itself, stays closed`,
         ),
         ...decision.lost
           .filter((host) => ![...decision.fence, ...decision.hold].includes(host))
-          .map((host) => `  ${host} is taken for closed`),
+          .map((host) => `  ${host} is assumed to be closed`),
         ...(decision.close === undefined
           ? []
           : [`  ${decision.close} is closed; from then on writes wait`]),
-        `  ${decision.candidate} applies all it has received and becomes the primary`,
-        "  the web servers follow, and the other database hosts replicate from it",
+        `  ${decision.candidate} applies everything it has received, and becomes the primary`,
+        "  the web servers switch to it, and the other database hosts replicate from it",
       ];
   }
 }
@@ -339,11 +343,11 @@ export function explain(decision: Decision): string[] {
 export async function act(
   decision: Decision,
   request: Request,
-  platform: Platform,
+  access: HostAccess,
   say: (line: string) => void,
 ): Promise<void> {
   if (decision.kind === "release") {
-    await onHost(platform, decision.primary, ["database/agent.sh", "release"]);
+    await onHost(access, decision.primary, ["database/agent.sh", "release"]);
     return;
   }
   if (decision.kind !== "act") {
@@ -352,15 +356,15 @@ export async function act(
   const { candidate, close, fence, keepClosed, lost } = decision;
   const hold = [...decision.hold, ...keepClosed];
   await Promise.all([
-    ...fence.map((host) => platform.stop(host)),
-    ...hold.map((host) => onHost(platform, host, ["database/agent.sh", "close"])),
+    ...fence.map((host) => access.stop(host)),
+    ...hold.map((host) => onHost(access, host, ["database/agent.sh", "close"])),
   ]);
   if (close !== undefined) {
-    await onHost(platform, close, ["database/agent.sh", "close"]);
+    await onHost(access, close, ["database/agent.sh", "close"]);
     say(`${close} is closed`);
   }
   try {
-    await onHost(platform, candidate, [
+    await onHost(access, candidate, [
       "database/agent.sh",
       "promote",
       ...lost.flatMap((host) => ["--lost", host]),
@@ -369,12 +373,10 @@ export async function act(
   } catch (error) {
     const closed: string[] = [];
     for (const host of [...(close === undefined ? [] : [close]), ...hold]) {
-      await onHost(platform, host, ["database/agent.sh", "release"]).then(
-        () => say(`${host} may take writes again`),
+      await onHost(access, host, ["database/agent.sh", "release"]).then(
+        () => say(`${host} may accept writes again`),
         ({ message }: Error) =>
-          closed.push(
-            `${message}\n${host} is still held closed: switchover ${host} opens it again`,
-          ),
+          closed.push(`${message}\n${host} is still closed; to reopen it: switchover ${host}`),
       );
     }
     throw closed.length === 0

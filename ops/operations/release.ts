@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { secondsToNotice } from "../../hosts/load-balancer";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import type { ReleaseStore } from "../platform/release-store";
 import { awaitChecks } from "./await-checks";
 import { outOfService } from "./drain";
@@ -53,7 +53,7 @@ export function rememberedReleases(release: string, before: readonly string[]): 
  */
 export function rolledBack(releases: readonly string[]): string[] {
   if (releases.length < 2) {
-    throw new OperatorError("There is no release before the one that runs.");
+    throw new OperatorError("There is no previous release to roll back to.");
   }
   return releases.slice(1);
 }
@@ -63,8 +63,8 @@ const reasonOf = (error: unknown) => (error as Error).message;
 const indented = (text: string) => text.split("\n").map((line) => `  ${line}`);
 
 /** The last lines that a web server's app printed, for a message; never throws. */
-export async function linesOfApp(platform: Platform, host: string): Promise<string> {
-  return (await onHost(platform, host, ["web/app-lines.sh"]).catch(reasonOf)).trim();
+export async function linesOfApp(access: HostAccess, host: string): Promise<string> {
+  return (await onHost(access, host, ["web/app-lines.sh"]).catch(reasonOf)).trim();
 }
 
 /**
@@ -72,9 +72,9 @@ export async function linesOfApp(platform: Platform, host: string): Promise<stri
  *
  * @returns how long it may take to serve it, or to find it unhealthy and roll back, in seconds
  */
-async function fetched(platform: Platform, host: string, release: string): Promise<number> {
+async function fetched(access: HostAccess, host: string, release: string): Promise<number> {
   const limits: { startTimeout: number; startTimeoutBefore: number } = JSON.parse(
-    await onHost(platform, host, ["web/install-release.sh", release], FETCHING),
+    await onHost(access, host, ["web/install-release.sh", release], FETCHING),
   );
   // Stop, start and check, and the same again for the previous release; half a minute for the host itself.
   return 2 * STOPPING + 10 * STEADY + limits.startTimeout + limits.startTimeoutBefore + 30;
@@ -97,12 +97,12 @@ class Rolling {
 
   constructor(
     private readonly topology: Topology,
-    private readonly platform: Platform,
+    private readonly access: HostAccess,
     private readonly release: string,
   ) {}
 
   private async runOf(host: string): Promise<string> {
-    return (await askHost<WebFacts>(this.platform, host))?.run ?? "";
+    return (await askHost<WebFacts>(this.access, host))?.run ?? "";
   }
 
   /** @throws OperatorError if the app has been restarted since `run` began, or does not answer */
@@ -110,18 +110,18 @@ class Rolling {
     const { healthPath } = this.topology.settings.app;
     // Like the load balancer, which does not take a web server out for one failed check.
     for (let looks = 1; ; looks++) {
-      const facts = await askHost<WebFacts>(this.platform, host);
+      const facts = await askHost<WebFacts>(this.access, host);
       if (facts?.run === run && facts.healthy) {
         return;
       }
       if (facts !== undefined && facts.run !== run) {
         throw new OperatorError(
-          `${host}: ${healthPath} was answered 200, but the app has ended since and was started anew`,
+          `${host}: ${healthPath} returned 200, but the app has exited since and was restarted`,
         );
       }
       if (looks === 3) {
         throw new OperatorError(
-          `${host}: ${facts === undefined ? "it does not answer" : `${healthPath} is answered 200 no more`}`,
+          `${host}: ${facts === undefined ? "it does not answer" : `${healthPath} no longer returns 200`}`,
         );
       }
       await pause(500);
@@ -133,13 +133,13 @@ class Rolling {
     const started = Date.now();
     const run = await this.runOf(host);
     try {
-      await awaitChecks(this.topology, this.platform, host, { seconds, inService });
+      await awaitChecks(this.topology, this.access, host, { seconds, inService });
       await this.stillRuns(host, run);
     } catch (error) {
       throw new OperatorError(
         [
-          `release ${short(this.release)} is not healthy on ${host}, ${Math.round((Date.now() - started) / 1000)} s after it seemed so: ${reasonOf(error)}`,
-          await linesOfApp(this.platform, host),
+          `release ${short(this.release)} is no longer healthy on ${host}, ${Math.round((Date.now() - started) / 1000)} s after its own checks succeeded: ${reasonOf(error)}`,
+          await linesOfApp(this.access, host),
         ].join("\n"),
       );
     }
@@ -148,16 +148,16 @@ class Rolling {
 
   private async goBack({ host, before }: Part): Promise<void> {
     if (before === undefined) {
-      this.notBack.push(`${host}: there is no release to go back to`);
+      this.notBack.push(`${host}: there is no release to roll back to`);
       return;
     }
     try {
-      const facts = await askHost<WebFacts>(this.platform, host);
+      const facts = await askHost<WebFacts>(this.access, host);
       // If the host itself found it unhealthy, it has already rolled back.
       if (facts?.release !== before || !facts.healthy) {
-        const seconds = await fetched(this.platform, host, before);
+        const seconds = await fetched(this.access, host, before);
         const again = ["web/activate-release.sh", before, String(STEADY), "--take-back"] as const;
-        await onHost(this.platform, host, again, seconds);
+        await onHost(this.access, host, again, seconds);
       }
     } catch (error) {
       this.notBack.push(reasonOf(error));
@@ -167,7 +167,7 @@ class Rolling {
   /** Waits for a web server that rolled back. */
   private async isBack({ host, before }: Part): Promise<void> {
     if (before !== undefined) {
-      await awaitChecks(this.topology, this.platform, host, {
+      await awaitChecks(this.topology, this.access, host, {
         seconds: IN_SERVICE,
         inService: true,
       }).catch((error) => this.notBack.push(reasonOf(error)));
@@ -176,7 +176,7 @@ class Rolling {
 
   private async takeBack(part: Part): Promise<void> {
     try {
-      await outOfService(this.topology, this.platform, { ...part, serves: false }, () =>
+      await outOfService(this.topology, this.access, { ...part, serves: false }, () =>
         this.goBack(part),
       );
     } catch (error) {
@@ -188,11 +188,11 @@ class Rolling {
   /** @throws OperatorError once the web server has its previous release again */
   async bring(part: Part): Promise<void> {
     const { host } = part;
-    const seconds = await fetched(this.platform, host, this.release);
-    const run = await outOfService(this.topology, this.platform, part, async () => {
+    const seconds = await fetched(this.access, host, this.release);
+    const run = await outOfService(this.topology, this.access, part, async () => {
       try {
         const switched = ["web/activate-release.sh", this.release, String(STEADY)] as const;
-        await onHost(this.platform, host, switched, seconds);
+        await onHost(this.access, host, switched, seconds);
         return await this.prove(host, STEADY, false);
       } catch (error) {
         await this.goBack(part);
@@ -227,7 +227,7 @@ class Rolling {
       try {
         await this.stillRuns(host, run);
       } catch (error) {
-        const lines = await linesOfApp(this.platform, host);
+        const lines = await linesOfApp(this.access, host);
         throw Object.assign(new OperatorError(`${reasonOf(error)}\n${lines}`), { host });
       }
     }
@@ -235,18 +235,18 @@ class Rolling {
 
   /** Rolls the release back everywhere, and reports the result. */
   async end(host: string, error: unknown, say: (line: string) => void): Promise<OperatorError> {
-    say(`${host} does not become healthy with ${short(this.release)}`);
+    say(`${host} is not healthy with release ${short(this.release)}`);
     for (const part of this.done.reverse()) {
       await this.takeBack(part);
-      say(`${part.host} is brought back to ${short(part.before ?? "nothing")}`);
+      say(`${part.host} was rolled back to ${short(part.before ?? "nothing")}`);
     }
     const outcome =
-      this.notBack.length === 0 ? "and taken back." : "and could not be taken back everywhere:";
+      this.notBack.length === 0 ? "and rolled back." : "and could not be rolled back everywhere:";
     return new OperatorError(
       [
         `Release ${short(this.release)} was stopped at ${host} ${outcome}`,
         ...this.notBack.flatMap(indented),
-        "Why it was stopped:",
+        "The reason:",
         ...indented(reasonOf(error)),
       ].join("\n"),
     );
@@ -262,24 +262,24 @@ class Rolling {
  */
 async function roll(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   release: string,
   current: string | undefined,
   say: (line: string) => void,
 ): Promise<void> {
   const hosts = hostsOf(topology, "web").map(({ name }) => name);
-  const status = await gatherStatus(topology, platform, ["load-balancer", "web"]);
+  const status = await gatherStatus(topology, access, ["load-balancer", "web"]);
   const served = new Map(factsOf(status, "web").map(({ host, facts }) => [host, facts]));
   const silent = hosts.filter((host) => !served.has(host));
   if (silent.length > 0) {
     throw new OperatorError(
       [
-        `${silent.join(", ")} cannot be reached. Nothing was changed: start it, or remove it from the settings and deploy.`,
+        `${silent.join(", ")} cannot be reached. Nothing was changed. Start it, or remove it from the settings and deploy.`,
         ...silencesOf(status),
       ].join("\n  "),
     );
   }
-  const rolling = new Rolling(topology, platform, release);
+  const rolling = new Rolling(topology, access, release);
   for (const host of hosts) {
     const facts = served.get(host) as WebFacts;
     const candidates = [facts.release, current].filter((one) => one && one !== release);
@@ -289,7 +289,7 @@ async function roll(
       serves: facts.healthy && heldByLoadBalancers(status, host) === "up",
     };
     if (facts.release === release && part.serves) {
-      say(`${host} serves ${short(release)} already`);
+      say(`${host} already serves ${short(release)}`);
       if (current !== release) {
         rolling.has(part, facts.run);
       }
@@ -312,7 +312,7 @@ async function roll(
 async function remember(store: ReleaseStore, releases: readonly string[]): Promise<void> {
   await store.set(releases).catch((error) => {
     throw new OperatorError(
-      `Every web server serves ${short(releases[0] as string)}, but that it is to run could not be written down: one that boots serves the release before. Run the same again.\n  ${reasonOf(error)}`,
+      `Every web server serves ${short(releases[0] as string)}, but it could not be recorded as the current release: a web server that boots serves the previous one. Run the same command again.\n  ${reasonOf(error)}`,
     );
   });
 }
@@ -320,7 +320,7 @@ async function remember(store: ReleaseStore, releases: readonly string[]): Promi
 /** A cluster whose app is released, with access to its hosts and to its releases. */
 interface Target {
   readonly topology: Topology;
-  readonly platform: Platform;
+  readonly access: HostAccess;
   readonly releases: ReleaseStore;
 }
 
@@ -330,24 +330,24 @@ interface Target {
  * @param archive the packed release
  */
 export async function release(
-  { topology, platform, releases }: Target,
+  { topology, access, releases }: Target,
   archive: { readonly sha256: string; readonly name: string; readonly file: string },
   say: (line: string) => void,
 ): Promise<void> {
   const before = await releases.list();
   await releases.put(archive.name, archive.file);
-  await roll(topology, platform, archive.sha256, before[0], say);
+  await roll(topology, access, archive.sha256, before[0], say);
   // Recorded last: a web server that boots meanwhile serves a release that is known to work.
   await remember(releases, rememberedReleases(archive.sha256, before));
 }
 
 /** Rolls every web server back to the previous release. */
 export async function rollback(
-  { topology, platform, releases }: Target,
+  { topology, access, releases }: Target,
   say: (line: string) => void,
 ): Promise<void> {
   const before = await releases.list();
   const wanted = rolledBack(before);
-  await roll(topology, platform, wanted[0] as string, before[0], say);
+  await roll(topology, access, wanted[0] as string, before[0], say);
   await remember(releases, wanted);
 }

@@ -3,7 +3,7 @@ import { nameTables } from "../../agent/objections";
 import type { StateAnswer } from "../../agent/state";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology, TopologyHost } from "../../topology/topology";
-import type { Platform, Power, Ran } from "../platform/platform";
+import type { HostAccess, Power, Ran } from "../platform/host-access";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
 import { type EtcdFacts, etcdLine, problemsOfEtcd } from "./etcd";
 
@@ -135,33 +135,33 @@ function silenceOf(host: string, { exitCode, stdout, stderr, cut }: Ran): string
   }
   const why =
     exitCode !== 0
-      ? `its status script ended with ${exitCode}${last === "" ? "" : `: ${last}`}`
+      ? `its status script exited with ${exitCode}${last === "" ? "" : `: ${last}`}`
       : cut !== undefined
-        ? `what it printed did not come whole: ${cut}`
-        : `what it printed is no status: ${JSON.stringify(stdout.slice(0, 80))}`;
+        ? `its status is incomplete: ${cut}`
+        : `its status is not valid JSON: ${JSON.stringify(stdout.slice(0, 80))}`;
   return `${host} does not answer: ${why}`;
 }
 
 /** Queries the facts of one host; `undefined` if it does not answer. */
 export async function askHost<Facts extends NonNullable<HostStatus["facts"]>>(
-  platform: Platform,
+  access: HostAccess,
   host: string,
 ): Promise<Facts | undefined> {
-  return parseFacts<Facts>(await platform.run(host, [SCRIPT], ANSWER_SECONDS));
+  return parseFacts<Facts>(await access.run(host, [SCRIPT], ANSWER_SECONDS));
 }
 
 /** Queries the facts of every host, or of those of some roles. */
 export async function gatherStatus(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   roles: readonly Role[] = ROLES,
 ): Promise<ClusterStatus> {
   const hosts = topology.hosts.filter(({ role }) => roles.includes(role));
   const [power, answers] = await Promise.all([
-    platform.power(hosts.map(({ name }) => name)),
+    access.power(hosts.map(({ name }) => name)),
     Promise.all(
       hosts.map(async ({ name, address, role }) => {
-        const ran = await platform.run(name, [SCRIPT], ANSWER_SECONDS);
+        const ran = await access.run(name, [SCRIPT], ANSWER_SECONDS);
         const facts = parseFacts<NonNullable<HostStatus["facts"]>>(ran);
         const silence = facts === undefined ? silenceOf(name, ran) : undefined;
         return { host: name, address, role, facts, ...(silence === undefined ? {} : { silence }) };
@@ -207,7 +207,7 @@ export function heldByLoadBalancers(status: ClusterStatus, webServer: string): H
 
 const WEB_STATES: Readonly<Record<Held, string>> = {
   up: "serves",
-  down: "held for down",
+  down: "down",
   drained: "drained",
 };
 
@@ -225,14 +225,14 @@ function webState(facts: WebFacts, held: Held | undefined): string {
  */
 function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: DatabaseFacts): string {
   if (semiSync !== "on") {
-    return "writes wait for no replica";
+    return "writes do not wait for a replica";
   }
   const replicas = factsOf(status, "database")
     .filter(({ facts }) => facts.source === host && facts.replication === "running")
     .map((replica) => replica.host);
   switch (replicas.length) {
     case 0:
-      return "writes wait for a replica, and none is seen to replicate";
+      return "writes wait for a replica, but none replicates";
     case 1:
       return `writes wait for ${replicas[0]}`;
     default:
@@ -261,8 +261,8 @@ function describe(
         state: webState(facts, heldByLoadBalancers(status, host)),
         details: [
           facts.release === "" ? "no release" : `release ${facts.release.slice(0, 12)}`,
-          `writes to ${facts.writesTo.join(", ") || "nobody"}`,
-          `reads from ${facts.readsFrom.join(", ") || "nobody"}`,
+          `writes to ${facts.writesTo.join(", ") || "no host"}`,
+          `reads from ${facts.readsFrom.join(", ") || "no host"}`,
         ],
       };
     case "database":
@@ -279,7 +279,7 @@ function describe(
           facts.source === "-"
             ? writesWaitFor(status, host, facts)
             : facts.lagSeconds === null
-              ? `has heard nothing of ${facts.source} yet`
+              ? `has received nothing from ${facts.source} yet`
               : `${facts.lagSeconds} s behind ${facts.source}`,
         ],
       };
@@ -292,14 +292,14 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
       case "running":
         return [silence ?? `${host} does not answer`];
       case "unknown":
-        return [`${silence ?? `${host} does not answer`}; whether it runs is not known`];
+        return [`${silence ?? `${host} does not answer`}; it is not known whether it runs`];
       default:
         return [`${host} is ${power}`];
     }
   }
   const problems: string[] = [];
   if (!facts.converged) {
-    problems.push(`${host} has not come to its declared state`);
+    problems.push(`${host} has not converged to its declared state`);
   }
   if (facts.failedUnits.length > 0) {
     problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
@@ -310,13 +310,13 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
       if (held !== "up") {
         const why = held === "down" ? `, ${checkInWords(server)}` : "";
         problems.push(
-          `${host} sends nothing to ${server.name}: ${server.status.toLowerCase()}${why}`,
+          `${host} sends no requests to ${server.name}: ${server.status.toLowerCase()}${why}`,
         );
       }
     }
   }
   if (facts.role === "web" && !facts.healthy) {
-    problems.push(`${host}: its app does not answer that it can serve`);
+    problems.push(`${host}: its app is not healthy`);
   }
   if (facts.role === "database") {
     if (facts.answers.primary !== 200 && facts.answers.replica !== 200) {
@@ -327,11 +327,11 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
     }
     if (facts.failure !== null) {
       problems.push(
-        `${host}: ${facts.failure.decision} failed and is tried again: ${facts.failure.message}`,
+        `${host}: ${facts.failure.decision} failed and is being retried: ${facts.failure.message}`,
       );
     }
     if (!facts.hasRoom) {
-      problems.push(`${host}: its data volume is full, ${facts.freeMebibytes} MiB are free`);
+      problems.push(`${host}: its data volume is full; ${facts.freeMebibytes} MiB are free`);
     }
     if (facts.setAside.length > 0) {
       problems.push(
@@ -399,8 +399,8 @@ function updatesLine({ hosts }: ClusterStatus): string {
   const listed = known.map(({ listedAt }) => listedAt ?? 0);
   const oldest = listed.length === 0 ? 0 : Math.min(...listed);
   return [
-    `updates: ${pending.length === 0 ? "none that is known" : pending.join("; ")}`,
-    oldest === 0 ? "package lists were not fetched yet" : `package lists of ${age(oldest)} ago`,
+    `updates: ${pending.length === 0 ? "none known" : pending.join("; ")}`,
+    oldest === 0 ? "package lists not fetched yet" : `package lists fetched ${age(oldest)} ago`,
   ].join(", ");
 }
 
@@ -412,8 +412,8 @@ export function problemsOf(status: ClusterStatus): string[] {
   if (primaries.length !== 1) {
     problems.push(
       primaries.length === 0
-        ? "no database host takes writes"
-        : `${primaries.map(({ host }) => host).join(" and ")} all take writes`,
+        ? "no database host accepts writes"
+        : `several database hosts accept writes: ${primaries.map(({ host }) => host).join(", ")}`,
     );
   }
   const hasReplicas = status.hosts.filter(({ role }) => role === "database").length > 1;
@@ -425,7 +425,7 @@ export function problemsOf(status: ClusterStatus): string[] {
   const tables = otherTablesOf(databases.map(({ facts }) => facts));
   if (tables.length > 0) {
     problems.push(
-      `rows of ${nameTables(tables)} are on no replica that cloned, and go with a switchover: ALTER TABLE ... ENGINE=InnoDB on the primary`,
+      `replicas that cloned have no rows of ${nameTables(tables)}, which a switchover would lose: ALTER TABLE ... ENGINE=InnoDB on the primary`,
     );
   }
   const { dump } = lastBackups(databases.map(({ facts }) => facts));
@@ -434,7 +434,7 @@ export function problemsOf(status: ClusterStatus): string[] {
     problems.push(
       dump === null
         ? "there is no backup"
-        : `the last backup is ${age(dump)} old, one is due each night`,
+        : `the last backup is ${age(dump)} old; one is due every night`,
     );
   }
   const releases = new Set(factsOf(status, "web").map(({ facts }) => facts.release));

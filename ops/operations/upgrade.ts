@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { secondsToNotice } from "../../hosts/load-balancer";
 import { hostsOf, type Topology, type TopologyHost } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
-import type { Platform } from "../platform/platform";
+import type { HostAccess } from "../platform/host-access";
 import { awaitChecks } from "./await-checks";
 import { changePrimary } from "./change-primary";
 import { outOfService } from "./drain";
@@ -70,16 +70,16 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
     return silence ?? `${host} does not answer`;
   }
   if (facts.updates === undefined) {
-    return `${host} has scripts from before upgrades: deploy first`;
+    return `${host} has scripts that do not support upgrades yet: deploy first`;
   }
   if (facts.updates === null) {
-    return `${host}: its package manager does not answer: apt-get --simulate upgrade tells why`;
+    return `${host}: its package manager fails; for the reason, run there: apt-get --simulate upgrade`;
   }
   if (underWay(one)) {
     return undefined;
   }
   if (!facts.converged) {
-    return `${host} has not come to its declared state`;
+    return `${host} has not converged to its declared state`;
   }
   if (lacksEtcd(facts.etcd)) {
     return `etcd on ${host} does not answer: one voter is away already`;
@@ -101,7 +101,9 @@ export function standing(status: ClusterStatus): string[] {
   const open = factsOf(status, "database").filter(({ facts }) => facts.writability === "open");
   return [
     ...status.hosts.flatMap((one) => against(one, status) ?? []),
-    ...(open.length === 1 ? [] : [`${open.length} database hosts take writes, it has to be one`]),
+    ...(open.length === 1
+      ? []
+      : [`${open.length} database hosts accept writes; wanted exactly one`]),
   ];
 }
 
@@ -118,10 +120,10 @@ export function planUpgrade(
   /** What visitors would notice if a host is away; `undefined` if nothing. */
   const noticed = ({ role, facts }: HostStatus): string | undefined => {
     if (count(role) === 1) {
-      return `it is the only ${role}, visitors would notice`;
+      return `it is the only ${role}, so service would be interrupted`;
     }
     return facts?.role === "database" && facts.durability === "lossless" && count(role) === 2
-      ? "in durability lossless writes would wait while one of two database hosts is away"
+      ? "with durability lossless, writes would wait while one of two database hosts is away"
       : undefined;
   };
   const left: string[] = [];
@@ -139,10 +141,12 @@ export function planUpgrade(
     // HAProxy switches to a newer program without interruption; everything else on the only host of a role would
     // interrupt service.
     if (role === "load-balancer" && (updates.packages.length > 0 || updates.underWay)) {
-      left.push(`${host} does not reboot: it is the only ${role}. With --interrupt it does`);
+      left.push(`${host} does not reboot: it is the only ${role}. To reboot it: --interrupt`);
       return [{ host, role, isPrimary, reboots: false, updates }];
     }
-    left.push(`${host} waits for ${pendingOf(updates)}: ${why}. With --interrupt it is done`);
+    left.push(
+      `${host} is skipped (due: ${pendingOf(updates)}): ${why}. To do it anyway: --interrupt`,
+    );
     return [];
   });
   const rank = ({ role, isPrimary }: Turn) =>
@@ -153,16 +157,16 @@ export function planUpgrade(
 /** The plan, one line for each host. */
 export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
   return [
-    turns.length === 0 ? "Nothing is to be done now." : "This will be done, one host at a time:",
+    turns.length === 0 ? "There is nothing to do now." : "This will be done, one host at a time:",
     ...turns.map(({ host, isPrimary, reboots, updates }) => {
       const { packages } = updates;
       const named = packages.slice(0, 5).map((line) => line.split(" ")[0]);
       const more = packages.length > 5 ? ` and ${packages.length - 5} more` : "";
       return [
         `  ${host}`,
-        ...(isPrimary ? ["hands its part to a replica"] : []),
+        ...(isPrimary ? ["hands the primary role to a replica"] : []),
         ...(packages.length > 0 ? [`gets ${named.join(", ")}${more}`] : []),
-        reboots ? "reboots" : "goes on without a reboot",
+        reboots ? "reboots" : "does not reboot",
       ].join("; ");
     }),
     ...left.map((sentence) => `  ${sentence}`),
@@ -170,10 +174,10 @@ export function explainUpgrade({ turns, left }: UpgradePlan): string[] {
 }
 
 /** Makes every host fetch its package lists, in parallel. */
-async function refresh(platform: Platform, hosts: readonly string[]): Promise<void> {
+async function refresh(access: HostAccess, hosts: readonly string[]): Promise<void> {
   const failures = await Promise.all(
     hosts.map((host) =>
-      onHost(platform, host, ["host/updates.sh", "--refresh"], FETCHING).then(
+      onHost(access, host, ["host/updates.sh", "--refresh"], FETCHING).then(
         () => [],
         (error: Error) => [error.message],
       ),
@@ -181,7 +185,7 @@ async function refresh(platform: Platform, hosts: readonly string[]): Promise<vo
   );
   if (failures.flat().length > 0) {
     throw new OperatorError(
-      ["What there is to upgrade cannot be known. Nothing was changed.", ...failures.flat()].join(
+      ["The package lists could not be fetched. Nothing was changed.", ...failures.flat()].join(
         "\n  ",
       ),
     );
@@ -192,17 +196,17 @@ async function refresh(platform: Platform, hosts: readonly string[]): Promise<vo
 class Upgrading {
   constructor(
     private readonly topology: Topology,
-    private readonly platform: Platform,
+    private readonly access: HostAccess,
     private readonly say: (line: string) => void,
   ) {}
 
   private part(host: string, part: string, seconds?: number): Promise<string> {
-    return onHost(this.platform, host, ["host/upgrade.sh", part], seconds);
+    return onHost(this.access, host, ["host/upgrade.sh", part], seconds);
   }
 
   /** Whether a host works in the cluster, as it reports itself. */
   private async doesItsPart(host: string): Promise<{ yes: boolean; why: string }> {
-    const facts = await askHost(this.platform, host);
+    const facts = await askHost(this.access, host);
     if (facts === undefined) {
       return { yes: false, why: "it does not answer" };
     }
@@ -210,14 +214,14 @@ class Upgrading {
       return { yes: false, why: "it has not rebooted" };
     }
     if (!facts.converged) {
-      return { yes: false, why: "it has not come to its declared state" };
+      return { yes: false, why: "it has not converged to its declared state" };
     }
     if (lacksEtcd(facts.etcd)) {
       return { yes: false, why: "its etcd does not answer" };
     }
     switch (facts.role) {
       case "web":
-        return { yes: facts.healthy, why: "its app does not answer that it can serve" };
+        return { yes: facts.healthy, why: "its app is not healthy" };
       case "database":
         return {
           yes: facts.answers.replica === 200 || facts.answers.primary === 200,
@@ -226,7 +230,7 @@ class Upgrading {
       case "load-balancer":
         return {
           yes: facts.servers.some(({ status }) => status.startsWith("UP")),
-          why: "it knows no web server that is up",
+          why: "according to it, no web server is up",
         };
     }
   }
@@ -246,10 +250,10 @@ class Upgrading {
   }
 
   private async renew({ host, reboots, updates }: Turn): Promise<void> {
-    this.say(`${host}: gets ${updates.packages.length} packages`);
+    this.say(`${host}: upgrading ${updates.packages.length} packages`);
     await this.part(host, "packages", INSTALLING);
     if (reboots) {
-      this.say(`${host}: reboots`);
+      this.say(`${host}: rebooting`);
       await this.part(host, "reboot");
       await pause(2000);
     } else {
@@ -261,11 +265,11 @@ class Upgrading {
   /** Hands the primary role to a replica. */
   async handOver(): Promise<void> {
     const request = { verb: "switchover", lost: [], fence: [], acceptLoss: false } as const;
-    await changePrimary(this.topology, this.platform, request, { dryRun: false }, this.say);
+    await changePrimary(this.topology, this.access, request, { dryRun: false }, this.say);
   }
 
   private async isPrimary(host: string): Promise<boolean> {
-    const facts = await askHost(this.platform, host);
+    const facts = await askHost(this.access, host);
     return facts?.role === "database" && facts.writability === "open";
   }
 
@@ -275,8 +279,8 @@ class Upgrading {
     await this.part(host, "begin");
     if (role === "web") {
       const found = (seconds: number, inService: boolean) =>
-        awaitChecks(this.topology, this.platform, host, { seconds, inService });
-      await outOfService(this.topology, this.platform, { host, serves: true }, async () => {
+        awaitChecks(this.topology, this.access, host, { seconds, inService });
+      await outOfService(this.topology, this.access, { host, serves: true }, async () => {
         await this.renew(turn);
         await found(secondsToNotice(), false);
       });
@@ -290,7 +294,7 @@ class Upgrading {
       await this.renew(turn);
     }
     await this.part(host, "end");
-    this.say(`${host} is up to date, and does its part`);
+    this.say(`${host} is up to date and works`);
   }
 
   /** @throws OperatorError that names the host at which it stopped */
@@ -303,8 +307,8 @@ class Upgrading {
         throw new OperatorError(
           [
             `The upgrade was stopped at ${turn.host}: ${(error as Error).message}`,
-            rest.length === 0 ? "" : `Not begun: ${rest.join(", ")}.`,
-            "Once it is well, the same command goes on from there.",
+            rest.length === 0 ? "" : `Not started: ${rest.join(", ")}.`,
+            "Once this is fixed, run the same command again: it continues from there.",
           ]
             .filter(Boolean)
             .join("\n  "),
@@ -322,12 +326,12 @@ const isHandingOver = ({ hosts }: ClusterStatus) =>
 /** Returns once the cluster is healthy enough; waits for what an interrupted upgrade left to recover. */
 async function stands(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   handOver: () => Promise<void>,
 ): Promise<void> {
   const started = Date.now();
   for (;;) {
-    const status = await gatherStatus(topology, platform);
+    const status = await gatherStatus(topology, access);
     const against = standing(status);
     if (against.length === 0) {
       return;
@@ -340,7 +344,7 @@ async function stands(
     if (Date.now() - started > patience * 1000) {
       throw new OperatorError(
         [
-          "No host can be spared now. Nothing was changed.",
+          "The cluster is not healthy enough to take a host out of service. Nothing was changed.",
           ...new Set([...against, ...silencesOf(status)]),
         ].join("\n  "),
       );
@@ -357,7 +361,7 @@ async function stands(
  */
 export async function upgrade(
   topology: Topology,
-  platform: Platform,
+  access: HostAccess,
   request: UpgradeRequest,
   say: (line: string) => void,
 ): Promise<void> {
@@ -365,10 +369,10 @@ export async function upgrade(
   if (request.host !== undefined && !names.includes(request.host)) {
     throw new OperatorError(`There is no host ${request.host}; there are: ${names.join(", ")}.`);
   }
-  const upgrading = new Upgrading(topology, platform, say);
-  await stands(topology, platform, () => upgrading.handOver());
-  await refresh(platform, request.host === undefined ? names : [request.host]);
-  const plan = planUpgrade(await gatherStatus(topology, platform), request);
+  const upgrading = new Upgrading(topology, access, say);
+  await stands(topology, access, () => upgrading.handOver());
+  await refresh(access, request.host === undefined ? names : [request.host]);
+  const plan = planUpgrade(await gatherStatus(topology, access), request);
   explainUpgrade(plan).map((line) => say(line));
   if (!request.dryRun) {
     await upgrading.run(plan.turns);

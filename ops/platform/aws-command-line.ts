@@ -2,12 +2,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { run } from "../run";
 import { AwsError, awsError } from "./aws-errors";
 
-/** For how long a busy AWS is asked, in seconds. */
+/** For how long requests are retried while AWS is busy, in seconds. */
 const BUSY_SECONDS = 15;
 
-/** AWS's own command line, in one region. What it says when it fails is read by a table in aws-errors.ts. */
+/** The AWS CLI, for one region. Its errors are classified in aws-errors.ts. */
 export function awsCommandLine(region: string) {
-  /** @throws AwsError when it fails */
+  /** @throws AwsError if it fails */
   async function once(
     args: readonly string[],
     {
@@ -32,7 +32,7 @@ export function awsCommandLine(region: string) {
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") {
         throw new AwsError(
-          "The AWS command line (aws) is not installed, or not on the PATH.",
+          "The AWS CLI (aws) is not installed, or not on the PATH.",
           "operator",
           "ENOENT",
         );
@@ -45,7 +45,7 @@ export function awsCommandLine(region: string) {
     return finished.stdout;
   }
 
-  /** The same, asked again while AWS is busy. */
+  /** The same, with retries while AWS is busy. */
   async function patiently(
     args: readonly string[],
     options: Parameters<typeof once>[1] & { seconds?: number } = {},
@@ -60,7 +60,7 @@ export function awsCommandLine(region: string) {
         if (!isBusy || Date.now() + wait - started > seconds * 1000) {
           throw error;
         }
-        // Not all hosts' commands at the same moment again.
+        // Jitter, so that commands for several hosts are not retried simultaneously.
         await pause(wait * (0.75 + Math.random() / 2), undefined, { signal: others.signal }).catch(
           () => {
             throw others.signal?.reason;

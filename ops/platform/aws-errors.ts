@@ -1,45 +1,45 @@
 import { OperatorError } from "../operator-error";
 
 /**
- * What an error of AWS's command line is for an operation.
+ * What an error of the AWS CLI means for an operation.
  *
  * - `silent`: the host does not answer; others may.
- * - `busy`: AWS does not answer at the moment. It is asked again; a host that it does not answer for is silent.
- * - `not-yet`: AWS does not know yet what it has just been told. It is asked again.
- * - `unreached`: AWS is not reached from here. The operator's matter, unless it had answered shortly before.
- * - `absent`: there is no such thing.
- * - `operator`: whoever operates has to do something about it, and nothing goes on before.
+ * - `busy`: AWS is overloaded or has a fault. Retried; a host that still cannot be queried counts as silent.
+ * - `not-yet`: AWS is eventually consistent, and does not know the new object yet. Retried.
+ * - `unreached`: AWS is not reachable. An error for the operator, unless it was reachable shortly before.
+ * - `absent`: the object does not exist.
+ * - `operator`: the operator has to fix the cause; the operation stops.
  */
 export type Meaning = "silent" | "busy" | "not-yet" | "unreached" | "absent" | "operator";
 
 interface Row {
-  /** Codes, as in "An error occurred (CODE) when calling the ... operation", or what else it says. */
+  /** Codes, as in "An error occurred (CODE) when calling the ... operation", or a pattern of other messages. */
   readonly when: readonly string[] | RegExp;
   readonly meaning: Meaning;
   /** What the operator can do about it. */
   readonly hint?: string;
 }
 
-const POLICY = "docs/aws-operator-policy.json has what an operator has to be allowed.";
+const POLICY = "The permissions that an operator needs are in docs/aws-operator-policy.json.";
 const CREDENTIALS =
-  "Give the AWS command line credentials that are valid: aws sts get-caller-identity tells.";
-const NETWORK = "Is this machine connected, and are the region and the proxy right?";
+  "Provide valid credentials for the AWS CLI; to check them: aws sts get-caller-identity";
+const NETWORK = "Check the network connection, the region and the proxy settings.";
 
 /**
- * Whose matter an error is, for every error that the calls made here document or the command line itself has.
- * What is not in it is the operator's, with what AWS said.
+ * The meaning of every error that the API calls made here document, and of the CLI's own errors. All other errors are for
+ * the operator, with AWS's message.
  *
  * https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html#API_SendCommand_Errors,
- * the same of GetCommandInvocation, GetParameter, and the errors that are common to all of SSM; EC2's
+ * likewise of GetCommandInvocation, GetParameter, and SSM's common errors; EC2's
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html; S3's
- * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. For a HEAD request, S3 has a number only.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. For a HEAD request, S3 returns only a status.
  */
 const MEANINGS: readonly Row[] = [
-  // The host: it is off, its agent is, or it is none that the document is for.
+  // The host or its SSM agent does not run, or the document is not for its platform.
   { when: ["InvalidInstanceId", "UnsupportedPlatformType"], meaning: "silent" },
   {
     when: [
-      // Too many requests.
+      // Rate limits.
       "ThrottlingException",
       "Throttling",
       "ThrottledException",
@@ -51,7 +51,7 @@ const MEANINGS: readonly Row[] = [
       "PriorRequestNotComplete",
       "SlowDown",
       "429",
-      // Its own faults.
+      // Faults of AWS.
       "InternalServerError",
       "InternalServerException",
       "InternalFailure",
@@ -72,7 +72,7 @@ const MEANINGS: readonly Row[] = [
   {
     when: ["ParameterNotFound", "NoSuchKey", "NoSuchBucket", "404"],
     meaning: "absent",
-    hint: "Is the cluster deployed, in this account and region?",
+    hint: "Check that the cluster is deployed in this account and region.",
   },
   {
     when: [
@@ -87,10 +87,10 @@ const MEANINGS: readonly Row[] = [
     hint: POLICY,
   },
   {
-    // To whoever may not list a bucket, S3 does not say that an object is missing.
+    // Without permission to list the bucket, S3 does not reveal that an object is missing.
     when: ["403", "Forbidden"],
     meaning: "operator",
-    hint: `Either that is not allowed, or there is no such object. ${POLICY}`,
+    hint: `Either access is denied, or there is no such object. ${POLICY}`,
   },
   {
     when: [
@@ -113,17 +113,17 @@ const MEANINGS: readonly Row[] = [
     hint: CREDENTIALS,
   },
   {
-    // Of 64 KB, with what SSM adds: https://docs.aws.amazon.com/general/latest/gr/ssm.html
+    // 64 KB, including what SSM adds: https://docs.aws.amazon.com/general/latest/gr/ssm.html
     when: ["MaxDocumentSizeExceeded"],
     meaning: "operator",
-    hint: "The command is longer than SSM takes; that is a fault of this program.",
+    hint: "The command exceeds SSM's limit; that is a bug in this program.",
   },
   {
     when: ["InvalidParameters", "DuplicateInstanceId", "InvalidCommandId", "InvalidPluginName"],
     meaning: "operator",
-    hint: "That is a fault of this program.",
+    hint: "That is a bug in this program.",
   },
-  // What the command line says itself.
+  // The CLI's own errors.
   {
     when: /Unable to locate credentials|Partial credentials|config profile .* could not be found|[Ee]rror when retrieving (token|credentials)|(token|session).* (has expired|is expired|expired|is otherwise invalid)/,
     meaning: "operator",
@@ -136,12 +136,12 @@ const MEANINGS: readonly Row[] = [
   },
 ];
 
-/** An error of AWS's command line. Its message is for the operator. */
+/** An error of the AWS CLI. Its message is for the operator. */
 export class AwsError extends OperatorError {
   constructor(
     message: string,
     readonly meaning: Meaning,
-    /** AWS's code for it, or the first line of what was said. */
+    /** AWS's error code, or the message if there is none. */
     readonly code: string,
   ) {
     super(message);
@@ -150,11 +150,11 @@ export class AwsError extends OperatorError {
 }
 
 /**
- * Reads what AWS's command line said when it failed.
+ * Parses the error output of the AWS CLI.
  *
- * @param action what it was asked for, for example `ssm send-command`
- * @param stderr what it said
- * @param subject what it was about, where the message would not tell: a host, a parameter, an object
+ * @param action the CLI's command, for example `ssm send-command`
+ * @param stderr its standard error
+ * @param subject what it was about, if AWS's message does not say: a host, a parameter, an object
  */
 export function awsError(action: string, stderr: string, subject?: string): AwsError {
   const said = stderr.replace(/\s+/g, " ").trim();
@@ -171,12 +171,14 @@ export function awsError(action: string, stderr: string, subject?: string): AwsE
   const meaning = row?.meaning ?? "operator";
   const about = subject === undefined ? "" : ` (${subject})`;
   const what =
-    code === undefined ? said || "it ended without a word" : `${code}: ${sentence || "no reason"}`;
+    code === undefined
+      ? said || "it failed without an error message"
+      : `${code}: ${sentence || "no reason given"}`;
   const hint = row?.hint === undefined ? "" : `\n  ${row.hint}`;
   return new AwsError(`aws ${action}${about}: ${what}${hint}`, meaning, code ?? what);
 }
 
-/** How far a command that SSM was given has come; `silent` with the reason when its host gave no answer. */
+/** The progress of a command sent through SSM; `silent` with the reason if its host did not answer. */
 export type Progress =
   | { readonly kind: "waiting" | "running" | "ended" }
   | { readonly kind: "silent" | "operator"; readonly reason: string };
@@ -184,35 +186,37 @@ export type Progress =
 const silent = (reason: string): Progress => ({ kind: "silent", reason });
 
 /**
- * What SSM says of a command on one host: StatusDetails, which tells more than Status.
+ * The progress of a command on one host by its StatusDetails, which are more specific than its Status.
  * https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
  */
 const PROGRESS: Readonly<Record<string, Progress>> = {
   Pending: { kind: "waiting" },
-  // It could not be sent; SSM tries again.
+  // It could not be sent; SSM retries.
   Delayed: { kind: "waiting" },
   InProgress: { kind: "running" },
   Cancelling: { kind: "running" },
   Success: { kind: "ended" },
   Failed: { kind: "ended" },
   DeliveryTimedOut: silent("SSM could not deliver the command in time"),
-  ExecutionTimedOut: silent("the command took longer than it may, and was ended"),
-  TimedOut: silent("the command was not delivered or did not end in time"),
+  ExecutionTimedOut: silent("the command exceeded its timeout and was terminated"),
+  TimedOut: silent("the command was not delivered, or did not finish in time"),
   Undeliverable: silent("SSM could not deliver the command"),
   Cancelled: silent("the command was cancelled"),
-  Terminated: silent("SSM gave the command up before it came to this host"),
-  RateExceeded: silent("too many commands wait in this account, so SSM did not begin it"),
-  InvalidPlatform: silent("SSM does not take it for a host that runs shell scripts"),
+  Terminated: silent("SSM terminated the command before it reached this host"),
+  RateExceeded: silent(
+    "SSM did not run the command: too many commands are pending in this account",
+  ),
+  InvalidPlatform: silent("according to SSM, this host cannot run shell scripts"),
   AccessDenied: { kind: "operator", reason: `SSM refused the command: AccessDenied. ${POLICY}` },
 };
 
-/** What SSM's answer about a command comes to. */
+/** The progress of a command, from SSM's Status and StatusDetails. */
 export function progressOf(status: string, details: string | undefined): Progress {
-  // The documentation has some with blanks between the words.
+  // Some are documented with spaces between the words.
   const word = (details || status).replace(/\s/g, "");
   return (
     PROGRESS[word] ??
     PROGRESS[status.replace(/\s/g, "")] ??
-    silent(`SSM says of the command: ${word}`)
+    silent(`SSM reports the status ${word} for the command`)
   );
 }

@@ -1,7 +1,7 @@
 import { awsCommandLine } from "./aws-command-line";
 import { parseReleases, type ReleaseStore } from "./release-store";
 
-/** The releases of a cluster on EC2: objects of its bucket. */
+/** The releases of a cluster on EC2: objects in its bucket. */
 export function awsReleases(clusterName: string, region: string): ReleaseStore {
   const { patiently } = awsCommandLine(region);
 

@@ -3,25 +3,25 @@ import { setTimeout as pause } from "node:timers/promises";
 import { OperatorError } from "../operator-error";
 import { awsCommandLine } from "./aws-command-line";
 import { AwsError, type Meaning, progressOf } from "./aws-errors";
-import type { Platform, Power, Ran } from "./platform";
+import type { HostAccess, Power, Ran } from "./host-access";
 import { errorsOf, parseAnswer, partCommand, shellCommands, unpacked } from "./ssm-answer";
 
-/** After which a command that no agent has taken up is given up, in seconds. */
+/** Timeout for an agent to accept a command, in seconds. */
 const DELIVERY_SECONDS = 15;
 
 /**
- * After which SSM itself gives up to deliver a command: the least it takes. Otherwise one that nobody waits for any
- * more would be executed when its host is back within the hour.
+ * SSM's own timeout for the delivery of a command: its minimum. By default an abandoned command would still be executed if
+ * its host came back within an hour.
  */
 const SSM_DELIVERY_SECONDS = 30;
 
-/** For how long AWS may be out of reach while a command is waited for, in seconds. */
+/** How long AWS may be unreachable while a command is in progress, in seconds. */
 const UNREACHED_SECONDS = 60;
 
-/** How long a host may take to stop, in seconds; EC2 itself forces it after some minutes. */
+/** Timeout for a host to stop, in seconds; EC2 itself forces the stop after some minutes. */
 const STOP_SECONDS = 600;
 
-/** Which of a host's instances counts: the one that may do most comes first. */
+/** Instance states, by how much the instance may still be running: if a host has several instances, the first counts. */
 const STATES: ReadonlyArray<readonly [state: string, power: Power]> = [
   ["running", "running"],
   ["pending", "running"],
@@ -53,9 +53,9 @@ const silence = (host: string, reason: string): Ran => ({
 });
 
 /**
- * Tells how a command ended from what SSM says of it; `waiting` or `running` while it has not.
+ * The result of a command from SSM's answer; `waiting` or `running` while it has not ended.
  *
- * @throws OperatorError when it is the operator's matter
+ * @throws OperatorError if the operator has to fix the cause
  */
 export function ranOf(host: string, invocation: Invocation): Ran | "waiting" | "running" {
   const progress = progressOf(invocation.Status, invocation.StatusDetails);
@@ -69,7 +69,7 @@ export function ranOf(host: string, invocation: Invocation): Ran | "waiting" | "
     case "silent":
       return silence(host, [progress.reason, said].filter(Boolean).join(": "));
     case "ended":
-      // A command that failed without having run has the code -1.
+      // The code is -1 if the command failed without having run.
       return invocation.ResponseCode < 0
         ? silence(host, `SSM could not start the command${said === "" ? "" : `: ${said}`}`)
         : {
@@ -81,13 +81,13 @@ export function ranOf(host: string, invocation: Invocation): Ran | "waiting" | "
 }
 
 /**
- * The hosts of a cluster on EC2, reached by AWS's own command line: commands go through SSM, so no
- * port is open for them. What each of its errors means is a table in aws-errors.ts: what concerns a host alone,
- * or passes, is the silence of that host; what the operator has to put right stops all that is under way.
+ * Access to the hosts of a cluster on EC2, by the AWS CLI: commands go through SSM, so no port is open for them. Errors are
+ * classified in aws-errors.ts: with a transient one, or one of a single host, that host counts as silent; one that the
+ * operator has to fix aborts all commands in progress.
  */
-export function awsPlatform(clusterName: string, region: string): Platform {
+export function awsHostAccess(clusterName: string, region: string): HostAccess {
   const { once, patiently } = awsCommandLine(region);
-  /** Ends what is under way when it turns out that nothing works. */
+  /** Aborts all commands in progress. */
   let underWay = new AbortController();
 
   function stopAll(error: Error): void {
@@ -115,7 +115,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
       for (const { InstanceId, State, Tags } of Instances) {
         const tags: Array<{ Key: string; Value: string }> = Tags ?? [];
         const name = tags.find(({ Key }) => Key === "Name")?.Value ?? "";
-        // One that is terminated is still told of for an hour.
+        // Terminated instances are still listed for an hour.
         if (name.startsWith(prefix) && powerOf(State.Name) !== "absent") {
           const host = name.slice(prefix.length);
           found.set(host, [...(found.get(host) ?? []), { id: InstanceId, state: State.Name }]);
@@ -125,7 +125,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
     return found;
   }
 
-  /** Whatever may still run counts. */
+  /** The state of a host with several instances. */
   function powerOfAll(all: readonly Instance[] = []): Power {
     const states = new Set(all.map(({ state }) => state));
     return STATES.find(([state]) => states.has(state))?.[1] ?? "absent";
@@ -133,7 +133,10 @@ export function awsPlatform(clusterName: string, region: string): Platform {
 
   let known: { readonly at: number; readonly found: Promise<Map<string, Instance[]>> } | undefined;
 
-  /** The instance that a host is; or why there is none. Hosts stop, start and are replaced: a no is asked again. */
+  /**
+   * The running instance of a host, or the reason why there is none. The list of instances is cached; it is refreshed
+   * before a negative answer, because hosts stop, start and are replaced.
+   */
   async function instanceOf(host: string, signal: AbortSignal): Promise<Instance | string> {
     for (;;) {
       const asked = Date.now();
@@ -150,13 +153,13 @@ export function awsPlatform(clusterName: string, region: string): Platform {
       if (asked - at < 1000) {
         return running.length === 0
           ? `it does not run`
-          : `there are ${running.length} of this name: ${running.map(({ id }) => id).join(", ")}`;
+          : `there are ${running.length} instances of this name: ${running.map(({ id }) => id).join(", ")}`;
       }
       known = undefined;
     }
   }
 
-  /** Has an instance's shell run something, and waits for its end. */
+  /** Runs commands in an instance's shell, and waits until they have ended. */
   async function runThere(
     host: string,
     id: string,
@@ -178,7 +181,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
           "--parameters",
           JSON.stringify({ commands, executionTimeout: [String(Math.ceil(Math.max(seconds, 5)))] }),
         ],
-        // The command line's own second attempt might have it run twice.
+        // A retry by the CLI itself could run the command twice.
         { subject: host, signal, attempts: 1, seconds: Math.min(DELIVERY_SECONDS, seconds) },
       ),
     );
@@ -202,8 +205,8 @@ export function awsPlatform(clusterName: string, region: string): Platform {
         }
         trouble =
           last === "running"
-            ? `the command did not end within ${seconds} s`
-            : "SSM does not deliver the command";
+            ? `the command did not finish within ${seconds} s`
+            : "SSM did not deliver the command";
       } catch (error) {
         const meaning: Meaning = error instanceof AwsError ? error.meaning : "operator";
         if (meaning === "silent") {
@@ -217,7 +220,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
           throw signal.aborted
             ? error
             : new OperatorError(
-                `${(error as Error).message}\n  What was begun on ${host} may still go on there.`,
+                `${(error as Error).message}\n  The command on ${host} may still be running.`,
               );
         }
         trouble = (error as AwsError).message.split("\n")[0] as string;
@@ -226,7 +229,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
         await cancel();
         return silence(host, trouble);
       }
-      // Long ones are asked after less often.
+      // The longer a command runs, the less often it is polled.
       await pause(Math.min(Math.max(elapsed() * 100, 500), 5000), undefined, { signal }).catch(
         () => {
           throw signal.reason;
@@ -235,7 +238,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
     }
   }
 
-  /** Fetches what SSM did not carry at once. */
+  /** Fetches the complete output, if it exceeds SSM's limit. */
   async function whole(host: string, id: string, ran: Ran, signal: AbortSignal): Promise<Ran> {
     let answer = parseAnswer(ran.stdout);
     if (answer.kind === "parts") {
@@ -253,7 +256,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
     }
     return answer.kind === "whole"
       ? { ...ran, stdout: answer.text }
-      : { ...ran, stdout: "", cut: answer.kind === "cut" ? answer.reason : "it came in parts" };
+      : { ...ran, stdout: "", cut: answer.kind === "cut" ? answer.reason : "it is still in parts" };
   }
 
   async function runOn(
@@ -287,7 +290,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
         return await runOn(host, command, seconds, signal);
       } catch (error) {
         if (error instanceof AwsError && (error.meaning === "silent" || error.meaning === "busy")) {
-          // It may be another instance by now.
+          // The host may have been replaced.
           known = undefined;
           return silence(host, error.message);
         }
@@ -325,7 +328,7 @@ export function awsPlatform(clusterName: string, region: string): Platform {
           await patiently(["ec2", "stop-instances", "--force", "--instance-ids", id], {
             subject: host,
           }).catch((error) => {
-            // It cannot be stopped while it begins or ends; then it is looked at again.
+            // An instance cannot be stopped while it is starting or terminating: retry.
             const isPassing =
               error instanceof AwsError &&
               ["IncorrectInstanceState", "InvalidInstanceID.NotFound"].includes(error.code);

@@ -1,7 +1,7 @@
 import { runScript } from "../run";
 import { parseReleases, type ReleaseStore } from "./release-store";
 
-/** The releases of a cluster that runs on this machine: files of a folder which its containers mount. */
+/** The releases of a local cluster: files in a folder that its containers mount. */
 export function localReleases(project: string): ReleaseStore {
   const facts = { DWI_PROJECT: project } as const;
   return {

@@ -1,11 +1,11 @@
 import { runScript } from "../run";
-import type { Platform, Power, Ran } from "./platform";
+import type { HostAccess, Power, Ran } from "./host-access";
 
-/** What scripts/local/on-host.sh ends with when the host does not run (EX_UNAVAILABLE). */
+/** Exit code of scripts/local/on-host.sh if the host does not run (EX_UNAVAILABLE). */
 const UNREACHABLE = 69;
 
-/** The hosts of a cluster that runs as containers of this machine. */
-export function localPlatform(project: string): Platform {
+/** Access to the hosts of a local cluster, which are containers on this machine. */
+export function localHostAccess(project: string): HostAccess {
   const facts = { DWI_PROJECT: project } as const;
   return {
     async run(host, command, seconds = 60): Promise<Ran> {

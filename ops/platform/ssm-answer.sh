@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Runs a program on a host and prints what it printed as SSM carries it: of a command's output SSM keeps the first
-# 24,000 characters, of its errors the first 8,000. Travels with each command, so that no host needs to have it.
+# Runs a program on a host, and encodes its output for SSM, which keeps only the first 24,000 characters of a command's
+# standard output, and the first 8,000 of its standard error. Sent along with each command, so hosts need not have it.
 #
-#   ssm-answer.sh run BYTES ERROR_BYTES PROGRAM [ARGUMENT]...   at most so many bytes of output and of errors
-#   ssm-answer.sh part BYTES FILE NUMBER                        a further part, from 1 on
+#   ssm-answer.sh run BYTES ERROR_BYTES PROGRAM [ARGUMENT]...   prints at most so many bytes of output and of errors
+#   ssm-answer.sh part BYTES FILE NUMBER                        prints another part, counted from 0
 #
-# The output stands between a line that says what it is and a line that says that it is whole:
+# The output is enclosed in a line with its encoding, and a line that shows that it is complete:
 #
-#   answer plain              as it was printed
-#   answer packed             by gzip, in base64
-#   answer parts COUNT FILE   the same, its first part; the others are in a file
+#   answer plain              verbatim
+#   answer packed             compressed by gzip, in base64
+#   answer parts COUNT FILE   the first part of that; the others are in a file
 #   ...
 #   answer end
 #
-# Of errors the end is kept. Ends as the program does.
+# Of standard error, the end is kept. Exits with the program's exit code.
 set -euo pipefail
 
-# Files with parts that nobody has fetched for so long are removed, in minutes.
+# Files with parts are removed after so many minutes.
 readonly kept_minutes=30
 
 size_of() {
@@ -27,7 +27,7 @@ part() {
   dd if="$2" bs="$1" skip="$3" count=1 status=none
 }
 
-# frame WORD...: what comes on standard input as an answer.
+# frame WORD...: encloses standard input as an answer.
 frame() {
   printf 'answer %s\n' "$*"
   cat
@@ -56,22 +56,22 @@ tell_errors() {
   local bytes=$1 errors=$2 size
   size=$(size_of "$errors")
   if ((size > bytes)); then
-    printf '(the first %s of %s bytes are left out)\n' $((size - bytes)) "$size" >&2
+    printf '(the first %s of %s bytes were omitted)\n' $((size - bytes)) "$size" >&2
   fi
-  # A character may be cut in two.
+  # Drops the rest of a character that was cut in two.
   tail --bytes="$bytes" "$errors" | LC_ALL=C sed '1s/^[\x80-\xbf]*//' >&2
 }
 
 run() {
   local bytes=$1 error_bytes=$2 status=0
   shift 2
-  # In memory where that can be: a full disk is one of the things that hosts are asked about.
+  # In memory if possible, so that it works on a full disk as well.
   if ! directory=$(mktemp --directory /run/cluster-answer.XXXXXX 2>/dev/null || mktemp --directory -t cluster-answer.XXXXXX); then
     exec "$@"
   fi
   trap 'rm --recursive --force "$directory"' EXIT
   "$@" >"$directory/output" 2>"$directory/errors" </dev/null || status=$?
-  # Files come and go meanwhile, which is an error to find.
+  # find fails if a file disappears meanwhile.
   find "${directory%/*}" -maxdepth 1 -name 'cluster-answered.*' -user "$EUID" -mmin "+$kept_minutes" \
     -delete 2>/dev/null || true
   tell_errors "$error_bytes" "$directory/errors"

@@ -3,24 +3,24 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { PROJECT } from "../../hosts/project";
 
-// How commands and what they print get through SSM, which limits both. The host's part is ssm-answer.sh.
+// Encodes commands and their output for SSM, which limits the size of both. The host's side is ssm-answer.sh.
 
-/** What GetCommandInvocation keeps of a command's output, the first of it, in characters. */
+/** SSM keeps only this many characters of a command's standard output, from its start. */
 export const SSM_OUTPUT = 24_000;
-/** The same of its errors. */
+/** The same for standard error. */
 export const SSM_ERRORS = 8_000;
 
-/** Of one answer, in bytes: less than SSM keeps, with what stands around it. */
+/** Maximum size of one part of an answer, in bytes: leaves room for the lines around it. */
 const PART = 23_000;
-/** Likewise; the SSM agent adds a line of its own. */
+/** Maximum size of the errors, in bytes: leaves room for a line that the SSM agent adds. */
 const ERROR_PART = 7_000;
-/** How many parts are fetched. What is packed into so many is some megabytes. */
+/** Maximum number of parts: compressed output of some megabytes. */
 const MAX_PARTS = 60;
 
-/** A longer command is packed, and sent in parts of this size: with all it adds, SSM takes 64 KB. */
+/** A longer command is compressed, and sent in parts of this size: SSM's limit is 64 KB, including what it adds. */
 const COMMAND_PART = 30_000;
 
-/** Words as one line for a shell, each as it is. */
+/** Quotes words as one line for a shell. */
 export function shellLine(words: readonly string[]): string {
   return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
 }
@@ -35,9 +35,9 @@ function answerScript(args: readonly string[]): string {
 }
 
 /**
- * What a host's shell is to run, one after the other, so that a program runs and its output can be read.
+ * The shell commands, to be run one after the other, that run a program and print its encoded output.
  *
- * @param id letters and digits, another for each command
+ * @param id letters and digits, unique for each command
  */
 export function shellCommands(command: readonly string[], id: string): string[] {
   const line = answerScript(["run", String(PART), String(ERROR_PART), ...command]);
@@ -56,12 +56,12 @@ export function shellCommands(command: readonly string[], id: string): string[] 
   return [...lines, `command=$(base64 -d ${file} | gunzip); rm -f ${file}; eval "$command"`];
 }
 
-/** What a host's shell is to run to print a further part of an answer. */
+/** The shell command that prints another part of an answer. */
 export function partCommand(file: string, number: number): string {
   return answerScript(["part", String(PART), file, String(number)]);
 }
 
-/** What a command printed, as far as it has come. */
+/** The decoded output of a command, or its first part. */
 export type Answer =
   | { readonly kind: "whole"; readonly text: string }
   | {
@@ -70,23 +70,23 @@ export type Answer =
       readonly count: number;
       readonly file: string;
     }
-  /** Some of it is missing, for a reason. */
+  /** Part of it is missing. */
   | { readonly kind: "cut"; readonly text: string; readonly reason: string };
 
 const FRAME = /^answer (plain|packed|parts (\d+) (\S+))\n([\s\S]*)\nanswer end\s*$/;
 
-/** Reads what SSM has of a command's output. */
+/** Decodes a command's output. */
 export function parseAnswer(output: string): Answer {
   const [, kind, count, file, content = ""] = FRAME.exec(output) ?? [];
   switch (kind) {
     case undefined: {
-      // A host where there was no room for a file prints as it is, up to what SSM keeps.
+      // Without room for a temporary file, a host prints the output verbatim, and SSM truncates it.
       const isCut = output.startsWith("answer ") || output.length >= SSM_OUTPUT;
       return isCut
         ? {
             kind: "cut",
             text: output,
-            reason: `SSM kept no more than ${output.length} characters of it`,
+            reason: `SSM truncated it to ${output.length} characters`,
           }
         : { kind: "whole", text: output };
     }
@@ -96,25 +96,29 @@ export function parseAnswer(output: string): Answer {
       return unpacked([content]);
     default:
       return Number(count) > MAX_PARTS
-        ? { kind: "cut", text: "", reason: `packed, it is ${count} times what SSM carries at once` }
+        ? {
+            kind: "cut",
+            text: "",
+            reason: `even compressed, it would need ${count} parts; the maximum is ${MAX_PARTS}`,
+          }
         : { kind: "parts", first: content, count: Number(count), file: file as string };
   }
 }
 
-/** Puts the parts of an answer together. */
+/** Decodes the parts of an answer. */
 export function unpacked(parts: readonly string[]): Answer {
   try {
     return { kind: "whole", text: gunzipSync(Buffer.from(parts.join(""), "base64")).toString() };
   } catch {
-    return { kind: "cut", text: "", reason: "what came is not what was sent" };
+    return { kind: "cut", text: "", reason: "it was corrupted on the way" };
   }
 }
 
 /**
- * The errors of a command. The SSM agent adds how the shell ended, which is known; that some of it is missing is
- * said, as ssm-answer.sh does.
+ * The standard error of a command, without the exit status that the SSM agent appends, and with a note if it was
+ * truncated, like that of ssm-answer.sh.
  */
 export function errorsOf(errors: string): string {
   const own = errors.replace(/\n?failed to run commands: exit status \d+\s*$/, "");
-  return errors.length >= SSM_ERRORS ? `${own}\n(SSM kept no more of this)` : own;
+  return errors.length >= SSM_ERRORS ? `${own}\n(truncated by SSM)` : own;
 }

@@ -1,44 +1,42 @@
 #!/usr/bin/env bash
-# Brings the host to its declared state: at every boot, and once a minute when what it is to carry
-# has changed.
+# Converges the host to its declared state: at every boot, and whenever its user-data has changed, which is checked once a
+# minute.
 #
-#   boot.sh                whatever there is to do
-#   boot.sh --if-changed   nothing, unless the host's newest user-data is another than it last took
-#                          over whole
+#   boot.sh                converges
+#   boot.sh --if-changed   does nothing unless the newest user-data differs from the last that was completely applied
 #
-# Together with the platform interface this is all a host knows before its packages and its scripts
-# are there. It never waits for another host: units that retry do.
+# Besides the platform interface, this is all that a host has before its packages and scripts are installed. It never waits
+# for another host: units that retry do.
 set -euo pipefail
 
 BOOT=/opt/cluster/boot
 STATE=/var/lib/cluster
-# The user-data whose files are on the disk, and the one that was taken over whole.
+# The user-data whose files have been written, and the last one that was completely applied.
 WRITTEN=$STATE/user-data.written
 TAKEN=$STATE/user-data
-# The one that the platform has now.
+# The newest one, from the platform.
 NEWEST=$STATE/user-data.newest
 
 log() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
-# What the host was made with. EC2 is given it compressed; locally it may have lost its last line
-# break on the way.
+# Prints the user-data that the host was created with. On EC2 it is compressed; locally its last line break may be missing.
 first_user_data() {
   printf '%s\n' "$(gzip --decompress --stdout --force </var/lib/cloud/instance/user-data.txt)"
 }
 
-# nothing listens before the firewall stands.
+# Runs before any service listens.
 load_firewall() {
   if [[ -n $(command -v nft) ]]; then
     nft --file /etc/nftables.conf
   fi
 }
 
-# take_over FILE: writes the files of a user-data, with cloud-init's own module.
+# take_over FILE: writes the files of changed user-data, with cloud-init's own module.
 take_over() {
-  log "taking over changed user-data"
-  # From now on, and until it got through, the one before is not what is here: it may come back.
+  log "applying changed user-data"
+  # Until this is completely applied, neither is the previous one: the change may be reverted.
   rm --force "$TAKEN"
   : >"$WRITTEN"
   cloud-init single --name write_files --frequency always --file "$1" >&2
@@ -46,7 +44,7 @@ take_over() {
   mv "$1" "$WRITTEN"
 }
 
-# The one before stays: something that was started from it may still run.
+# Keeps the previous archive: programs that were started from it may still run.
 install_scripts() {
   local before directory=/opt/cluster/archives/$SCRIPTS link=/opt/cluster/scripts other
   "$BOOT/fetch-archive.sh" scripts "$SCRIPTS" "$directory"
@@ -61,10 +59,10 @@ install_scripts() {
 
 main() {
   local packages lacking=0
-  # A boot and a change may meet.
+  # A boot and an update may run at the same time.
   exec 8>/run/cluster-boot.lock
   flock 8
-  # Only now: whoever held the lock before may have replaced the facts.
+  # Not before the lock is held: its previous holder may have replaced the facts.
   # shellcheck source=/dev/null
   source /etc/cluster/host.env
   mkdir --parents "$STATE"
@@ -73,11 +71,11 @@ main() {
     mv "$WRITTEN.new" "$WRITTEN"
   fi
   load_firewall
-  # Before all that may fail: through it an operator sees why.
-  /opt/cluster/platform.sh operator-access || log "operators may not reach this host"
+  # Before anything that may fail, so that an operator can find out why.
+  /opt/cluster/platform.sh operator-access || log "operator access could not be set up: operators may not reach this host"
   # shellcheck disable=SC2153  # a fact
   read -ra packages <<<"$PACKAGES"
-  # What is not to be had fails only later: a newer user-data may do without it.
+  # A failure counts only later: newer user-data may not need the missing package.
   /opt/cluster/platform.sh install-packages "${packages[@]}" || lacking=$?
 
   trap 'rm --force "$NEWEST"' EXIT
@@ -87,25 +85,25 @@ main() {
     fi
     if ! cmp --silent "$NEWEST" "$WRITTEN"; then
       take_over "$NEWEST"
-      # With the facts, the packages and the script of the new one.
+      # Start over, with the new facts, packages and script.
       exec "$0" "$@"
     fi
   elif [[ ${1:-} == --if-changed ]]; then
     return 1
   else
-    log "the newest user-data is out of reach; going on with what is here"
+    log "the newest user-data could not be fetched; continuing with the current one"
   fi
 
   ((lacking == 0)) || return "$lacking"
-  # Packages may have brought the program only now.
+  # nft may have been installed only now.
   load_firewall
   install_scripts
   /opt/cluster/scripts/host/converge.sh
-  # Only what was taken over whole counts as taken: what was interrupted starts again.
+  # Recorded last, so that an interrupted update starts over.
   cp "$WRITTEN" "$TAKEN.new"
   mv "$TAKEN.new" "$TAKEN"
-  log "$HOST_NAME is at its declared state"
+  log "$HOST_NAME has converged to its declared state"
 }
 
-# bash has read this line to its end before it begins: the file may be written anew while it runs.
+# On one line, which bash reads completely before it runs main: the file may be replaced meanwhile.
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks an archive of the cluster into a directory of its own, whole or not at all. Does nothing
-# when the directory is there.
+# Fetches an archive of the cluster and unpacks it into a directory, atomically. Does nothing if the directory exists.
 #
 #   fetch-archive.sh KIND SHA256 DIRECTORY   KIND is scripts or releases
 set -euo pipefail
@@ -14,20 +13,20 @@ main() {
   local name=$1/$2.tar.gz sha256=$2 directory=$3 work
   [[ ! -d $directory ]] || return 0
   mkdir --parents "$(dirname -- "$directory")"
-  # What was interrupted earlier.
+  # Left by an interrupted run.
   rm --recursive --force "$directory".*.partial
-  # All that is unfinished lies in it, also what the platform interface has begun.
+  # Everything unfinished is in here, including the platform interface's partial downloads.
   work=$(mktemp --directory "$directory.XXXXXX.partial")
-  # shellcheck disable=SC2064  # the name is wanted as it is now
+  # shellcheck disable=SC2064  # expand now
   trap "rm --recursive --force '$work'" EXIT
   /opt/cluster/platform.sh archive "$name" "$work/archive"
-  sha256sum --check --status <<<"$sha256  $work/archive" || fail "what arrived as $name is something else"
+  sha256sum --check --status <<<"$sha256  $work/archive" || fail "$name was fetched, but its SHA-256 does not match"
   mkdir "$work/unpacked"
   tar --extract --gzip --no-same-owner --file "$work/archive" --directory "$work/unpacked"
-  # Links are left as they are, also those that lead nowhere.
+  # Skips links: chmod would follow them, and they may be broken.
   find "$work/unpacked" ! -type l -exec chmod u=rwX,go=rX {} +
   mv --no-target-directory "$work/unpacked" "$directory"
 }
 
-# bash has read this line to its end before it begins: the file may be written anew while it runs.
+# On one line, which bash reads completely before it runs main: the file may be replaced meanwhile.
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

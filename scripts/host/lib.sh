@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# What every script on a host starts with: strict mode, the facts, and a few words.
+# Sourced by every script on a host: strict mode, the facts, and common functions.
 set -euo pipefail
 
-# Facts are upper case and come from this file alone.
+# Facts are upper case, and all come from this file.
 # shellcheck source=/dev/null disable=SC2153
 source /etc/cluster/host.env
 
-# There while an upgrade of this host is under way, over its reboot.
-# shellcheck disable=SC2034 # for who called
+# Exists while an upgrade of this host is in progress, across its reboot.
+# shellcheck disable=SC2034 # used by callers
 UPGRADING=/var/lib/cluster/upgrading
-# There from the order to reboot until the host has: what is in /run goes with it.
-# shellcheck disable=SC2034 # for who called
+# Exists from the request to reboot until the reboot, which empties /run.
+# shellcheck disable=SC2034 # used by callers
 REBOOTING=/run/cluster/rebooting
 
 log() {
@@ -22,19 +22,19 @@ fail() {
   exit 1
 }
 
-# milliseconds: sets `now`, of a clock that nobody sets.
-# shellcheck disable=SC2034 # for who called
+# milliseconds: sets `now` from the monotonic clock.
+# shellcheck disable=SC2034 # used by callers
 milliseconds() {
   local up
   read -r up _ </proc/uptime
   now=$((10#${up/./} * 10))
 }
 
-# secret NAME: prints a secret. It is kept in memory-backed files only, for root.
+# secret NAME: prints a secret. Caches it in a memory-backed file that only root can read.
 secret() {
   local file="/run/cluster/secrets/$1" value
   if [[ ! -s $file ]]; then
-    # In a substitution, where this mostly runs, the shell would go on with half of one.
+    # Explicit check: in a command substitution, a failure would not end the caller.
     value=$(/opt/cluster/platform.sh secret "$1") || value=""
     [[ -n $value ]] || fail "the platform has no secret named $1"
     install --directory --mode=0700 /run/cluster/secrets
@@ -47,12 +47,12 @@ secret() {
   cat "$file"
 }
 
-# checksum FILE...: one that is not there counts as empty.
+# checksum FILE...: checksum of all the files together; a missing file counts as empty.
 checksum() {
   { cat -- "$@" 2>/dev/null || true; } | sha256sum
 }
 
-# changed STAMP FILE...: whether the files differ from what `mark STAMP FILE...` last saw.
+# changed STAMP FILE...: whether the files have changed since the last `mark STAMP FILE...`.
 changed() {
   local stamp="/var/lib/cluster/stamps/$1"
   shift
@@ -66,31 +66,30 @@ mark() {
   checksum "$@" >"$stamp"
 }
 
-# unmark STAMP: until the next mark all of it counts as changed.
+# unmark STAMP: the files count as changed until the next mark.
 unmark() {
   rm --force "/var/lib/cluster/stamps/$1"
 }
 
-# enable_at_boot UNIT...: they start with the host. Whether systemd knows so is of no matter before the next
-# boot, and telling it has it read every unit again, which takes longer than most of what is done here. The
-# same goes for links of the old kind (https://systemd.io/ENVIRONMENT/).
+# enable_at_boot UNIT...: enables units for later boots. Without a daemon-reload, which is not needed for that and takes
+# longer than most other steps; likewise without the links for SysV init (https://systemd.io/ENVIRONMENT/).
 enable_at_boot() {
   SYSTEMCTL_SKIP_SYSV=1 systemctl enable --quiet --no-reload "$@"
 }
 
-# read_units UNIT...: has systemd read its units again if it has not read a change of one of these. Drop-ins that it has not
-# read are not in effect.
+# read_units UNIT...: makes systemd reload its units if one of these has changed on disk. Until then, changed drop-ins have
+# no effect.
 read_units() {
   if [[ $(systemctl show --property NeedDaemonReload --value "$@") == *yes* ]]; then systemctl daemon-reload; fi
 }
 
-# has_read UNIT DROP_IN: whether systemd goes by the drop-in. A unit that it had not needed yet it reads now.
+# has_read UNIT DROP_IN: whether systemd has loaded the drop-in. Loads the unit if it was not loaded yet.
 has_read() {
   [[ $(systemctl show --property DropInPaths --value "$1") == *"$2"* ]]
 }
 
-# keep_serving SERVICE CONFIGURATION: runs a service with its configuration, which must be sound. What
-# serves already takes a change over without closing its door; nothing is done where nothing changed.
+# keep_serving SERVICE CONFIGURATION: starts a service with its configuration, which must be valid. If the service is
+# already running, a change is applied by a reload, without interruption. Does nothing if nothing has changed.
 keep_serving() {
   enable_at_boot "$1.service"
   if changed "$1" "$2" || ! systemctl --quiet is-active "$1.service"; then
@@ -99,7 +98,7 @@ keep_serving() {
   fi
 }
 
-# from_hex HEX: the bytes.
+# from_hex HEX: prints the bytes.
 from_hex() {
   local hex=$1 escaped=""
   while [[ -n $hex ]]; do
@@ -109,18 +108,18 @@ from_hex() {
   printf '%b' "$escaped"
 }
 
-# sha256: of standard input, hexadecimal.
+# sha256: prints the SHA-256 of standard input, hexadecimal.
 sha256() {
   local sum
   sum=$(sha256sum)
   printf '%s' "${sum%% *}"
 }
 
-# hmac_sha256 KEY: of standard input, after RFC 2104. Openssl takes the key as an argument, where
-# every process could read it; printf is part of the shell.
+# hmac_sha256 KEY: prints the HMAC (RFC 2104) of standard input, hexadecimal. Not by openssl, which takes the key as an
+# argument, where every process could read it; printf is a shell builtin.
 hmac_sha256() {
   local key=$1 inner="" outer="" index byte code
-  ((${#key} <= 64)) || fail "a key of HMAC is longer here than a block of SHA-256"
+  ((${#key} <= 64)) || fail "the HMAC key has ${#key} characters; at most 64 (a block of SHA-256) are supported"
   for ((index = 0; index < 64; index++)); do
     code=0
     if ((index < ${#key})); then printf -v code '%d' "'${key:index:1}"; fi

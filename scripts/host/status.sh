@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what this host is, as one line of JSON: what is true of every host, and what its role says.
+# Prints this host's status as one line of JSON: the facts of every host, and those of its role.
 # shellcheck source=lib.sh
 source /opt/cluster/scripts/host/lib.sh
 
@@ -7,11 +7,11 @@ version_of() {
   dpkg-query --show --showformat='${Version}' "$1" 2>/dev/null || true
 }
 
-# Not as an argument: of the transactions of a database there may be more than one argument holds.
+# Not passed as an argument: the GTID sets of a database may exceed the maximum length of one.
 own=$("/opt/cluster/scripts/$HOST_ROLE/status.sh")
 etcd=null
 if [[ -n ${ETCD_DIRECTORY:-} ]]; then etcd=$(/opt/cluster/scripts/etcd/status.sh); fi
-# A package manager that is broken keeps nobody from seeing the rest.
+# If the package manager is broken, the rest of the status is still reported.
 updates=$("$(dirname -- "$0")/updates.sh" || echo null)
 rebooting=false
 if [[ -e $REBOOTING ]]; then rebooting=true; fi

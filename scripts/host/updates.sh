@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Prints what newer packages there are for this host, and what it runs that is older than what is installed, as JSON.
+# Prints as JSON which package upgrades are available for this host, and which of its running programs are outdated.
 #
-#   updates.sh             by the package lists that are here
-#   updates.sh --refresh   fetches the lists first
+#   updates.sh             from the current package lists
+#   updates.sh --refresh   fetches the package lists first
 #
-# packages        what would be installed, "name old new"
-# listedAt        when the lists were fetched, seconds since 1970; null where there are none
-# rebootRequired  whether a newer kernel is installed than the one that runs, or a package asks for a reboot
-# outdatedUnits   units of which a process runs a program or a library that has been replaced since
-# underWay        whether an upgrade of this host was begun and not ended
+# packages        the available upgrades, "name old new"
+# listedAt        when the lists were fetched, seconds since 1970; null if there are none
+# rebootRequired  whether a newer kernel than the running one is installed, or a package requests a reboot
+# outdatedUnits   units with a process whose program or library has been replaced since it started
+# underWay        whether an upgrade of this host was started and not finished
 # shellcheck source=lib.sh
 source /opt/cluster/scripts/host/lib.sh
 
-# Of this boot.
+# The cached answer of apt; a reboot removes it.
 KNOWN=/run/cluster/updates
 LISTS=/var/lib/apt/lists
 DPKG_STATUS=/var/lib/dpkg/status
@@ -22,8 +22,8 @@ if [[ ${1:-} == --refresh ]]; then
     fail "the package lists could not be fetched"
 fi
 
-# look_for_packages: apt takes a second for it, so its answer is kept until lists or packages change. Nothing that is
-# installed is ever removed.
+# look_for_packages: apt takes a second, so its answer is cached until lists or packages change. The simulated upgrade,
+# like the real one, never removes a package.
 look_for_packages() {
   if [[ -e $KNOWN && $KNOWN -nt $LISTS && $KNOWN -nt $DPKG_STATUS ]]; then return; fi
   mkdir --parents "${KNOWN%/*}"
@@ -36,7 +36,7 @@ look_for_packages() {
   mv --force "$KNOWN.$$" "$KNOWN"
 }
 
-# newer_kernel: a container has none of its own.
+# newer_kernel: whether a newer kernel is installed than the running one. Containers have no kernel of their own.
 newer_kernel() {
   local newest
   if systemd-detect-virt --quiet --container; then return 1; fi
@@ -44,12 +44,12 @@ newer_kernel() {
   [[ -n $newest && $newest != "$(uname --kernel-release)" ]]
 }
 
-# outdated_units: the files of a process that were replaced have no name any more.
+# outdated_units: units with a process that has a deleted file mapped.
 outdated_units() {
   local maps
   grep --files-with-matches --no-messages --extended-regexp ' /(usr|lib)[^ ]* \(deleted\)$' /proc/[0-9]*/maps |
     while read -r maps; do
-      # It may have ended by now.
+      # The process may have exited by now.
       sed --quiet --regexp-extended 's|^0::.*/([^/]+\.service).*|\1|p' "${maps%/maps}/cgroup" 2>/dev/null || true
     done | sort --unique
 }

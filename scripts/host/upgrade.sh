@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# The parts of an upgrade of this host, in the order in which an operator has them done. Each may be interrupted and
-# repeated.
+# The steps of an upgrade of this host, in the order in which the operator's command calls them. Each can be interrupted
+# and repeated.
 #
-#   upgrade.sh begin      notes that an upgrade is under way
-#   upgrade.sh packages   installs what is newer, and starts nothing anew
-#   upgrade.sh reload     has what can do so without a break run what is installed
-#   upgrade.sh reboot     reboots, a second after it has answered
-#   upgrade.sh end        notes that the upgrade has ended
+#   upgrade.sh begin      records that an upgrade is in progress
+#   upgrade.sh packages   upgrades packages, without restarting any service
+#   upgrade.sh reload     makes the services that can do so without interruption switch to the new programs
+#   upgrade.sh reboot     reboots a second later, so that this command can return first
+#   upgrade.sh end        records that the upgrade has finished
 #
-# The host is out of service while packages are installed, or nothing of it is started anew: their own scripts would
-# restart whatever they like.
+# Maintainer scripts may not start or restart services: they would do so at a moment of their own choosing.
 # shellcheck source=lib.sh
 source /opt/cluster/scripts/host/lib.sh
 
 POLICY=/usr/sbin/policy-rc.d
-# The platform interface removes a file with this line, should this script not come to it.
+# A file with this line is also removed by the platform interface, in case this script is killed first.
 POLICY_MARK="# Written by the cluster while packages are being installed."
 
 forbid_starts() {
@@ -35,10 +34,11 @@ packages() {
   apt-get clean
 }
 
-# reload: HAProxy's master takes over the new program with its connections. etcd is restarted: the other voters go on.
+# reload: HAProxy's master process re-executes the new program and keeps its connections. etcd is restarted; the
+# other voters continue without it.
 reload() {
   if [[ $HOST_ROLE == load-balancer ]]; then
-    haproxy -c -q -f /etc/haproxy/haproxy.cfg >&2 || fail "the new HAProxy refuses its configuration; the old one goes on"
+    haproxy -c -q -f /etc/haproxy/haproxy.cfg >&2 || fail "the new HAProxy rejects its configuration (see above); the old one keeps running"
     systemctl reload haproxy.service
   fi
   if systemctl --quiet is-active cluster-etcd.service; then systemctl --no-block restart cluster-etcd.service; fi
@@ -56,5 +56,5 @@ case ${1:-}:$# in
   reload:1) reload ;;
   reboot:1) reboot_soon ;;
   end:1) rm --force "$UPGRADING" ;;
-  *) fail "usage: upgrade.sh begin, packages, reload, reboot or end" ;;
+  *) fail "usage: upgrade.sh begin|packages|reload|reboot|end" ;;
 esac

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Waits until this load balancer's own checks of a web server have been good for so long, one after the
-# other. Prints as JSON how it sees the web server in the end; fails when that does not come to pass in time.
+# Waits until this load balancer's health checks of a web server have succeeded for STEADY seconds without a failure.
+# Prints as JSON how it sees the web server in the end; fails if that takes longer than PATIENCE seconds.
 #
-#   await-checks.sh WEB_SERVER STEADY PATIENCE [--in-service]   both in seconds
+#   await-checks.sh WEB_SERVER STEADY PATIENCE [--in-service]
 #
-# One that is drained is checked as well. With --in-service it has to be sent requests.
+# Drained web servers are checked as well. With --in-service the web server must not be drained.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 
-# look: sets `line` to what is known of the web server.
+# look NAME: sets `line` to HAProxy's data on the web server.
 look() {
   line=$(servers | awk -F '\t' -v name="$1" '$1 == name')
   [[ -n $line ]] || fail "the load balancer knows no web server $1"
@@ -25,7 +25,7 @@ main() {
     look "$name"
     milliseconds
     IFS=$'\t' read -r _ status _ failed downs _ check answer <<<"$line"
-    # A status like "UP 1/2" is one that is about to change.
+    # A status like "UP 1/2" is about to change.
     if [[ ($status == UP || ($status == DRAIN && -z $in_service)) && $check == L7OK && $answer == 200 ]]; then
       if [[ $failed:$downs != "$counted" ]]; then
         counted=$failed:$downs since=$now

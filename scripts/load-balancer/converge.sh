@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# HAProxy with its declared configuration. A configuration it would refuse is never loaded: the
-# process that serves goes on with the one it has.
+# Runs HAProxy with its declared configuration. An invalid configuration is never loaded: the running process keeps the
+# current one.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 
-# The version of the format, and nothing yet.
+# Only the version of the format: no state yet.
 [[ -s $SERVER_STATE ]] || printf '1\n' >"$SERVER_STATE"
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 if systemctl --quiet is-active haproxy.service; then

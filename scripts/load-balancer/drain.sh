@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Takes a web server out of service, or back into it.
 #
-#   drain.sh WEB_SERVER [--force]   sends it no new requests, and waits for those under way
-#   drain.sh --undo WEB_SERVER      sends it requests again, at first a few
+#   drain.sh WEB_SERVER [--force]   sends it no new requests, and waits for those in flight
+#   drain.sh --undo WEB_SERVER      sends it requests again, gradually
 #
-# The last one that serves is not drained without --force: visitors then get no answer.
+# Refuses to drain the last web server that serves, unless --force is given: visitors would get errors.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 
-# How long requests may take to end.
+# How long to wait for requests in flight, in seconds.
 PATIENCE=30
 
 usage="usage: drain.sh WEB_SERVER [--force], or drain.sh --undo WEB_SERVER"
@@ -58,7 +58,7 @@ drain() {
 
 undrain() {
   status_of "$1"
-  # Whatever is shown of it: one that was drained and is down now is shown as down.
+  # Whatever its status: a drained server that is also down is shown as down.
   set_state "$1" ready
   log "$1 is sent requests"
 }

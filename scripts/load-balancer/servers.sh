@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The web servers, as HAProxy on the load balancer knows them.
+# The web servers, as HAProxy on the load balancer sees them.
 
-# Kept outside of HAProxy as well, so that what was drained stays drained over a restart.
+# HAProxy loads this file when it starts, so that drained servers stay drained across restarts.
 SERVER_STATE=/var/lib/cluster/haproxy-server-state
 
-# ask_haproxy COMMAND: through its runtime socket.
+# ask_haproxy COMMAND: runs a command through HAProxy's runtime socket.
 ask_haproxy() {
   printf '%s\n' "$1" | socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET"
 }
@@ -14,9 +14,8 @@ save_server_state() {
     mv "$SERVER_STATE.new" "$SERVER_STATE"
 }
 
-# servers: a line for each web server, its fields apart by tabs: name, status, requests under way, checks
-# that failed, times it went down, seconds since its status changed, what the last check said (with an
-# asterisk while the next is under way), the status that was answered to it or -.
+# servers: prints a line for each web server, with tab-separated fields: name, status, requests in flight, failed checks,
+# transitions to down, seconds since the last status change, result of the last check, its HTTP status or -.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 1, 2, 18, 5, 22, 23, 24, 37 and 38 of the statistics.
 servers() {
   ask_haproxy "show stat web 4 -1" |
@@ -25,7 +24,7 @@ servers() {
       print $2, $18, $5, $22 + 0, $23 + 0, $24 + 0, $37 == "" ? "-" : $37, $38 == "" ? "-" : $38 }'
 }
 
-# as_json: of such lines, a list of objects.
+# as_json: converts such lines to a JSON array.
 as_json() {
   jq --raw-input --slurp --compact-output 'split("\n") | map(select(. != "") | split("\t") |
     {name: .[0], status: .[1], underWay: (.[2] | tonumber), changedSecondsAgo: (.[5] | tonumber),

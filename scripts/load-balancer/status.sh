@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what this load balancer is, as JSON: how it chooses, and each web server as it sees it.
+# Prints this load balancer's status as JSON: its balancing algorithm, and the web servers as it sees them.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh

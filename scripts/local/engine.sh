@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the container engine, Incus, and keeps our storage pool in it.
+# Starts and stops the container engine, Incus, and creates the storage pool for local clusters.
 #
-#   engine.sh start   make sure the engine answers and the pool is there
-#   engine.sh stop    stop the engine if it was this script that started it
+#   engine.sh start   ensures that the engine responds and the pool exists
+#   engine.sh stop    stops the engine if this script started it
 #
-# Where systemd runs, the engine is its service. Elsewhere the daemons are started here, detached.
+# With systemd, the engine is a systemd service. Otherwise this script starts the daemons itself, detached.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -23,13 +23,13 @@ find_daemon() {
   done
 }
 
-# Starts a program that outlives this script and its terminal, and notes that it was us.
+# Starts a program that outlives this script and its terminal, and records its process ID.
 start_detached() {
   local name=$1
   shift
   mkdir -p "$LOGS" "$PIDS"
-  # It must not inherit our locks, so it closes every file but the standard ones.
-  # shellcheck disable=SC2016 # the inner shell's own number, arguments and files
+  # Closes all file descriptors but the standard ones, so that it does not inherit our locks.
+  # shellcheck disable=SC2016 # for the inner shell
   setsid --fork bash -c '
     printf "%s" "$$" >"$1"
     shift
@@ -45,7 +45,7 @@ start_daemons() {
   daemon=$(find_daemon)
   [[ -n $daemon ]] || fail "incusd is not installed" "remedy: npm run up, which installs it"
   if [[ -n $(command -v lxcfs) && ! -e /var/lib/lxcfs/proc ]]; then
-    # One that was killed leaves its mount behind, which nobody answers any more.
+    # If lxcfs was killed, its stale mount is still there.
     if mountpoint -q /var/lib/lxcfs || ! exists stat /var/lib/lxcfs; then
       umount --lazy /var/lib/lxcfs 2>/dev/null || true
     fi
@@ -55,7 +55,7 @@ start_daemons() {
   if getent group incus-admin >/dev/null; then
     group=incus-admin
   fi
-  # Told it may use AppArmor, the engine fails on a kernel that has none.
+  # Without this, the engine fails on a kernel without AppArmor.
   if [[ ! -d /sys/kernel/security/apparmor ]]; then
     export INCUS_SECURITY_APPARMOR=false
   fi
@@ -73,7 +73,7 @@ start_engine() {
   if [[ -d /run/systemd/system ]]; then
     systemctl start lxcfs.service 2>/dev/null || true
     systemctl start incus.socket incus.service ||
-      fail "incus.service does not start" "look into it: journalctl -u incus.service -n 50"
+      fail "incus.service does not start" "its log: journalctl -u incus.service -n 50"
   else
     start_daemons
   fi
@@ -81,16 +81,17 @@ start_engine() {
     fail "the container engine did not come up within 60 s" "its log: $LOGS/incusd.log"
 }
 
-# raise_limit NAME VALUE: where the machine's is lower.
+# raise_limit NAME VALUE: raises a kernel parameter if it is lower.
 raise_limit() {
   local file=/proc/sys/${1//.//}
   if [[ -e $file ]] && (($(<"$file") < $2)); then
-    printf '%s\n' "$2" >"$file" || say "$1 is $(<"$file") here and could not be raised to $2: not many hosts fit"
+    printf '%s\n' "$2" >"$file" ||
+      say "$1 is $(<"$file") and could not be raised to $2: this machine can run only a few hosts"
   fi
 }
 
-# What the kernel counts for all hosts together, because they share their users: with the usual 128 instances
-# of inotify the eighteenth host starts without a network. Incus asks for the same
+# These limits apply to all hosts together, because their user IDs are mapped to the same range: with the default of 128
+# inotify instances, the eighteenth host starts without a network. Incus recommends the same
 # (https://linuxcontainers.org/incus/docs/main/reference/server_settings/).
 raise_limits() {
   raise_limit fs.inotify.max_user_instances 8192
@@ -99,7 +100,7 @@ raise_limits() {
   raise_limit kernel.keys.maxkeys 2000
 }
 
-# The pool is a sparse file: its size is a bound, not what it takes.
+# The pool is a sparse file: its size is an upper limit, and is not allocated.
 make_pool() {
   exists incus storage show "$POOL" && return
   hold_lock pool
@@ -108,21 +109,21 @@ make_pool() {
   free=$(df --output=avail -BG "${INCUS_DIR:-/var/lib/incus}" | tail -n 1 | tr -dc 0-9)
   size=$((free * 7 / 10))
   ((size <= 100)) || size=100
-  ((size >= 4)) || fail "only $free GiB are free at ${INCUS_DIR:-/var/lib/incus}; hosts need 6"
+  ((size >= 4)) || fail "only $free GiB are free in ${INCUS_DIR:-/var/lib/incus}; hosts need 6 GiB"
   modprobe btrfs 2>/dev/null || true
   if grep -qw btrfs /proc/filesystems && [[ -n $(command -v mkfs.btrfs) ]] &&
     incus storage create "$POOL" btrfs size="${size}GiB" 2>"$STATE_DIRECTORY/pool.log"; then
     return
   fi
-  say "btrfs cannot be used here; hosts get plain directories, which start more slowly"
-  incus storage create "$POOL" dir || fail "the storage pool $POOL could not be made"
+  say "btrfs is not available; using a storage pool of plain directories, from which hosts are created more slowly"
+  incus storage create "$POOL" dir || fail "the storage pool $POOL could not be created"
 }
 
 stop_daemon() {
   local pid
   [[ -f $PIDS/$1 ]] || return 0
   pid=$(<"$PIDS/$1")
-  # A number that is another program's by now is left alone.
+  # The process ID may belong to another program by now.
   if [[ -e /proc/$pid/exe && $(readlink "/proc/$pid/exe") == */"$1" ]]; then
     say "stopping $1"
     kill "$pid"
@@ -145,5 +146,5 @@ case ${1:-} in
     stop_daemon incusd
     stop_daemon lxcfs
     ;;
-  *) fail "unknown command: ${1:-none}; known are start, stop" ;;
+  *) fail "unknown command: ${1:-none}; there are start, stop" ;;
 esac

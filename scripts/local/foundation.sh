@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Makes what the hosts of one cluster stand on: a project, a network, a profile for each role.
+# Creates what the hosts of one cluster need: an Incus project, a network, a profile for each role, secrets and archives.
 #
-# Facts: DWI_PROJECT; DWI_BRIDGE, DWI_GATEWAY (address/prefix) of the network; DWI_ROLES; DWI_SECRETS,
-# names with their readers: "password=web,database seed=database"; DWI_KEPT_SECRETS, names of those that
-# outlive the cluster; DWI_BACKUPS, a folder for what they open and for them; DWI_SCRIPTS and DWI_RELEASE, the
-# names of archives in the folder archives.
+# Facts: DWI_PROJECT; DWI_BRIDGE, DWI_GATEWAY (address/prefix) of the network; DWI_ROLES; DWI_SECRETS, names with their
+# readers: "password=web,database seed=database"; DWI_KEPT_SECRETS, names of those that outlive the cluster; DWI_BACKUPS,
+# the folder for backups and for these secrets; DWI_SCRIPTS and DWI_RELEASE, names of archives in the folder `archives`.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -13,13 +12,12 @@ use_project default
 begin_work foundation
 bash "$HERE/engine.sh" start
 
-# Images are shared by all clusters; everything else is the project's own.
+# Images are shared by all clusters; everything else belongs to the project.
 exists incus project show "$DWI_PROJECT" ||
   incus project create "$DWI_PROJECT" --quiet -c features.images=false -c features.profiles=true \
     -c features.storage.volumes=true -c features.storage.buckets=true
 
-# Addresses are fixed and set by the hosts themselves, names are resolved by the machine's own
-# servers: nothing for the engine to serve.
+# Neither DHCP nor DNS: hosts configure their own fixed addresses, and use the machine's name server.
 if exists incus network show "$DWI_BRIDGE"; then
   incus network set "$DWI_BRIDGE" ipv4.address="$DWI_GATEWAY"
 else
@@ -31,23 +29,23 @@ use_project "$DWI_PROJECT"
 
 share "$DWI_SCRIPTS" "archives/$DWI_SCRIPTS"
 forget_old scripts
-# The first release comes with the cluster, every later one by the operator's word.
+# Only the first release is deployed with the cluster; operators release later ones.
 if [[ ! -e $SHARED/$DWI_PROJECT/release ]]; then
   share "$DWI_RELEASE" "archives/$DWI_RELEASE"
   share release <(basename "$DWI_RELEASE" .tar.gz)
 fi
 
-# What systemd gives a machine of its own.
+# systemd's own default for the hard limit.
 OPEN_FILES=524288
 
-# Letters and digits: 48 of them hold 285 bits and need no quoting anywhere.
+# 48 letters and digits: 285 bits of entropy, and no need for quoting anywhere.
 generate() { openssl rand -base64 192 | tr -dc 'A-Za-z0-9' | head -c 48; }
 
 profiles=$(incus profile list --format csv --columns n)
 is_profile() { grep --quiet --line-regexp "$1" <<<"$profiles"; }
 
-# A profile of a name, replaced by the one given on standard input. Values of secrets go this way
-# and no other: never through an argument or Terraform.
+# replace_profile NAME: creates or replaces a profile from standard input. Secrets are passed only this way, never as
+# arguments or through Terraform.
 replace_profile() {
   if is_profile "$1"; then
     incus profile edit "$1"
@@ -56,8 +54,8 @@ replace_profile() {
   fi
 }
 
-# Every secret is generated once, kept in a profile that no host has, and copied to its readers'.
-# Backups are for database hosts alone; what opens them lies beside them and stays with them.
+# Every secret is generated once, stored in a profile that no host uses, and copied to the profiles of its readers.
+# The password of the backups is also stored in their folder, and kept with them.
 install -d -m 0700 "$DWI_BACKUPS" "$DWI_BACKUPS/repository"
 
 declare -A values
@@ -67,7 +65,7 @@ if is_profile secrets; then known=yes; fi
 for secret in $DWI_SECRETS; do
   name=${secret%%=*}
   values[$name]=""
-  # An error of the engine must not be taken for a secret that is not there yet.
+  # Ends the script on an error: it must not be mistaken for a missing secret.
   if [[ $known == yes ]]; then
     values[$name]=$(incus profile get secrets "user.$name")
   fi
@@ -99,10 +97,10 @@ done
 for role in $DWI_ROLES; do
   {
     printf 'description: hosts of role %s\nconfig:\n' "$role"
-    # Without it systemd cannot set up the sandboxes that units ask for.
+    # systemd needs this to set up the sandboxes of units.
     printf '  security.nesting: "true"\n'
-    # Otherwise hosts inherit the engine's limit of open files, which may be a login shell's. A
-    # machine that is itself confined may not raise it; then hosts have the limit it has.
+    # Otherwise hosts inherit the engine's limit on open files, which may be that of a login shell. In a confined
+    # environment the limit cannot be raised; hosts then inherit it.
     if (ulimit -n "$OPEN_FILES") 2>/dev/null; then
       printf '  limits.kernel.nofile: "%s"\n' "$OPEN_FILES"
     fi
@@ -115,11 +113,11 @@ for role in $DWI_ROLES; do
     printf '  root: { type: disk, path: /, pool: %s }\n' "$POOL"
     printf '  shared: { type: disk, source: %s, path: /srv/shared, readonly: "true" }\n' \
       "$SHARED/$DWI_PROJECT"
-    # The folder's files are root's, on the machine and on the host.
+    # shift: the folder's files belong to root, both on the machine and on the host.
     [[ $role != database ]] ||
       printf '  backups: { type: disk, source: %s, path: /srv/backups, shift: "true" }\n' "$DWI_BACKUPS/repository"
     printf '  eth0: { type: nic, name: eth0, network: %s }\n' "$DWI_BRIDGE"
   } | replace_profile "$role"
 done
 end_work
-say "project $DWI_PROJECT, network $DWI_BRIDGE ($DWI_GATEWAY): there"
+say "project $DWI_PROJECT, network $DWI_BRIDGE ($DWI_GATEWAY): ready"

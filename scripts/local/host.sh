@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Brings one host to its declared state: makes it if it is not there, starts it if it does not run,
-# and has it take over its user-data if it has another.
+# Brings one host to its declared state: creates it if it does not exist, starts it if it is stopped, and applies its
+# user-data if that has changed.
 #
-# Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in
-# MiB; those that name the image (image.sh); DWI_USER_DATA, a file. For hosts that keep data DWI_VOLUME,
-# the name of the volume to have at /srv/data. For one that is reached from outside DWI_LOCAL_PORT, on this
-# machine's loopback, which leads to its DWI_PORT.
+# Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in MiB; those that
+# identify the image (image.sh); DWI_USER_DATA, a file. For a host with data DWI_VOLUME, the volume to mount at /srv/data.
+# For a host that is reachable from this machine DWI_LOCAL_PORT, on 127.0.0.1, which is forwarded to its DWI_PORT.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -15,11 +14,11 @@ use_project "$DWI_PROJECT"
 LISTEN=tcp:127.0.0.1:${DWI_LOCAL_PORT:-}
 CONNECT=tcp:127.0.0.1:${DWI_PORT:-}
 
-# Long enough for a machine under load: five hosts need some 15 s on two idle cores.
+# Sufficient for a machine under load: five hosts take about 15 s on two idle cores.
 BOOT_SECONDS=300
 
-# What the host must carry, as one word. Its last successful boot or update notes it.
-wanted() { sha256sum <"$DWI_USER_DATA" | head -c 16; }
+# A hash of the host's user-data. After a successful boot or update it is recorded in user.carries.
+user_data_hash() { sha256sum <"$DWI_USER_DATA" | head -c 16; }
 
 setting() { incus config get "$DWI_HOST" "$1"; }
 on_host() { incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null; }
@@ -30,14 +29,14 @@ make_volume() {
     incus storage volume create --quiet "$POOL" "$DWI_VOLUME" user.distribution="$(host_distribution)"
 }
 
-# The distribution whose MySQL wrote to a volume; nothing where it is not known.
+# distribution_of_volume VOLUME: prints the distribution whose MySQL wrote to a volume, or nothing if it is not known.
 distribution_of_volume() {
   local distribution
   distribution=$(incus storage volume get "$POOL" "$1" user.distribution)
   printf '%s' "${distribution:-$(incus config get "$1" image.os 2>/dev/null || true)}"
 }
 
-# MySQL reads what its own series wrote, or an older one, and clones its own alone.
+# MySQL reads data of its own series or of the previous one, and clones only within its own series.
 # https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html
 # https://dev.mysql.com/doc/refman/8.4/en/downgrading.html
 check_distribution() {
@@ -47,18 +46,18 @@ check_distribution() {
   while read -r volume; do
     other=$(distribution_of_volume "$volume")
     [[ -z $other || $other == "$distribution" ]] ||
-      fail "host $DWI_HOST was not made: it would be of $distribution, and the data of $volume were written on $other" \
-        "MySQL of the one neither reads nor copies what that of the other wrote" \
-        "remedy: local.distribution: \"$other\"; to change it: destroy the cluster, deploy, restore the backup"
+      fail "host $DWI_HOST was not created: it would run $distribution, but the data of $volume was written on $other" \
+        "MySQL of one distribution can neither read nor clone data of the other's" \
+        "remedy: local.distribution: \"$other\"; to change it, destroy the cluster, deploy, and restore the backup"
   done < <(incus storage volume list "$POOL" type=custom --format csv --columns n)
 }
 
-# Everything a host is made of goes in with its creation, so that one that exists is whole.
+# Creates the host with its complete configuration in one step, so that an existing host is never incomplete.
 make_host() {
   {
     printf 'config:\n'
     printf '  limits.memory: %sMiB\n' "$DWI_MEMORY"
-    # Where the machine is short of processors, what serves already comes before what boots.
+    # If processors are contended, hosts that already serve take precedence over one that boots.
     [[ $DWI_ROLE == database ]] || printf '  limits.cpu.allowance: "10%%"\n'
     printf '  user.address: %s\n  user.gateway: %s\n' "$DWI_ADDRESS" "$DWI_GATEWAY"
     printf '  user.nameserver: %s\n' "$(machine_nameserver)"
@@ -75,23 +74,23 @@ make_host() {
   } | incus launch --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
 }
 
-# What the engine says when something else listens there names no port.
+# Checked here, because the engine's own error message does not name the port.
 check_port() {
   if [[ -n ${DWI_LOCAL_PORT:-} ]] && (: </dev/tcp/127.0.0.1/"$DWI_LOCAL_PORT") 2>/dev/null; then
-    fail "port $DWI_LOCAL_PORT of 127.0.0.1 is taken" \
-      "remedy: stop what listens there, or set another localPort in cluster.config.ts"
+    fail "port $DWI_LOCAL_PORT on 127.0.0.1 is already in use" \
+      "remedy: stop the program that listens on it, or set another localPort in cluster.config.ts"
   fi
 }
 
-# The port may be another one than when the host was made.
+# Applies a changed local port.
 publish() {
   [[ -n ${DWI_LOCAL_PORT:-} && $(incus config device get "$DWI_HOST" publication listen) != "$LISTEN" ]] || return 0
   check_port
   incus config device set "$DWI_HOST" publication listen="$LISTEN"
 }
 
-# A cluster serves when its databases do, and they take longest: where several hosts are to be made they
-# are the first, and boot without the others. Then they still have a copy to make, which is mostly waiting.
+# Databases take longest, and the cluster serves only when they do. So if several hosts are to be created, the others wait
+# until the databases have booted; the replicas' clone, which follows, needs little processor time.
 let_databases_boot() {
   if [[ $DWI_ROLE == database ]]; then return; fi
   if ! flock --nonblock "$databases"; then
@@ -101,31 +100,31 @@ let_databases_boot() {
   flock --unlock "$databases"
 }
 
-# RUNNING or another; nothing where there is no such host.
+# Prints RUNNING or another state, or nothing if the host does not exist.
 state() { incus list --format csv --columns s "^$DWI_HOST\$"; }
 running() { [[ $(state) == RUNNING ]]; }
 
-# Ends the host's first boot: from now on it is as important as any other.
+# Records that the host has applied its user-data, and ends the low processor priority of its first boot.
 note_carries() {
-  incus config set "$DWI_HOST" user.carries="$wanted" limits.cpu.allowance=""
+  incus config set "$DWI_HOST" user.carries="$hash" limits.cpu.allowance=""
 }
 
-# Waits for cloud-init; prints what went wrong in it, a line each.
+# Waits until cloud-init has finished; prints its errors, one line each.
 wait_for_boot() {
   local deadline=$((SECONDS + BOOT_SECONDS))
-  # It is started by the boot itself: this waits for it.
+  # The boot itself starts this target; starting it again only waits for it.
   until on_host sh -c 'timeout 20 systemctl start cloud-init.target
       exec jq -r ".v1.errors[]" /run/cloud-init/result.json' 2>/dev/null; do
     if ((SECONDS >= deadline)); then
-      printf 'cloud-init is not done after %s s\n' "$BOOT_SECONDS"
+      printf 'cloud-init has not finished within %s s\n' "$BOOT_SECONDS"
       return
     fi
     sleep 0.2
   done
 }
 
-# The units that failed or keep failing. Of cloud-init's own only when there are no others: they
-# fail because of something they ran.
+# Prints the units that failed or keep failing. Those of cloud-init only if there are no others: they fail because of a
+# program that they ran.
 troubled_units() {
   local units
   units=$(on_host systemctl list-units --type service --state failed,auto-restart --plain --no-legend \
@@ -138,7 +137,7 @@ last_lines() {
     grep -v 'Failed to read pids.max' | tail -n 20 | sed 's/^/    /'
 }
 
-# Ends with everything needed to see why a host is not well.
+# fail_with_diagnosis REASON [LINE]...: fails, with the failed units and the ends of their logs.
 fail_with_diagnosis() {
   local unit units
   {
@@ -147,14 +146,14 @@ fail_with_diagnosis() {
     (($# == 0)) || printf '  %s\n' "$@"
     units=$(troubled_units)
     for unit in $units; do
-      printf '  failed unit: %s; its last lines:\n' "$unit"
+      printf '  failed unit: %s; the end of its log:\n' "$unit"
       last_lines --output cat --unit "$unit"
     done
     if [[ -z $units ]]; then
-      printf '  no unit failed; the last lines of its log:\n'
+      printf '  no unit failed; the end of its log:\n'
       last_lines --output short-monotonic
     fi
-    printf '  look inside: incus exec --project %s %s -- bash\n' "$DWI_PROJECT" "$DWI_HOST"
+    printf '  open a shell: sudo incus exec --project %s %s -- bash\n' "$DWI_PROJECT" "$DWI_HOST"
   } >&2
   exit 1
 }
@@ -162,15 +161,15 @@ fail_with_diagnosis() {
 update() {
   local output
   say "$DWI_HOST: updating"
-  # What failed before is no part of what may fail now.
+  # Earlier failures must not appear in the diagnosis.
   on_host systemctl reset-failed || true
   if ! output=$(on_host /opt/cluster/boot/boot.sh --if-changed 2>&1); then
     mapfile -t lines < <(tail -n 20 <<<"$output")
     fail_with_diagnosis "its update failed" "${lines[@]}"
   fi
-  # Where the first boot failed there may have been nothing to update, and still all to be done.
+  # If the first boot failed, the user-data may be unchanged and yet not be applied.
   on_host systemctl start cluster-converge.service ||
-    fail_with_diagnosis "it cannot be brought to its declared state"
+    fail_with_diagnosis "it does not converge to its declared state"
 }
 
 begin_work "$DWI_HOST"
@@ -181,12 +180,12 @@ state=$(state 2>/dev/null) || {
   bash "$HERE/engine.sh" start
   state=$(state)
 }
-wanted=$(wanted)
+hash=$(user_data_hash)
 
 if [[ -n $state ]]; then
   publish
   incus config set "$DWI_HOST" limits.memory="${DWI_MEMORY}MiB"
-  if [[ $(setting user.carries) == "$wanted" ]]; then
+  if [[ $(setting user.carries) == "$hash" ]]; then
     running || incus start "$DWI_HOST"
     wait_for_boot >/dev/null
     note_carries
@@ -194,11 +193,10 @@ if [[ -n $state ]]; then
     say "$DWI_HOST: up to date"
     exit 0
   fi
-  # One that never finished its first boot and cannot update itself is made anew: what must be kept
-  # is on its volume.
-  if [[ -z $(setting user.carries) && $(setting user.carries-at-boot) != "$wanted" ]] &&
+  # A host that never finished its first boot, and cannot update itself, is created again: its data is on its volume.
+  if [[ -z $(setting user.carries) && $(setting user.carries-at-boot) != "$hash" ]] &&
     ! { running && on_host test -x /opt/cluster/boot/boot.sh; }; then
-    say "$DWI_HOST: removing what an earlier attempt left"
+    say "$DWI_HOST: removing the incomplete host of an earlier attempt"
     incus delete --force "$DWI_HOST"
     state=""
   fi
@@ -208,7 +206,7 @@ if [[ -n $state ]]; then
   incus config set "$DWI_HOST" cloud-init.user-data - <"$DWI_USER_DATA"
   running || incus start "$DWI_HOST"
   errors=$(wait_for_boot)
-  if [[ -n $(setting user.carries) || $(setting user.carries-at-boot) != "$wanted" || -n $errors ]]; then
+  if [[ -n $(setting user.carries) || $(setting user.carries-at-boot) != "$hash" || -n $errors ]]; then
     update
   fi
 else
@@ -216,7 +214,7 @@ else
   check_distribution
   make_volume
   check_port
-  make_host "$wanted"
+  make_host "$hash"
   say "$DWI_HOST: started"
   errors=$(wait_for_boot)
   if [[ -n $errors ]]; then

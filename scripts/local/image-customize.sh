@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Turns a fresh root file system into one that boots fast as a container. mmdebstrap runs it with
-# the root file system's path.
+# Prepares a new root file system to boot quickly in a container. mmdebstrap runs it as a hook.
+#
+#   image-customize.sh ROOT
 
 set -euo pipefail
 root=$1
 
 # Left by the build.
 rm -f "$root/usr/sbin/policy-rc.d"
-# Each host makes its own identity at first boot.
+# Each host generates its own machine ID at first boot.
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id"
-# The server's package initialises a data directory: its clones would all be the same server.
+# Removes the data directory that the server's package has initialised: all hosts would have the same server UUID.
 rm -rf "$root"/var/lib/mysql/*
-# An empty server without an identity, to be copied: making one takes a host seconds.
+# Adds an empty data directory without a server UUID for hosts to copy: initialising one takes seconds.
 install -D --mode=0755 "$(dirname -- "$0")/../database/initialise.sh" "$root/tmp/initialise.sh"
 chroot "$root" install --directory --owner=mysql --group=mysql --mode=0750 /var/lib/cluster/empty-server
 chroot "$root" /tmp/initialise.sh /var/lib/cluster/empty-server
@@ -22,7 +23,7 @@ rm -rf "$root"/var/log/*.log "$root"/var/log/apt "$root"/var/log/mysql/* "$root"
 rm -f "$root/etc/resolv.conf"
 mkdir -p "$root/var/lib/cloud/seed/nocloud"
 
-# Packages enable their services; a host starts the one its role configures, no other.
+# Packages enable their services, but a host must only start those that its role configures.
 for unit in "$root"/etc/systemd/system/multi-user.target.wants/*.service; do
   case ${unit##*/} in
     systemd-networkd.service | cloud-* | dbus.service) ;;
@@ -31,7 +32,7 @@ for unit in "$root"/etc/systemd/system/multi-user.target.wants/*.service; do
 done
 systemctl --root="$root" enable systemd-networkd.service >/dev/null 2>&1
 
-# Makes no sense in a container, or costs start time and does nothing for a cluster host.
+# Units that do not work in a container, or that slow down the boot without a benefit for a cluster host.
 systemctl --root="$root" mask \
   console-getty.service getty@tty1.service getty-static.service \
   apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
@@ -43,8 +44,8 @@ systemctl --root="$root" mask \
   sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount dev-hugepages.mount \
   systemd-binfmt.service proc-sys-fs-binfmt_misc.automount >/dev/null 2>&1
 
-# The engine gives a host its name and address (see image.sh) and nobody an account on it, so of
-# cloud-init only writing files and running commands is left.
+# The engine sets a host's name and address (see image.sh), and no accounts are created. So cloud-init only writes files
+# and runs commands.
 cat >"$root/etc/cloud/cloud.cfg.d/99-container.cfg" <<'CONFIGURATION'
 datasource_list: [NoCloud]
 datasource:

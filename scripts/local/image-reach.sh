@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Looks whether the sources of apt of a host image's root file system can be reached, because apt itself would try each
-# index of each of them for minutes. mmdebstrap runs it as a hook.
+# Checks that the apt sources of a host image's root file system are reachable: apt itself would keep trying each index of
+# each source for minutes. mmdebstrap runs it as a hook.
 #
 #   image-reach.sh ROOT UNREACHABLE
 #
-# The address that does not answer is written to the file UNREACHABLE.
+# If a source does not respond, its address is written to the file UNREACHABLE.
 
 set -euo pipefail
 
 probe=$(mktemp)
 trap 'rm -f "$probe"' EXIT
 while read -r address suite; do
-  # Others are files of this machine, or lists of mirrors.
+  # Skips local files and mirror lists.
   [[ $address == http://* || $address == https://* ]] || continue
   /usr/lib/apt/apt-helper -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
     download-file "${address%/}/dists/$suite/InRelease" "$probe" || {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the image that all hosts start from, unless the one of this recipe is there already.
+# Builds the image that all hosts are created from, unless one with the same inputs exists.
 #
-# Ends with 69 when the distribution's packages cannot be reached.
+# Exits with 69 if the distribution's packages cannot be reached.
 #
-# Facts: DWI_PROJECT, on whose behalf; DWI_PACKAGES, what hosts need beside the base system; DWI_DISTRIBUTION, of
-# the hosts: machine for this machine's own, debian or ubuntu; DWI_SUITES, what each has as its release:
-# "debian=testing ..."; DWI_KEYRINGS, the keys of each: "debian=FILE ..."; DWI_MIRROR, where to take the packages
-# from, or nothing for the usual place.
+# Facts: DWI_PROJECT, the project that needs it; DWI_PACKAGES, the packages of hosts in addition to the base system;
+# DWI_DISTRIBUTION, that of the hosts: machine (this machine's own), debian or ubuntu; DWI_SUITES, the release of each:
+# "debian=testing ..."; DWI_KEYRINGS, the keys of each: "debian=FILE ..."; DWI_MIRROR, the package mirror, or empty for
+# the default.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -17,7 +17,7 @@ BASE_PACKAGES="systemd-sysv udev dbus cloud-init ca-certificates curl iproute2 i
 
 for program in mmdebstrap zstd incus; do
   [[ -n $(command -v "$program") ]] ||
-    fail "$program is not installed, which building the host image needs" "remedy: npm run up, which installs it"
+    fail "$program is not installed; it is needed to build the host image" "remedy: npm run up, which installs it"
 done
 
 # EX_UNAVAILABLE of sysexits.h.
@@ -32,29 +32,29 @@ alias=$(image_alias)
 
 if exists incus image show "$alias"; then
   end_work
-  say "host image $alias: there"
+  say "host image $alias: exists"
   exit 0
 fi
 
-# Of the machine's own distribution its keys and its mirror serve; of another one what that itself says.
+# For the machine's own distribution, its own keys and mirror are used; for another one, that one's keys and default mirror.
 mirror=${DWI_MIRROR:-}
 keyring=""
 if [[ $distribution == "$(machine_distribution)" ]]; then
   mirror=${mirror:-$(machine_mirror)}
-  [[ -n $mirror ]] || fail "no package mirror of $(machine_codename) in this machine's apt sources" \
-    "remedy: local.mirror in cluster.config.ts"
+  [[ -n $mirror ]] || fail "this machine's apt sources have no package mirror for $(machine_codename)" \
+    "remedy: set local.mirror in cluster.config.ts"
 else
   keyring=$(value_of "$distribution" "$DWI_KEYRINGS")
-  [[ -s $keyring ]] || fail "hosts are to be of $distribution, whose keys this machine lacks: there is no $keyring" \
+  [[ -s $keyring ]] || fail "hosts are to run $distribution, but this machine does not have its keys: $keyring is missing" \
     "remedy: npm run setup -- $distribution"
-  # Of a release that it does not know mmdebstrap thinks that it is Debian's.
+  # mmdebstrap assumes that a release it does not know is Debian's.
   if [[ $distribution == ubuntu && -z $mirror ]] && ! grep -qs ",$suite," /usr/share/distro-info/ubuntu.csv; then
-    fail "this machine's package distro-info-data is missing or older than Ubuntu's $suite" \
-      "remedy: npm run setup -- ubuntu, or a newer one by apt-get, or local.mirror in cluster.config.ts"
+    fail "the package distro-info-data is not installed, or does not know Ubuntu's release $suite" \
+      "remedy: npm run setup -- ubuntu, or upgrade it with apt-get, or set local.mirror in cluster.config.ts"
   fi
 fi
 
-# No source at all stands for mmdebstrap's own default.
+# Without any source, mmdebstrap uses its own default.
 sources=()
 components=main
 if [[ $distribution == ubuntu ]]; then components=main,universe; fi
@@ -71,7 +71,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p /var/log/dwi
 log=/var/log/dwi/image.log
 
-# Turns the log of mmdebstrap into a line for each of its stages.
+# Logs mmdebstrap's output, and prints one line for each of its stages.
 progress() {
   local line started=$SECONDS
   while IFS= read -r line; do
@@ -81,7 +81,7 @@ progress() {
       "I: downloading packages"*) line="downloading packages" ;;
       "I: extracting archives"*) line="unpacking the base system" ;;
       "I: installing remaining packages"*) line="installing the hosts' packages" ;;
-      "I: running --customize-hook"*) line="making it fit for containers" ;;
+      "I: running --customize-hook"*) line="preparing it for containers" ;;
       "I: creating tarball"*) line="packing" ;;
       *) continue ;;
     esac
@@ -89,10 +89,10 @@ progress() {
   done
 }
 
-say "building the host image $alias: $distribution $suite, about 90 s, once for this recipe"
+say "building the host image $alias ($distribution $suite), once; this takes about 90 s"
 : >"$log"
 packages=$(tr ' ' '\n' <<<"$BASE_PACKAGES $DWI_PACKAGES" | sed '/^$/d' | sort -u | paste -sd,)
-# shellcheck disable=SC2016 # mmdebstrap's hooks have the root in their own $1
+# shellcheck disable=SC2016 # $1 is that of mmdebstrap's hook: the root
 setup='
   mkdir -p "$1/etc/apt/preferences.d" "$1/usr/sbin"
   printf "Package: *\nPin: release a=unstable\nPin-Priority: 100\n" >"$1/etc/apt/preferences.d/unstable"
@@ -121,9 +121,9 @@ if ! {
     zstd --quiet --fast=1 --threads=0 -o "$work/rootfs.tar.zst"
 } 3>&1; then
   if [[ -s $work/unreachable ]]; then
-    printf 'error: the packages of %s %s cannot be had: %s does not answer\n' \
+    printf 'error: the packages of %s %s are not available: %s does not respond\n' \
       "$distribution" "$suite" "$(<"$work/unreachable")" >&2
-    printf '  %s\n' "remedy: local.mirror in cluster.config.ts, a mirror that this machine reaches" \
+    printf '  %s\n' "remedy: set local.mirror in cluster.config.ts to a mirror that this machine can reach" \
       "the whole log: $log" >&2
     end_work
     exit "$UNREACHABLE"
@@ -132,7 +132,7 @@ if ! {
   fail "the host image could not be built" "the whole log: $log"
 fi
 
-# Incus renders these into each container: its name, its seed for cloud-init.
+# Templates that Incus renders into each container: its name, and the seed for cloud-init.
 mkdir "$work/templates"
 printf '{{ instance.name }}\n' >"$work/templates/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 {{ instance.name }}\n' >"$work/templates/hosts"
@@ -140,8 +140,8 @@ printf 'nameserver {{ config_get("user.nameserver", "127.0.0.1") }}\n' >"$work/t
 printf 'instance-id: {{ instance.name }}\nlocal-hostname: {{ instance.name }}\n' >"$work/templates/meta-data"
 printf '{{ config_get("cloud-init.user-data", "") }}' >"$work/templates/user-data"
 printf '#cloud-config\n{}\n' >"$work/templates/vendor-data"
-# Written for systemd-networkd at once rather than through cloud-init: the network is then up while
-# cloud-init still starts. Link-local addresses would keep it waiting for duplicate detection.
+# For systemd-networkd directly, not through cloud-init, so that the network is up before cloud-init has started. Link-local
+# addresses would delay it by duplicate address detection.
 cat >"$work/templates/network" <<'NETWORK'
 [Match]
 Name=eth0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs packages that local hosts need on this machine.
+# Installs the packages that this machine needs to run local hosts.
 #
 # Facts: DWI_PARTS, package names.
 
@@ -21,18 +21,18 @@ quietly() {
 
 has_candidate() {
   local policy
-  # Read to the end before it is searched: cut short, apt-cache would count as failed.
+  # Not a pipe into grep -q: apt-cache would fail with SIGPIPE.
   policy=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)
   grep -q '^  Candidate: [^(]' <<<"$policy"
 }
 
-# Debian 12 has Incus, and Ubuntu's keys, in its backports only. They come from the mirror this machine already uses.
+# Debian 12 has Incus and Ubuntu's keys only in backports. Adds them, from the mirror that this machine already uses.
 add_backports() {
   local codename mirror
   [[ ! -e /etc/apt/sources.list.d/dwi-backports.sources ]] || return 0
   codename=$(machine_codename)
   mirror=$(machine_mirror)
-  [[ -n $mirror ]] || fail "no package mirror of $codename in this machine's apt sources"
+  [[ -n $mirror ]] || fail "this machine's apt sources have no package mirror for $codename"
   say "adding $codename-backports of $mirror to the apt sources"
   printf 'Types: deb\nURIs: %s\nSuites: %s-backports\nComponents: main\nSigned-By: %s\n' \
     "$mirror" "$codename" /usr/share/keyrings/debian-archive-keyring.gpg \
@@ -48,10 +48,10 @@ for part in $DWI_PARTS; do
     add_backports
   fi
   if [[ $part == incus-base ]]; then
-    # Where the package is not split, the whole of it.
+    # Falls back to the complete package, where it is not split.
     has_candidate incus-base || part=incus
-    has_candidate "$part" || fail "this machine's apt sources have no Incus" \
-      "remedy: Debian 12 or newer, or Ubuntu 24.04 or newer with the component universe"
+    has_candidate "$part" || fail "Incus is not in this machine's apt sources" \
+      "remedy: use Debian 12 or newer, or Ubuntu 24.04 or newer with the component universe"
   fi
   packages+=("$part")
 done

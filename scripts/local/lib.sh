@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# What the scripts of local hosts share. Sourced, never run.
+# Common functions of the scripts for local hosts. Sourced, never run.
 #
-# Facts come in by environment, all of them named DWI_*, so that they can be handed through sudo.
+# Facts are environment variables named DWI_*, so that they can be passed through sudo.
 
 set -euo pipefail
 
-# Sourced scripts stand side by side, in the repository as well as beside the synthesized stack.
+# All scripts are in the same folder, both in the repository and in the synthesized stack.
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 
-# Everything of ours on this machine outside of Incus: the client's own configuration, so that the
-# user's aliases and default remote play no part, and a note of the daemons we started.
+# All state of local clusters outside of Incus, including a configuration of the client, so that the user's aliases and
+# default remote have no effect, and the process IDs of the daemons that were started.
 STATE_DIRECTORY=/var/lib/dwi
 export POOL=dwi
 
@@ -22,7 +22,7 @@ fail() {
   exit 1
 }
 
-# Runs the calling script again as root, with the facts and nothing else.
+# Re-executes the calling script as root, with only the facts in its environment.
 become_root() {
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
   export PATH
@@ -36,13 +36,13 @@ become_root() {
   exec sudo -n env "${facts[@]}" bash "$0" "$@"
 }
 
-# Points the client at the local daemon and at one project of it.
+# use_project PROJECT: makes the client use the local daemon and this project.
 use_project() {
   mkdir -p "$STATE_DIRECTORY/client"
   export INCUS_CONF=$STATE_DIRECTORY/client INCUS_REMOTE=local INCUS_PROJECT=$1
 }
 
-# Holds a lock until the script and what it started end.
+# hold_lock NAME: takes a lock, held until the script and all its child processes have ended.
 hold_lock() {
   mkdir -p /run/lock
   exec {lock}>"/run/lock/dwi-$1"
@@ -51,12 +51,12 @@ hold_lock() {
 
 engine_answers() { incus query /1.0 >/dev/null 2>&1; }
 
-# Terraform counts a resource as made before its provisioner has run, so that one whose script was
-# killed looks finished ever after. Each script therefore changes a note that is part of what
-# Terraform compares when it starts, and puts it back when it is done: what was killed in between
-# is planned again. DWI_UNFINISHED is the note's content when the plan was made.
+# Terraform records a resource as created before its provisioner has run, so a killed provisioner would never run again.
+# Each script therefore changes a note, which is among the resource's triggers, when it starts, and restores it when it
+# is done: if it is killed in between, the next plan replaces the resource. DWI_UNFINISHED is the note's content at the
+# time of the plan.
 #
-# The notes are readable to all: a plan needs no root.
+# The notes are world-readable, because a plan does not need root.
 NOTES=$STATE_DIRECTORY/unfinished
 begin_work() {
   note=$NOTES/${DWI_PROJECT:?}/$1
@@ -74,11 +74,11 @@ end_work() {
   fi
 }
 
-# What all hosts of a cluster may read: archives of scripts and releases, and the names of the releases,
-# the one to run first. Hosts see it as /srv/shared.
+# A folder that all hosts of a cluster can read, mounted there at /srv/shared: archives of scripts and releases, and the
+# list of releases, the one to run first.
 SHARED=$STATE_DIRECTORY/shared
 
-# share NAME FILE: puts a file there, whole or not at all, readable to every host.
+# share NAME FILE: puts a file into that folder, atomically.
 share() {
   local target=$SHARED/${DWI_PROJECT:?}/$1
   install -d -m 0755 "${target%/*}"
@@ -86,16 +86,15 @@ share() {
   mv "$target.new" "$target"
 }
 
-# forget_old KIND: all but the ten newest archives of a kind, and the releases that are remembered: however many
-# were tried and taken back since, those that serve or served have to be there. Where the list cannot be read,
-# nobody knows which those are.
+# forget_old KIND: removes all archives of a kind but the ten newest and, of releases, those in the list, which must remain
+# available no matter how many were rolled back since. Fails if the list cannot be read.
 forget_old() {
   local archive list=$SHARED/${DWI_PROJECT:?}/release kept=""
   if [[ $1 == releases ]]; then
     kept=" $(tr '\n' ' ' <"$list") " || fail "the list of releases cannot be read: $list"
     [[ -n ${kept// /} ]] || fail "the list of releases is empty: $list"
   fi
-  # shellcheck disable=SC2012 # names of ours: letters and digits
+  # shellcheck disable=SC2012 # the names are letters and digits
   ls -t "$SHARED/$DWI_PROJECT/$1" | tail -n +11 | while read -r archive; do
     [[ $1 == releases && $kept == *" ${archive%%.*} "* ]] || rm -f "$SHARED/$DWI_PROJECT/$1/$archive"
   done
@@ -103,11 +102,11 @@ forget_old() {
 
 exists() { "$@" >/dev/null 2>&1; }
 
-# ID and codename as /etc/os-release has them.
+# The machine's ID and codename, from /etc/os-release.
 machine_distribution() { (. /etc/os-release && printf '%s' "${ID:-unknown}"); }
 machine_codename() { (. /etc/os-release && printf '%s' "${VERSION_CODENAME:-unknown}"); }
 
-# A name server of this machine that hosts can ask as well: not one on its loopback.
+# The machine's first IPv4 name server that hosts can reach as well: one that is not on its loopback.
 machine_nameserver() {
   local server
   server=$(cat /run/systemd/resolve/resolv.conf /etc/resolv.conf 2>/dev/null |
@@ -115,7 +114,7 @@ machine_nameserver() {
   printf '%s' "${server:-127.0.0.1}"
 }
 
-# The mirror this machine itself takes its packages from, whatever the format of its sources.
+# The machine's own package mirror. By apt-get, which reads sources in either format.
 machine_mirror() {
   local codename
   codename=$(machine_codename)
@@ -125,7 +124,7 @@ machine_mirror() {
       $1 == codename && $2 == "main" && !found { sub("/$", "", $3); print $3; found = 1 }'
 }
 
-# value_of KEY "KEY=VALUE KEY=VALUE": nothing for a key that is not there.
+# value_of KEY "KEY=VALUE KEY=VALUE": prints the value, or nothing if the key is missing.
 value_of() {
   local pair
   for pair in $2; do
@@ -133,12 +132,12 @@ value_of() {
   done
 }
 
-# Distribution and suite of the hosts that are made, by the facts that image.sh names.
+# Distribution and suite of new hosts, from the facts that image.sh documents.
 host_distribution() {
   local distribution=${DWI_DISTRIBUTION:?machine, debian or ubuntu}
   if [[ $distribution == machine ]]; then distribution=$(machine_distribution); fi
   [[ -n $(value_of "$distribution" "${DWI_SUITES:?a suite for each distribution}") ]] ||
-    fail "the distribution is $distribution; hosts can be made of debian and ubuntu"
+    fail "the distribution is $distribution; hosts can run debian or ubuntu"
   printf '%s' "$distribution"
 }
 host_suite() {
@@ -147,7 +146,7 @@ host_suite() {
   value_of "$distribution" "$DWI_SUITES"
 }
 
-# The name of the host image that this recipe makes: another recipe, another name.
+# The name of the host image, which contains a hash of all its inputs.
 image_alias() {
   local distribution suite
   : "${DWI_PACKAGES:?packages of the hosts, separated by spaces}"

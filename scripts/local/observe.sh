@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what each database host says it is, a line each: its name, then primary, replica or none.
+# Prints the role that each database host reports, one line each: its name, then primary, replica or none.
 #
 # Facts: DWI_PROJECT; DWI_DATABASES, names with addresses: "database-1=10.90.2.4 ..."; DWI_PORT.
 

@@ -3,9 +3,9 @@
 #
 #   on-host.sh PROGRAM [ARGUMENT]...
 #
-# Ends as the program does, or with 69 when the host does not run.
+# Exits with the program's exit code, or with 69 if the host does not run or does not respond in time.
 #
-# Facts: DWI_PROJECT, DWI_HOST; DWI_SECONDS, how long it may take.
+# Facts: DWI_PROJECT, DWI_HOST; DWI_SECONDS, the timeout.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -18,7 +18,7 @@ UNREACHABLE=69
 status=0
 timeout --kill-after=2 "$DWI_SECONDS" \
   incus exec --force-noninteractive "$DWI_HOST" -- "$@" </dev/null || status=$?
-# 124 and 137 are timeout's own.
+# timeout exits with 124, or with 137 after SIGKILL.
 if ((status == 124 || status == 137)); then
   printf '%s did not answer within %s s\n' "$DWI_HOST" "$DWI_SECONDS" >&2
   exit "$UNREACHABLE"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Whether hosts run.
+# Shows and changes whether hosts run.
 #
-#   power.sh list        a line each: its name, then running, stopped or unknown
-#   power.sh stop HOST   stops it at once, whatever it is doing
+#   power.sh list        prints one line for each host: its name, then running, stopped or unknown
+#   power.sh stop HOST   stops a host immediately, without a shutdown
 #
 # Facts: DWI_PROJECT.
 
@@ -31,5 +31,5 @@ stop() {
 case ${1:-} in
   list) list ;;
   stop) stop "$2" ;;
-  *) fail "unknown command: ${1:-none}; known are list, stop" ;;
+  *) fail "unknown command: ${1:-none}; there are list, stop" ;;
 esac

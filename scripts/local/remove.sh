@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Removes a part of a cluster. What is not there is not missed: a cluster that was half made goes
-# the same way.
+# Removes a part of a cluster. Succeeds if the part does not exist, so that an incomplete cluster can be removed as well.
 #
 #   remove.sh host|volume|network|project
 #
@@ -11,7 +10,7 @@ source "$(dirname -- "$0")/lib.sh"
 become_root "$@"
 
 if [[ -z $(command -v incus) ]]; then
-  say "Incus is not installed, so nothing of the cluster is here"
+  say "Incus is not installed, so there is nothing to remove"
   exit 0
 fi
 use_project default
@@ -23,7 +22,7 @@ use_project "$DWI_PROJECT"
 
 remove_host() {
   local attempt
-  # A host that is just being made cannot be removed before that is over.
+  # A host that is still being created cannot be removed until that has finished.
   for attempt in {1..30}; do
     exists incus config show "$1" || return 0
     incus delete --force --quiet "$1" 2>/dev/null && return
@@ -37,8 +36,8 @@ remove_volume() {
   incus storage volume delete --quiet "$POOL" "$1"
 }
 
-# The profiles of the roles hold on to the network. They are made anew with the next one, from the
-# secrets, which stay.
+# The roles' profiles refer to the network, so they are removed first. The foundation creates them again from the profile
+# of secrets, which is kept.
 remove_network() {
   local name
   for name in $(incus profile list --format csv --columns n 2>/dev/null); do
@@ -51,7 +50,7 @@ remove_network() {
   INCUS_PROJECT=default incus network delete --quiet "$1"
 }
 
-# Whatever is left in it, from a deploy that was killed for example, goes along.
+# Also removes everything left in the project, for example by a deploy that was killed.
 remove_project() {
   local name
   for name in $(incus list --format csv --columns n); do
@@ -73,5 +72,5 @@ case $1 in
   volume) remove_volume "$DWI_NAME" ;;
   network) remove_network "$DWI_NAME" ;;
   project) remove_project ;;
-  *) fail "unknown part: $1; known are host, volume, network, project" ;;
+  *) fail "unknown part: $1; there are host, volume, network, project" ;;
 esac

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# After a reboot of the machine: runs the engine and the hosts of a cluster again. A host that is
-# gone altogether is noted, so that the next deploy makes it anew.
+# Starts the engine and the hosts of a cluster again, after a reboot of the machine. A host that no longer exists is
+# recorded, so that the next deploy creates it again.
 #
 # Facts: DWI_PROJECT; DWI_HOSTS, the names of all hosts.
 
@@ -23,7 +23,7 @@ for host in $DWI_HOSTS; do
   case $(awk -F, -v host="$host" '$1 == host { print $2 }' <<<"$states") in
     RUNNING) ;;
     "")
-      say "$host: not there; the deploy will make it"
+      say "$host: does not exist; the deploy will create it"
       mark_missing "$host"
       ;;
     *)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What the hosts of a cluster may fetch from this machine.
+# The files that the hosts of a cluster can fetch from this machine.
 #
-#   store.sh put NAME FILE           puts a file there
-#   store.sh releases                prints the releases of the app, the one that is to run first; fails where that
-#                                    cannot be known
-#   store.sh set-releases SHA256...  says so
+#   store.sh put NAME FILE           adds a file
+#   store.sh releases                prints the list of releases of the app, the one to run first; fails if it cannot be
+#                                    read
+#   store.sh set-releases SHA256...  writes that list
 #
 # Facts: DWI_PROJECT.
 
@@ -19,8 +19,8 @@ case ${1:-} in
     ;;
   releases)
     cat "$SHARED/$DWI_PROJECT/release" ||
-      fail "the list of releases cannot be read" "a deploy makes it where it is missing"
+      fail "the list of releases cannot be read" "remedy: if it is missing, a deploy creates it"
     ;;
   set-releases) share release <(printf '%s ' "${@:2}") ;;
-  *) fail "unknown command: ${1:-none}; known are put, releases, set-releases" ;;
+  *) fail "unknown command: ${1:-none}; there are put, releases, set-releases" ;;
 esac

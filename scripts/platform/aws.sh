@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# What a host asks of its platform, answered by AWS. The same verbs as on every platform:
+# The platform interface of a host, implemented for AWS. The verbs are the same on every platform:
 #
-#   operator-access              makes sure that operators reach the host
-#   install-packages PACKAGE...  makes sure that the packages are installed
+#   operator-access              ensures that operators can reach the host
+#   install-packages PACKAGE...  ensures that the packages are installed
 #   secret NAME                  prints a secret of the cluster
 #   archive NAME FILE            fetches an archive: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
 #   release                      prints the releases of the app, the one to run first
 #   data-volume DIRECTORY        mounts the host's data volume
-#   backup-repository            prints where restic keeps the cluster's backups
+#   backup-repository            prints the location of the cluster's restic repository
 #   user-data FILE               fetches the host's newest user-data
 #
-# Ubuntu's images have no AWS command line: curl signs the requests, with the credentials of the
-# instance's role. They reach curl through its standard input, never the process list or a log.
+# Ubuntu's images have no AWS CLI: curl signs the requests, with the credentials of the instance's role. They are passed on
+# standard input, and so appear neither in the process list nor in a log.
 set -euo pipefail
 shopt -s inherit_errexit
 
 # shellcheck source=/dev/null
 source "${CLUSTER_FACTS:-/etc/cluster/host.env}"
 
-# Overridden by tests only; the names are those of AWS's own tools.
+# Only tests override these; the names are those that AWS's own tools use.
 metadata=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
 metadata=${metadata%/}
 endpoint=${AWS_ENDPOINT_URL:-}
 endpoint=${endpoint%/}
 
-# SHA-256 of nothing: the payload of every request to S3 made here.
+# SHA-256 of an empty payload, which all requests to S3 here have.
 readonly empty_sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
-# How long an attachment may take; the volume is attached after the instance has started.
+# Timeout for the attachment of the data volume, which happens after the instance has started.
 readonly attachment_seconds=300
 
 log() {
@@ -39,12 +39,12 @@ fail() {
   exit 1
 }
 
-# request: curl, with its options read from standard input. Whoever called this script tries again.
+# request: runs curl with the options from standard input. Without retries: the callers of this script retry.
 request() {
   curl --disable --config - --silent --show-error --fail-with-body --connect-timeout 5
 }
 
-# from_metadata PATH: what the instance metadata service, version 2, says.
+# from_metadata PATH: prints an item from the instance metadata service (version 2).
 from_metadata() {
   local token
   token=$(
@@ -64,7 +64,7 @@ max-time = 10
 EOF
 }
 
-# signed SERVICE: curl options that sign a request as the instance's role.
+# signed SERVICE: prints curl options that sign a request with the instance role's credentials.
 signed() {
   local role
   role=$(from_metadata iam/security-credentials/) || return
@@ -74,7 +74,7 @@ signed() {
       "header = \"x-amz-security-token: \(.Token)\""'
 }
 
-# address SERVICE: where a service of AWS answers in this region.
+# address SERVICE: prints the regional endpoint of an AWS service.
 address() {
   local domain=amazonaws.com
   if [[ $PLATFORM_REGION == cn-* ]]; then
@@ -86,7 +86,7 @@ address() {
 # parameter NAME: prints the value of an SSM parameter of this cluster.
 parameter() {
   local options answer name="/$CLUSTER_NAME/$1"
-  options=$(signed ssm) || fail "the instance metadata service gave no credentials"
+  options=$(signed ssm) || fail "no credentials from the instance metadata service: does the instance have its role?"
   if ! answer=$(
     request <<EOF
 $options
@@ -97,20 +97,20 @@ data = "{\\"Name\\":\\"$name\\",\\"WithDecryption\\":true}"
 max-time = 20
 EOF
   ); then
-    # An error is a type and a sentence; it carries no value.
-    fail "SSM did not give the parameter $name: ${answer:-no answer}"
+    # An error response never contains the value.
+    fail "the parameter $name could not be read from SSM: ${answer:-no answer}"
   fi
   printf '%s' "$answer" | jq --exit-status --raw-output --join-output .Parameter.Value
 }
 
-# object KEY FILE: fetches an object of the cluster's bucket to FILE.part, whole or not at all.
+# object KEY FILE: fetches an object of the cluster's bucket to FILE.part; leaves no partial file.
 object() {
   local bucket url options key=$1 file=$2
   bucket=$(parameter bucket)
   url=${endpoint:+$endpoint/$bucket}
   url=${url:-$(address "$bucket.s3")}
-  options=$(signed s3) || fail "the instance metadata service gave no credentials"
-  # curl adds this header itself since 7.88 or so; written out it is the same for every version.
+  options=$(signed s3) || fail "no credentials from the instance metadata service: does the instance have its role?"
+  # curl adds this header by itself since about 7.88; explicit, it works with every version.
   if ! request >"$file.part" <<EOF
 $options
 url = "$url/$key"
@@ -118,13 +118,13 @@ header = "x-amz-content-sha256: $empty_sha256"
 max-time = 300
 EOF
   then
-    log "S3 did not give $key: $(head --bytes=300 "$file.part" | tr '\n' ' ')"
+    log "the object $key could not be fetched from S3: $(head --bytes=300 "$file.part" | tr '\n' ' ')"
     rm --force "$file.part"
     return 1
   fi
 }
 
-# fetch KEY FILE: the same, under its own name.
+# fetch KEY FILE: fetches an object to FILE, atomically.
 fetch() {
   object "$1" "$2"
   mv --force "$2.part" "$2"
@@ -133,13 +133,13 @@ fetch() {
 print_release() {
   local file
   file=$(mktemp)
-  # shellcheck disable=SC2064  # the name is wanted as it is now
+  # shellcheck disable=SC2064  # expand now
   trap "rm --force '$file'" EXIT
   fetch release "$file"
   cat "$file"
 }
 
-# restic itself asks the instance metadata service for credentials.
+# restic gets its credentials from the instance metadata service by itself.
 print_backup_repository() {
   local bucket
   bucket=$(parameter backups-bucket)
@@ -154,8 +154,7 @@ is_installed() {
   done
 }
 
-# While this file is there, a package's services are not started by its installation: they start
-# when they are configured.
+# While this file exists, installing a package does not start its services: they are started once they are configured.
 readonly policy=/usr/sbin/policy-rc.d
 readonly policy_mark="# Written by the cluster while packages are being installed."
 
@@ -173,13 +172,13 @@ forbid_starts() {
 }
 
 apt() {
-  # A first boot has updates of its own under way, which hold the locks for a while.
+  # On the first boot, automatic updates may hold the locks for a while.
   apt-get --quiet --yes -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
     -o Dpkg::Options::=--force-confold "$@" >&2
 }
 
 install_packages() {
-  # What an interrupted installation left.
+  # In case an earlier installation was interrupted.
   allow_starts
   if is_installed "$@"; then
     return
@@ -190,17 +189,17 @@ install_packages() {
 
   local attempt
   for attempt in 1 2 3 4 5; do
-    # Each attempt stops at its first failure; what it has done so far stays.
+    # An attempt stops at its first failure; what it has done so far is kept.
     if dpkg --configure --pending >&2 && apt update && apt install --no-install-recommends "$@"; then
       return
     fi
     log "installing packages failed, attempt $attempt of 5"
     sleep $((attempt * 5))
   done
-  fail "these packages could not be installed: $*"
+  fail "packages could not be installed in 5 attempts: $*"
 }
 
-# agent_unit: prints the unit of the SSM agent, which Ubuntu's images have as a snap.
+# agent_unit: prints the unit of the SSM agent, which is a snap in Ubuntu's images.
 agent_unit() {
   local unit
   for unit in snap.amazon-ssm-agent.amazon-ssm-agent.service amazon-ssm-agent.service; do
@@ -212,17 +211,17 @@ agent_unit() {
   return 1
 }
 
-# install_agent: from AWS's own bucket of the region, which is reached without the internet.
+# install_agent: installs the SSM agent from AWS's regional bucket, which is reachable without internet access.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/agent-install-deb.html
 install_agent() {
   local directory
   directory=$(mktemp --directory)
-  # apt reads the package as a user of its own.
+  # apt reads the package as its own user.
   chmod 0755 "$directory"
   log "the image has no SSM agent; installing it"
-  # shellcheck disable=SC2064  # the name is wanted as it is now
+  # shellcheck disable=SC2064  # expand now
   trap "rm --recursive --force '$directory'" EXIT
-  # Called where a failure ends nothing by itself.
+  # Explicit return: errexit has no effect where this function is called.
   request >"$directory/agent.deb" <<EOF || return
 url = "${endpoint:-$(address s3)}/amazon-ssm-$PLATFORM_REGION/latest/debian_amd64/amazon-ssm-agent.deb"
 max-time = 120
@@ -230,22 +229,22 @@ EOF
   apt install "$directory/agent.deb"
 }
 
-# ensure_agent: sessions and operations come through it.
+# ensure_agent: makes sure that the SSM agent runs; shells and operations need it.
 ensure_agent() {
   local unit
   if ! unit=$(agent_unit); then
-    # At its first boot the snaps of an image may not be set up yet.
+    # On the first boot, the image's snaps may not be set up yet.
     if [[ -n $(command -v snap) ]]; then
       timeout 120 snap wait system seed.loaded || true
     fi
     unit=$(agent_unit) || { install_agent && unit=$(agent_unit); } || fail "the SSM agent could not be installed"
   fi
   if ! systemctl is-active --quiet "$unit"; then
-    systemctl enable --quiet --now "$unit" || fail "the SSM agent, $unit, does not start"
+    systemctl enable --quiet --now "$unit" || fail "the SSM agent ($unit) does not start"
   fi
 }
 
-# data_disks: the EBS disks that do not carry the system.
+# data_disks: prints the EBS disks other than the root disk.
 data_disks() {
   local root disk
   root=$(findmnt --noheadings --output SOURCE /)
@@ -258,7 +257,7 @@ data_disks() {
     done
 }
 
-# data_disk: the one data disk, once it is attached.
+# data_disk: waits for the data disk to be attached, and prints it.
 data_disk() {
   local disks=()
   SECONDS=0
@@ -266,25 +265,25 @@ data_disk() {
     mapfile -t disks < <(data_disks)
     ((${#disks[@]} == 0)) || break
     ((SECONDS < attachment_seconds)) ||
-      fail "no data volume was attached within $attachment_seconds s (an instance type of the Nitro system is needed)"
+      fail "no data volume was attached within $attachment_seconds s; wanted one, on an instance type of the Nitro system"
     sleep 2
   done
-  ((${#disks[@]} == 1)) || fail "one data volume is expected, attached are ${disks[*]}"
+  ((${#disks[@]} == 1)) || fail "${#disks[@]} data volumes are attached: ${disks[*]}; wanted exactly one"
   printf '%s' "${disks[0]}"
 }
 
-# make_filesystem DISK: only where there has never been anything.
+# make_filesystem DISK: creates a file system, only if the disk has never been written to.
 make_filesystem() {
   local found=0
   blkid --probe "$1" >/dev/null || found=$?
   case $found in
     0) return ;;
     2) ;;
-    *) fail "what $1 carries is not clear; nothing was changed" ;;
+    *) fail "the content of $1 is ambiguous (blkid ended with $found); nothing was changed" ;;
   esac
   cmp --silent --bytes=1MiB "$1" /dev/zero ||
-    fail "$1 carries no filesystem, yet is not empty; nothing was changed"
-  log "making a filesystem on the new volume $1"
+    fail "$1 has no known file system, but is not empty; nothing was changed"
+  log "creating a file system on the new volume $1"
   mkfs.ext4 -q -m 0 "$1" >&2
 }
 
@@ -293,7 +292,7 @@ mount_data_volume() {
   disk=$(data_disk)
   make_filesystem "$disk"
   uuid=$(blkid --probe --match-tag UUID --output value "$disk")
-  [[ -n $uuid ]] || fail "$disk carries something without a UUID: no filesystem made here"
+  [[ -n $uuid ]] || fail "the content of $disk has no UUID, so it is not a file system created by this script"
 
   table=$(
     awk -v directory="$directory" '$2 != directory' /etc/fstab
@@ -310,13 +309,13 @@ mount_data_volume() {
     mount "$directory"
   fi
   [[ $(findmnt --noheadings --output UUID --mountpoint "$directory") == "$uuid" ]] ||
-    fail "$directory is a mount of something else than the data volume $uuid"
-  # A volume that was enlarged; with nothing to enlarge it does nothing.
-  resize2fs "$disk" >&2 || log "the filesystem did not grow to its volume's size; the database runs on"
+    fail "$directory is the mount point of something other than the data volume $uuid"
+  # In case the volume was enlarged; otherwise this does nothing.
+  resize2fs "$disk" >&2 || log "the file system could not be grown to the size of its volume; continuing with its current size"
 }
 
 main() {
-  local usage="one of: operator-access, install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
+  local usage="usage: platform.sh with one of operator-access, install-packages PACKAGE..., secret NAME, archive NAME FILE, release, data-volume DIRECTORY, backup-repository, user-data FILE"
   case "${1:-}:$#" in
     operator-access:1) ensure_agent ;;
     install-packages:*) (($# > 1)) || fail "$usage" ; install_packages "${@:2}" ;;
@@ -330,5 +329,5 @@ main() {
   esac
 }
 
-# bash has read this line to its end before it begins: the file may be written anew while it runs.
+# On one line, which bash reads completely before it runs main: the file may be replaced meanwhile.
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# The platform interface on a local host, an Incus container; the same verbs as on AWS.
+# The platform interface of a host, implemented for an Incus container. The verbs are the same on every platform:
 #
-#   operator-access               make sure that operators reach the host
-#   install-packages PACKAGE...   make sure the packages are installed
-#   secret NAME                   print a secret
-#   archive NAME FILE             put an archive at FILE: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
-#   release                       print the releases of the app, the one to run first
-#   data-volume DIRECTORY         make sure the data volume is mounted at DIRECTORY
-#   backup-repository             print where restic keeps the cluster's backups
-#   user-data FILE                put this host's newest user-data at FILE
+#   operator-access              ensures that operators can reach the host
+#   install-packages PACKAGE...  ensures that the packages are installed
+#   secret NAME                  prints a secret of the cluster
+#   archive NAME FILE            fetches an archive: scripts/SHA256.tar.gz, releases/SHA256.tar.gz
+#   release                      prints the releases of the app, the one to run first
+#   data-volume DIRECTORY        ensures that the data volume is mounted
+#   backup-repository            prints the location of the cluster's restic repository
+#   user-data FILE               fetches the host's newest user-data
 #
-# A verb fails with one line that tells what is missing; callers try again.
+# A verb that fails prints one line that says what is missing; callers retry.
 
 set -euo pipefail
 
-# The engine's own channel to its container: settings of this host, and of this host only.
+# Incus's API for the container: it gives access to this host's own settings only.
 SOCKET=/dev/incus/sock
-# A folder of the machine, which all hosts of the cluster may read.
+# A folder of the machine that all hosts of the cluster can read.
 SHARED=/srv/shared
-# Another, of the database hosts.
+# A folder of the machine that database hosts can write to.
 BACKUPS=/srv/backups
 
 fail() {
@@ -26,14 +26,14 @@ fail() {
   exit 1
 }
 
-# Prints a setting of this container, exactly as it is set. The engine finds out who asks by looking at its
-# containers in turn, and answers 500 when one of them stops meanwhile; curl tries again then, and not at 404.
+# setting KEY: prints a setting of this container, byte for byte. Incus identifies the caller by searching its containers,
+# and answers 500 if one of them stops meanwhile; curl retries that, but not a 404.
 setting() {
   curl --silent --show-error --fail --max-time 10 --retry 10 --retry-delay 1 --unix-socket "$SOCKET" \
     "http://incus/1.0/config/$1"
 }
 
-# Puts what comes on standard input at a path, whole or not at all.
+# place FILE: writes standard input to a file, atomically.
 place() {
   local directory unfinished
   directory=$(dirname -- "$1")
@@ -53,20 +53,20 @@ install_packages() {
     [[ $installed == *" $package=installed "* ]] || missing+=("$package")
   done
   ((${#missing[@]} == 0)) ||
-    fail "not in the image this host was made from: ${missing[*]}; replace the host, which makes it from a new image"
+    fail "packages missing from the image that this host was created from: ${missing[*]}; replace the host to create it from a new image"
 }
 
 secret() {
-  setting "user.$1" || fail "no secret $1 for this host"
+  setting "user.$1" || fail "this host has no secret $1"
 }
 
 archive() {
-  [[ -f $SHARED/$1 ]] || fail "$1 is not here: a deploy or a release puts it at $SHARED"
+  [[ -f $SHARED/$1 ]] || fail "$1 is not in $SHARED: a deploy or a release puts it there"
   place "$2" <"$SHARED/$1"
 }
 
 release() {
-  [[ -f $SHARED/release ]] || fail "there is no release yet: a deploy makes the first"
+  [[ -f $SHARED/release ]] || fail "there is no release yet: a deploy provides the first"
   cat "$SHARED/release"
 }
 
@@ -82,13 +82,13 @@ backup_repository() {
 user_data() {
   local content
   # A sentinel keeps line breaks at the end, which a command substitution would drop.
-  content=$(setting cloud-init.user-data && printf x) || fail "no user-data for this host"
+  content=$(setting cloud-init.user-data && printf x) || fail "this host has no user-data"
   printf '%s' "${content%x}" | place "$1"
 }
 
 main() {
   case ${1:-} in
-    # The engine reaches its containers without their help.
+    # Incus can always reach its containers.
     operator-access) ;;
     install-packages) install_packages "${@:2}" ;;
     secret) secret "${2:?NAME}" ;;
@@ -97,9 +97,9 @@ main() {
     data-volume) data_volume "${2:?DIRECTORY}" ;;
     backup-repository) backup_repository ;;
     user-data) user_data "${2:?FILE}" ;;
-    *) fail "unknown verb: ${1:-none}; known are operator-access, install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
+    *) fail "unknown verb: ${1:-none}; there are operator-access, install-packages, secret, archive, release, data-volume, backup-repository, user-data" ;;
   esac
 }
 
-# bash has read this line to its end before it begins: the file may be written anew while it runs.
+# On one line, which bash reads completely before it runs main: the file may be replaced meanwhile.
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; exit; fi

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes a release the one that serves on this web server. One that does not become healthy, or does not
-# stay so, is taken back, and the one before serves again.
+# Activates a release on this web server. If it does not become healthy, or does not stay healthy, rolls back to the
+# previous one.
 #
-#   activate-release.sh SHA256 STEADY               it has to stay healthy for STEADY seconds
-#   activate-release.sh SHA256 STEADY --take-back   in the place of one that is to be forgotten
+#   activate-release.sh SHA256 STEADY               it must stay healthy for STEADY seconds
+#   activate-release.sh SHA256 STEADY --take-back   rolls back to it; the current release is forgotten
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=release.sh
 source /opt/cluster/scripts/web/release.sh
 
-# go_back RELEASE EARLIER: makes it the one that serves, as it was before the one that is current now.
+# go_back RELEASE EARLIER: activates RELEASE again, with EARLIER as its previous release.
 go_back() {
   start_release "$1"
   if [[ -n $2 && $2 != "$1" && -d $RELEASES/$2 ]]; then point "$PREVIOUS" "$2"; else rm --force "$PREVIOUS"; fi
@@ -25,7 +25,7 @@ main() {
   earlier=$(release_at "$PREVIOUS")
   about "$release"
   if [[ ${3:-} == --take-back ]]; then
-    go_back "$release" "" || fail "release ${release:0:12}, which served before, is not healthy either: $reason"
+    go_back "$release" "" || fail "the previous release ${release:0:12} is not healthy either: $reason"
     remove_old_releases
     log "$HOST_NAME serves release ${release:0:12} again"
     return
@@ -37,13 +37,13 @@ main() {
       return
     fi
   else
-    reason="its configuration of Nginx is refused"
+    reason="Nginx rejects its configuration"
   fi
   log "release ${release:0:12} is not healthy on $HOST_NAME: $reason"
   app_lines >&2
   if [[ $before == "$release" ]]; then before=$earlier earlier=""; fi
-  [[ -n $before ]] || fail "there is no release to go back to"
-  go_back "$before" "$earlier" || fail "nor is release ${before:0:12}, which served before: $reason"
+  [[ -n $before ]] || fail "there is no release to roll back to"
+  go_back "$before" "$earlier" || fail "the previous release ${before:0:12} is not healthy either: $reason"
   fail "$HOST_NAME serves release ${before:0:12} again"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the last lines that the app itself has printed.
+# Prints the last lines of the app's output.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=release.sh

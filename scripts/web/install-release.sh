@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches a release, without anything of it being served, and prints as JSON how many seconds it and the
-# one that serves may take to start.
+# Fetches a release without activating it, and prints as JSON how many seconds this release and the current one may take
+# to start.
 #
 #   install-release.sh SHA256
 # shellcheck source=../host/lib.sh

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# The releases of the app on this web server: they lie beside each other, and one is current.
+# The releases of the app on this web server: each has a directory, and one is current.
 
 RELEASES=/srv/app/releases
 CURRENT=/srv/app/current
 PREVIOUS=/srv/app/previous
-# What the app is started with besides its release.
+# Files that the app's process depends on, apart from its release.
 SURROUNDINGS=(/etc/systemd/system/app.service /etc/cluster/app.env
   /etc/cluster/certificate-authority.pem)
-# Where the journal was when the current release was started.
+# The journal's cursor from when the current release was started.
 JOURNAL_MARK=/run/cluster-release.journal
 
-# release_at LINK: the name of the release it leads to, or nothing.
+# release_at LINK: prints the name of the release that the link points to, or nothing.
 release_at() {
   local target
   if target=$(readlink "$1"); then printf '%s' "${target##*/}"; fi
@@ -21,16 +21,16 @@ point() {
   mv --force --no-target-directory "$1.new" "$1"
 }
 
-# install_release SHA256: fetches it, if it is not here.
+# install_release SHA256: fetches the release unless it is installed.
 install_release() {
   /opt/cluster/boot/fetch-archive.sh releases "$1" "$RELEASES/$1"
 }
 
-# about SHA256: sets what the release says of itself. One that was packed before releases did says nothing.
+# about SHA256: sets variables from the release's about.json. Releases packed by older versions have none.
 about() {
   start_timeout=30 health_path="its health path" health_host=load-balancer
   if [[ -f $RELEASES/$1/about.json ]]; then
-    # shellcheck disable=SC2034 # for who called
+    # shellcheck disable=SC2034 # used by callers
     {
       read -r start_timeout
       read -r health_path
@@ -39,18 +39,18 @@ about() {
   fi
 }
 
-# start_release SHA256: makes it current and starts it. A configuration that Nginx refuses is not
-# loaded. What systemd has to say of links it has not read (enable_at_boot) is not for who reads why it failed.
+# start_release SHA256: makes the release current and starts it. A configuration that Nginx rejects is not loaded.
+# systemd's warning about unread links (see enable_at_boot) is suppressed: it would distract from a real error.
 start_release() {
   local before
-  # Whoever is interrupted leaves a release that is current, and another that runs.
+  # If this is interrupted, the current release may not be the running one.
   unmark app
   before=$(release_at "$CURRENT")
   if [[ -n $before && $before != "$1" ]]; then point "$PREVIOUS" "$before"; fi
   point "$CURRENT" "$1"
   nginx -t -q && systemctl --no-warn reload-or-restart nginx.service || return
   enable_at_boot app.service
-  # In two steps, so that the last words of the one before are not taken for its own.
+  # In two steps, so that the last output of the previous release is not attributed to this one.
   systemctl --no-warn stop app.service
   journalctl --sync || true
   journalctl --quiet --lines 0 --show-cursor | sed --quiet 's/^-- cursor: //p' >"$JOURNAL_MARK"
@@ -58,7 +58,7 @@ start_release() {
   mark app "${SURROUNDINGS[@]}"
 }
 
-# remove_old_releases: all but the current and the one before.
+# remove_old_releases: removes all but the current and the previous release.
 remove_old_releases() {
   local directory
   for directory in "$RELEASES"/*; do
@@ -66,7 +66,7 @@ remove_old_releases() {
   done
 }
 
-# app_lines: the last lines that the app itself has printed since the current release was started.
+# app_lines: prints the last lines of the app's own output since the current release was started.
 app_lines() {
   local from=(--boot) lines
   if [[ -s $JOURNAL_MARK ]]; then from=(--after-cursor "$(<"$JOURNAL_MARK")"); fi
@@ -80,13 +80,13 @@ app_lines() {
   fi
 }
 
-# run_of_app: a name for the app's present run; each start, also by systemd itself, is another one.
+# run_of_app: prints an identifier of the app's current run; each start, including restarts by systemd, has a new one.
 run_of_app() {
   systemctl show --property InvocationID --value app.service
 }
 
-# ask_health: whether the app can serve, asked with the load balancer's own request and time limit; sets
-# `answer` to the status, or to words where there was none.
+# ask_health: checks whether the app can serve, with the load balancer's own request and timeout. Sets `answer` to the
+# status, or to a description if there was none.
 ask_health() {
   local code=0
   answer=$(curl --silent --http1.1 --output /dev/null --max-time 1 --write-out '%{http_code}' \
@@ -94,30 +94,30 @@ ask_health() {
     "http://127.0.0.1$WEB_HEALTH_PATH") || code=$?
   case $code:$answer in
     0:200) return ;;
-    28:*) answer="nothing within 1 s" ;;
-    *:000) answer="nothing" ;;
-    *:502) answer="502, which is Nginx's: the app takes no connection" ;;
+    28:*) answer="none within 1 s" ;;
+    *:000) answer="none" ;;
+    *:502) answer="502 from Nginx: the app accepts no connections" ;;
   esac
   return 1
 }
 
 in_seconds() { printf '%d.%d s' $(($1 / 1000)) $(($1 % 1000 / 100)); }
 
-# proves_healthy PATIENCE STEADY: whether the app answers within so many seconds, and then goes on to for
-# STEADY seconds without being started anew. Where not, sets `reason`. It is lost where the load balancer
-# would give it up: after two answers in a row that are not 200.
-# shellcheck disable=SC2034 # the reason is for who called
+# proves_healthy PATIENCE STEADY: whether the app becomes healthy within PATIENCE seconds, and then stays healthy for
+# STEADY seconds without a restart. Otherwise sets `reason`. As for the load balancer, two failed checks in a row mean
+# unhealthy.
+# shellcheck disable=SC2034 # reason is used by callers
 proves_healthy() {
   local patience=$(($1 * 1000)) steady=$(($2 * 1000))
   local begun run first_run="" first=0 since="" misses=0 now asked
-  asked="$health_path, asked as the load balancer does (Host: $health_host),"
+  asked="$health_path, requested like the load balancer's health check (Host: $health_host),"
   milliseconds
   begun=$now
   while true; do
     run=$(run_of_app)
     if [[ -n $first_run && $run != "$first_run" ]]; then
       milliseconds
-      reason="$asked answered 200, and $(in_seconds $((now - first))) later the app had ended and was started anew; last answer: $answer"
+      reason="$asked returned 200, but the app exited within $(in_seconds $((now - first))) and was restarted; last answer: $answer"
       return 1
     fi
     if ask_health; then
@@ -130,23 +130,23 @@ proves_healthy() {
       milliseconds
       since=""
       if [[ -n $first_run ]] && ((++misses >= 2)); then
-        reason="$asked answered 200 at first, and no more $(in_seconds $((now - first))) later; last answer: $answer"
+        reason="$asked returned 200 at first, but no longer after $(in_seconds $((now - first))); last answer: $answer"
         return 1
       fi
     fi
     if [[ -z $first_run ]] && ((now - begun >= patience)); then
-      reason="$asked did not answer 200 within $1 s of the start; last answer: $answer"
+      reason="$asked did not return 200 within $1 s of the start; last answer: $answer"
       return 1
     fi
     if [[ -n $first_run ]] && ((now - first >= 4 * steady + 1000)); then
-      reason="$asked answers 200 now and then, but not for $2 s in a row within $(in_seconds $((now - first))); last answer: $answer"
+      reason="$asked returned 200 intermittently, but never for $2 s in a row within $(in_seconds $((now - first))); last answer: $answer"
       return 1
     fi
     sleep 0.25
   done
 }
 
-# One of these at a time: a boot and a release may meet.
+# Only one at a time: a boot and a release may coincide.
 lock_releases() {
   exec 7>/run/cluster-release.lock
   flock 7

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Prints what this web server is, as JSON: the release it serves, and which database hosts it reads from
-# and writes to.
+# Prints this web server's status as JSON: its release, and which database hosts it reads from and writes to.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=release.sh
 source /opt/cluster/scripts/web/release.sh
 
-# routes LISTENER: the database hosts that are used, of those up: backup servers only where no other is.
+# routes LISTENER: prints the database hosts that are in use: the servers that are up, or else the first backup that is.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 2, 18 (status), 20 and 21 (active, backup).
 routes() {
   printf 'show stat %s 4 -1\n' "$1" | socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET" |
@@ -14,7 +13,7 @@ routes() {
       END { printf "%s", active ? active : backup }'
 }
 
-# running_for: seconds since the app was last started, by whomever; 0 while it does not run.
+# running_for: prints the seconds since the app was last started; 0 if it is not running.
 running_for() {
   local state entered
   {

@@ -7,18 +7,18 @@ import { ROLES, type Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
 import { type Grant, merged, type Statement } from "./grant";
 
-/** What a role's hosts are allowed to do. */
+/** The permissions of a role's hosts. */
 export interface RoleAccess {
   readonly profile: IamInstanceProfile;
-  /** What must stand before a host asks for anything. */
+  /** Must exist before a host makes its first request. */
   readonly policy: ITerraformDependable;
 }
 
 /**
- * What the SSM agent needs for sessions and commands.
+ * The permissions that the SSM agent needs for sessions and commands.
  *
- * Not AWS's AmazonSSMManagedInstanceCore: that one allows `ssm:GetParameter` on everything, and so
- * the load balancer the database's passwords. None of these actions knows a narrower resource.
+ * AWS's managed policy AmazonSSMManagedInstanceCore also allows `ssm:GetParameter` on all parameters, so with it the load
+ * balancer could read the database's passwords. None of these actions can be restricted to a resource.
  * https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
  */
 const AGENT_ACTIONS = [
@@ -36,7 +36,7 @@ const AGENT_ACTIONS = [
 ];
 
 /**
- * EC2's name as a principal. In China it is in the partition's own domain.
+ * EC2's service principal. In China it has the partition's own domain.
  * https://docs.amazonaws.cn/en_us/aws/latest/userguide/iam.html
  */
 const EC2: Readonly<Record<Partition, string>> = {
@@ -47,7 +47,7 @@ const EC2: Readonly<Record<Partition, string>> = {
 
 const AGENT: Statement = { Sid: "Agent", Effect: "Allow", Action: AGENT_ACTIONS, Resource: "*" };
 
-/** An IAM role and instance profile for each role of the cluster, with the least it needs. */
+/** Declares an IAM role and instance profile for each role of the cluster, with least privilege. */
 export function declareAccess(
   stack: TerraformStack,
   { clusterName, settings }: Topology,
@@ -61,7 +61,7 @@ export function declareAccess(
   return new Map(
     ROLES.map((role) => {
       const iamRole = new IamRole(stack, `${role}-role`, {
-        // IAM is one for all regions: a cluster's name is unique in the account.
+        // IAM is global, so a cluster's name must be unique in the account.
         name: `${clusterName}-${role}`,
         description: `Hosts of role ${role} of the cluster ${clusterName}`,
         assumeRolePolicy: JSON.stringify({

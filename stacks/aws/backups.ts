@@ -5,13 +5,12 @@ import type { Topology } from "../../topology/topology";
 import { type Grant, readingParameters } from "./grant";
 import { declarePrivateBucket } from "./private-bucket";
 
-/** The roles whose hosts keep backups. */
+/** The roles whose hosts store backups. */
 const KEEPERS: readonly Role[] = ["database"];
 
 /**
- * A bucket for backups alone. What hosts put there they have encrypted before; should one of them turn
- * against it, what it deletes can be brought back for 30 days. It is as safe from being destroyed as
- * the data volumes are.
+ * Declares a separate bucket for backups. Hosts encrypt them before the upload. If a host is compromised, what it deletes
+ * can be recovered for 30 days. The bucket is protected against destruction like the data volumes.
  */
 export function declareBackups(
   stack: TerraformStack,
@@ -23,7 +22,7 @@ export function declareBackups(
     forceDestroy: !preventDestroy,
     preventDestroy,
   });
-  // Hosts find the bucket's name in it, known only after it is made.
+  // Tells hosts the bucket's name, which is only known once it exists.
   const bucketParameter = new SsmParameter(stack, "backups-bucket", {
     name: `/${clusterName}/backups-bucket`,
     type: "String",

@@ -1,6 +1,6 @@
 import type { Role } from "../../topology/roles";
 
-/** One statement of an IAM policy that allows something. */
+/** An allowing statement of an IAM policy. */
 export interface Statement {
   readonly Sid: string;
   readonly Effect: "Allow";
@@ -8,17 +8,17 @@ export interface Statement {
   readonly Resource: string | readonly string[];
 }
 
-/** What the hosts of a role are allowed to do with a resource; nothing where they have no business with it. */
+/** The permissions of a role's hosts for a resource; empty if they need none. */
 export type Grant = (role: Role) => readonly Statement[];
 
-/** Reading parameters. Every resource that has some for a role grants it under this one name. */
+/** Permission to read parameters. All such statements have the same Sid, so that they can be merged. */
 export function readingParameters(...arns: string[]): Statement[] {
   return arns.length === 0
     ? []
     : [{ Sid: "Parameters", Effect: "Allow", Action: "ssm:GetParameter", Resource: arns }];
 }
 
-/** Statements of one name, which allow the same, as one. */
+/** Merges statements with the same Sid, which have the same actions. */
 export function merged(statements: readonly Statement[]): Statement[] {
   const bySid = new Map<string, Statement>();
   for (const statement of statements) {

@@ -34,10 +34,10 @@ const CANONICAL: Readonly<Record<Partition, string>> = {
   "aws-us-gov": "513442679011",
 };
 
-/** Images of Ubuntu's LTS; what stands for the stars is its code name and the day it was built. */
+/** Ubuntu LTS images; the wildcards stand for the code name and the build date. */
 const IMAGE_NAME = `ubuntu/images/hvm-ssd-gp3/ubuntu-*-${UBUNTU.version}-amd64-server-*`;
 
-/** The name EC2 is told; on the Nitro system the host sees an NVMe disk of another name. */
+/** The device name for EC2; on the Nitro system, the host sees an NVMe disk with a different name. */
 const DATA_DEVICE = "/dev/sdf";
 
 interface Surroundings {
@@ -49,13 +49,12 @@ interface Surroundings {
 }
 
 /**
- * Every host: a network interface that keeps its address, the instance, and for a database a data
- * volume that outlives it.
+ * Declares every host: a network interface that keeps its address, the instance, and for a database a data volume that
+ * outlives it.
  *
- * Neither a newer image nor other user-data touches an instance that stands. User-data is in S3 as
- * well, where each host looks for its own every minute: a change of settings is an in-place change
- * of an object. A host made anew may boot from user-data of the day its predecessor was made, and
- * follows from there.
+ * Neither a newer image nor changed user-data affects an existing instance. User-data is also in S3, where each host checks
+ * for its own every minute, so a change of settings is an in-place update of an object. A replaced host may boot with
+ * outdated user-data, and then updates itself.
  */
 export function declareHosts(
   stack: TerraformStack,
@@ -79,7 +78,7 @@ export function declareHosts(
   const loadBalancer = placed.find(({ host }) => host.role === "load-balancer");
   new EipAssociation(stack, "visitor-address-association", {
     allocationId: surroundings.network.visitorAddress.id,
-    // The interface, not the instance: the address stays when the host is made anew.
+    // The interface, not the instance, so that the address stays when the host is replaced.
     networkInterfaceId: loadBalancer?.networkInterface.id,
   });
   return placed;
@@ -97,8 +96,8 @@ function placeHost(
   const roleAccess = access.get(host.role) as RoleAccess;
   const name = { Name: `${clusterName}-${host.name}` };
   const isDatabase = host.role === "database";
-  // What EC2 would refuse halfway through an apply, Terraform refuses before it starts: a change of
-  // address, subnet or zone would replace the interface and with it the host.
+  // EC2's termination protection would fail in the middle of an apply; prevent_destroy fails before it starts. A change of
+  // address, subnet or zone would replace the interface, and so the host.
   const isProtected = isDatabase && settings.database.terminationProtection;
 
   const userData = new S3Object(stack, `${host.name}-user-data`, {
@@ -107,7 +106,7 @@ function placeHost(
     content: literal(host.userData),
     contentType: "text/cloud-config",
     overrideProvider: UNTAGGED,
-    // It names the scripts, which are therefore uploaded first.
+    // It refers to the scripts, which must be uploaded first.
     dependsOn: [...store.objects],
   });
 
@@ -125,15 +124,15 @@ function placeHost(
         availabilityZone: host.availabilityZone,
         size: settings.database.dataVolumeSize,
         type: "gp3",
-        // What EC2 gives without being told, MiB/s. The provider repeats it with every change of a volume: to
-        // EC2 a change of final_snapshot alone is none, and a request without a value is refused.
+        // EC2's default, MiB/s. Must be set, because the provider sends a modification request even if only final_snapshot
+        // changes, and EC2 rejects a request without any value.
         throughput: 125,
         encrypted: true,
-        // prevent_destroy goes with the block it stands in: when the settings ask for fewer
-        // replicas, this is what is left to bring a volume back from.
+        // If a replica is removed from the settings, prevent_destroy is removed with its block. Then the volume can be
+        // restored from this snapshot.
         finalSnapshot: settings.database.preventDestroy,
         tags: { Name: `${clusterName}-${host.name}-data` },
-        // A volume that was made faster by hand stays so.
+        // Keeps a throughput that was changed manually.
         lifecycle: {
           preventDestroy: settings.database.preventDestroy,
           ignoreChanges: ["throughput"],
@@ -147,7 +146,7 @@ function placeHost(
     iamInstanceProfile: roleAccess.profile.name,
     networkInterface: [{ deviceIndex: 0, networkInterfaceId: networkInterface.id }],
     userDataBase64: compressUserData(host.userData).toString("base64"),
-    // Types of the Nitro system are so in any case; said here, EC2 reports it so.
+    // Always true on the Nitro system; set explicitly, so that EC2 reports it as such.
     ebsOptimized: true,
     metadataOptions: {
       httpEndpoint: "enabled",
@@ -164,7 +163,7 @@ function placeHost(
     disableApiTermination: isProtected,
     tags: { ...name, Role: host.role },
     lifecycle: {
-      // The provider would replace the instance for any of them.
+      // The provider would replace the instance if any of these changed.
       ignoreChanges: ["ami", "user_data_base64", "ebs_optimized"],
       preventDestroy: isProtected,
     },
@@ -172,7 +171,7 @@ function placeHost(
       ...network.egress,
       roleAccess.policy,
       userData,
-      // The volume falls after its host: where EC2 refuses to terminate that, the data stays.
+      // So that the volume is destroyed after its host: if EC2 refuses to terminate the host, the data is kept.
       ...(volume ? [volume] : []),
     ],
   });
@@ -182,8 +181,8 @@ function placeHost(
       deviceName: DATA_DEVICE,
       instanceId: instance.id,
       volumeId: volume.id,
-      // Taken from under a running MySQL it would be torn; an instance that is terminated stops
-      // MySQL, unmounts, and gives the volume back itself.
+      // Detaching it from a running MySQL would corrupt data; a terminating instance stops MySQL, unmounts the volume and
+      // detaches it by itself.
       skipDestroy: true,
     });
   }

@@ -1,5 +1,5 @@
 /**
- * Text that Terraform is to take as it is: what opens a template, `${` and `%{`, is doubled.
+ * Escapes text for Terraform, so that the template sequences `${` and `%{` are literal.
  * https://developer.hashicorp.com/terraform/language/expressions/strings
  */
 export function literal(text: string): string {

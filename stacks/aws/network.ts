@@ -10,25 +10,25 @@ import { VpcEndpoint } from "@cdktf/provider-aws/lib/vpc-endpoint";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
 import type { Topology } from "../../topology/topology";
 
-/** Everything outside the cluster. */
+/** All IPv4 addresses. */
 export const ANYWHERE = "0.0.0.0/0";
 
-/** Where hosts can be placed. */
+/** The network in which hosts are placed. */
 export interface AwsNetwork {
   readonly vpc: Vpc;
   /** The subnets by the topology's names. */
   readonly subnets: ReadonlyMap<string, Subnet>;
   /** The load balancer's public address, which outlives its host. */
   readonly visitorAddress: Eip;
-  /** What must stand before a host can reach the internet, and fall only after it. */
+  /** The resources that a host needs to reach the internet: created before it, and destroyed after it. */
   readonly egress: readonly ITerraformDependable[];
 }
 
 /**
- * The VPC: public subnets with the way in, private ones with a way out only.
+ * Declares the VPC: public subnets, which are reachable from the internet, and private ones with egress only.
  *
- * Each private zone has a route table of its own even with a single NAT gateway, so that going
- * from one gateway to one per zone, or back, changes routes and nothing else.
+ * Each private subnet has its own route table even with a single NAT gateway, so that a change of `natGateways` only
+ * changes routes.
  */
 export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNetwork {
   const { clusterName, settings, network } = topology;
@@ -52,7 +52,7 @@ export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNe
         vpcId: vpc.id,
         cidrBlock: subnet.cidr,
         availabilityZone: subnet.availabilityZone,
-        // The one public address that is wanted is the Elastic IP.
+        // The only public address of a host is the Elastic IP.
         mapPublicIpOnLaunch: false,
         tags: named(subnet.name),
       }),
@@ -94,10 +94,10 @@ export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNe
       return new NatGateway(stack, `nat-${zone}`, {
         allocationId: address.id,
         subnetId: subnetNamed(name).id,
-        // Left to EC2, it may be one that a host is to have.
+        // Otherwise EC2 might choose an address that is reserved for a host.
         privateIp: natAddress,
         tags: named(`nat-${zone}`),
-        // A NAT gateway without a route to the internet is born failed.
+        // Creating a NAT gateway fails without a route to the internet.
         dependsOn: [publicRoute],
       });
     });
@@ -122,9 +122,8 @@ export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNe
     return routes;
   });
 
-  // Releases and user-data then come without NAT's price per gigabyte. The endpoint keeps AWS's
-  // open policy: what a host may read is its role's matter, and package mirrors and the SSM
-  // agent's own updates lie in S3 as well.
+  // With the endpoint, S3 traffic does not incur the NAT gateway's charge per gigabyte. It keeps AWS's open policy: IAM roles
+  // limit what a host may read, and package mirrors and the SSM agent's updates are in S3 as well.
   const endpoint = new VpcEndpoint(stack, "s3", {
     vpcId: vpc.id,
     serviceName: `com.amazonaws.${settings.region}.s3`,

@@ -10,7 +10,7 @@ interface Deployed {
   readonly placed: readonly PlacedHost[];
 }
 
-/** What an operator wants to know after a deploy; nothing of it is secret. */
+/** Declares the outputs for the operator. None of them is secret. */
 export function declareOutputs(
   stack: TerraformStack,
   { settings }: Topology,
@@ -21,8 +21,8 @@ export function declareOutputs(
   const byHost = (value: (placed: PlacedHost) => unknown) =>
     Object.fromEntries(placed.map((one) => [one.host.name, value(one)]));
 
-  output("url", "Where the cluster serves", `http://${network.visitorAddress.publicIp}`);
-  output("region", "Where the cluster stands", settings.region);
+  output("url", "Address of the site", `http://${network.visitorAddress.publicIp}`);
+  output("region", "Region of the cluster", settings.region);
   output(
     "addresses",
     "Private address of each host",
@@ -35,10 +35,10 @@ export function declareOutputs(
   );
   output(
     "sessions",
-    "How to open a shell on each host",
+    "Command that opens a shell on each host",
     byHost(
       ({ instance }) => `aws ssm start-session --region ${settings.region} --target ${instance.id}`,
     ),
   );
-  output("bucket", "Scripts, releases, and the user-data of each host", store.bucket.id);
+  output("bucket", "Bucket for scripts, releases, and the user-data of each host", store.bucket.id);
 }

@@ -7,20 +7,20 @@ import { S3BucketServerSideEncryptionConfigurationA } from "@cdktf/provider-aws/
 import { S3BucketVersioningA } from "@cdktf/provider-aws/lib/s3-bucket-versioning";
 import type { TerraformStack } from "cdktf";
 
-/** How long replaced and deleted objects can still be brought back, in days. */
+/** How long replaced and deleted objects can be recovered, in days. */
 const NONCURRENT_DAYS = 30;
 
 interface PrivateBucketProps {
   readonly clusterName: string;
-  /** Whether destroying it takes its objects along. */
+  /** Whether destroying the bucket also deletes its objects. */
   readonly forceDestroy: boolean;
   /** Whether Terraform refuses to destroy it. Default no. */
   readonly preventDestroy?: boolean;
 }
 
 /**
- * A bucket that nobody reads from outside the account: encrypted, reached over TLS alone, and with what
- * was replaced or deleted kept for a while.
+ * Declares a private bucket: encrypted, accessible over TLS only, and versioned, so that replaced and deleted objects can
+ * be recovered for a while.
  */
 export function declarePrivateBucket(
   stack: TerraformStack,
@@ -60,7 +60,7 @@ export function declarePrivateBucket(
         status: "Enabled",
         filter: [{ prefix: "" }],
         noncurrentVersionExpiration: [{ noncurrentDays: NONCURRENT_DAYS }],
-        // What is left of a deleted object when its versions are gone: listing a bucket reads it still.
+        // Removes delete markers whose versions have expired: listing the bucket would still read them.
         expiration: [{ expiredObjectDeleteMarker: true }],
         abortIncompleteMultipartUpload: [{ daysAfterInitiation: 1 }],
       },
@@ -82,7 +82,7 @@ export function declarePrivateBucket(
         },
       ],
     }),
-    // S3 takes one change of a bucket's access at a time.
+    // S3 rejects concurrent changes of a bucket's access settings.
     dependsOn: [publicAccess],
   });
   return { bucket, versioning };

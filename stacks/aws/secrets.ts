@@ -3,16 +3,16 @@ import type { TerraformStack } from "cdktf";
 import type { Topology } from "../../topology/topology";
 import { type Grant, readingParameters } from "./grant";
 
-/** Letters and digits, so that no shell, URL or SQL text has to quote it; about 285 bits. */
+/** Letters and digits, which need no quoting in a shell, URL or SQL; about 285 bits of entropy. */
 const SECRET_LENGTH = 48;
 
 /**
- * The cluster's secrets: AWS makes each one, Terraform carries it from there into an encrypted
- * SSM parameter, and neither the state nor a plan ever holds it.
+ * Declares the cluster's secrets: AWS generates each one, and Terraform passes it on to an encrypted SSM parameter. Neither
+ * the state nor a plan ever contains it.
  *
- * The generator is an ephemeral block and the parameter's value a write-only argument. A new value
- * is generated at every run and thrown away again: it is written only when the version changes.
- * The key is the account's own `aws/ssm`, whose policy lets in whoever may read the parameter.
+ * The generator is an ephemeral block, and the parameter's value is a write-only argument. A new value is generated in every
+ * run, but only written when the version changes. The key is the account's `aws/ssm`, which everyone who may read the
+ * parameter may use.
  */
 export function declareSecrets(
   stack: TerraformStack,

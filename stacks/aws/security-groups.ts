@@ -11,16 +11,17 @@ import { ANYWHERE, type AwsNetwork } from "./network";
 /** The security group of each role, and of each other group of hosts that flows name. */
 export type SecurityGroups = ReadonlyMap<Role | Group, SecurityGroup>;
 
-/** What the descriptions of the groups say. Changing one replaces the group, so it says nothing that could change. */
+/** A group's description. Changing it would replace the group, so it contains nothing that may change. */
 function description(end: Role | Group): string {
   return end === "voters" ? "Hosts that run etcd" : `Hosts of role ${end}`;
 }
 
 /**
- * One security group for each end of a flow inside the cluster, with a rule for each flow that ends there and no other.
+ * Declares a security group for each end of a flow inside the cluster, with a rule for each flow that ends there and no
+ * others.
  *
- * Groups refer to each other, not to addresses. AWS's own name server, time service, instance
- * metadata and DHCP need no rule: security groups do not filter them.
+ * Rules refer to groups, not to addresses. AWS's DNS, time service, instance metadata and DHCP need no rule: security
+ * groups do not filter them.
  * https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html
  */
 export function declareSecurityGroups(
@@ -28,8 +29,8 @@ export function declareSecurityGroups(
   { clusterName, flows, voters }: Topology,
   { vpc }: AwsNetwork,
 ): SecurityGroups {
-  // Every VPC has a default group that lets its members talk to each other and out. Nothing uses
-  // it; adopted without a rule, it permits nothing either.
+  // Every VPC has a default group, which permits traffic between its members and to the outside. It is unused; this removes
+  // all of its rules.
   new DefaultSecurityGroup(stack, "unused", {
     vpcId: vpc.id,
     tags: { Name: `${clusterName}-unused` },

@@ -16,25 +16,24 @@ import { declarePrivateBucket } from "./private-bucket";
 /** The cluster's bucket, and what hosts read from it. */
 export interface Store {
   readonly bucket: S3Bucket;
-  /** What has to be there before a host is told of it. */
+  /** Objects that must exist before the user-data that refers to them. */
   readonly objects: readonly S3Object[];
   readonly grant: Grant;
 }
 
-/** The roles whose hosts run the app, and so fetch its releases. */
+/** The roles whose hosts run the app, and therefore fetch its releases. */
 const RELEASE_READERS: readonly Role[] = ["web"];
 
 /**
- * S3 takes at most ten tags on an object, the settings forty: objects carry none.
+ * S3 permits at most ten tags per object, but the settings forty, so objects have none.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
  */
 export const UNTAGGED = { defaultTags: { tags: {} } } as const;
 
 /**
- * A private bucket: the archive of scripts, releases, and each host's user-data.
+ * Declares a private bucket for the archive of scripts, releases, and each host's user-data.
  *
- * Terraform gives the cluster its first release and says that it is the one to run; what the operator
- * releases later is no change to undo.
+ * Terraform only provides the first release, and the list with it; it does not revert the operator's later releases.
  */
 export function declareStore(
   stack: TerraformStack,
@@ -43,7 +42,7 @@ export function declareStore(
 ): Store {
   const { bucket, versioning } = declarePrivateBucket(stack, "store", {
     clusterName,
-    // It holds nothing but what the next deploy or release writes again.
+    // Everything in it is written again by a deploy or a release.
     forceDestroy: true,
   });
 
@@ -64,7 +63,7 @@ export function declareStore(
     });
   };
   const objects = [
-    // Hosts' user-data is told of new scripts after they are there, and the old ones go last.
+    // New scripts are uploaded before the user-data refers to them, and old ones are deleted last.
     upload("scripts", scripts, { createBeforeDestroy: true }),
     upload("first-release", release, { ignoreChanges: "all" }),
     new S3Object(stack, "release", {
@@ -77,7 +76,7 @@ export function declareStore(
       dependsOn: [versioning],
     }),
   ];
-  // Hosts find the bucket's name in it, known only after it is made.
+  // Tells hosts the bucket's name, which is only known once it exists.
   const bucketParameter = new SsmParameter(stack, "store-bucket", {
     name: `/${clusterName}/bucket`,
     type: "String",

@@ -7,7 +7,7 @@ import { SCRIPTS } from "../../hosts/scripts";
 import { EMPTY_SERVER } from "./image";
 import { type FileSource, StackFiles } from "./stack-files";
 
-/** What provisioners read: the scripts of this machine, each host's user-data, and the archives. */
+/** Declares the files that provisioners read: the scripts for local hosts, each host's user-data, and the archives. */
 export function declareFiles(
   stack: TerraformStack,
   { hosts, archives }: { hosts: readonly Host[]; archives: readonly Archive[] },

@@ -7,7 +7,7 @@ import type { Topology } from "../../topology/topology";
 import { onCreate, recipe, unfinished } from "./provisioners";
 import type { Removables } from "./removables";
 
-/** What scripts/local/foundation.sh needs to know besides the project; its head says what each is. */
+/** The facts for scripts/local/foundation.sh in addition to the project; the script documents each one. */
 export type FoundationFacts = Readonly<
   Record<
     | "DWI_BRIDGE"
@@ -29,7 +29,7 @@ interface Surroundings {
   readonly release: Archive;
 }
 
-/** What hosts stand on: the project, the network, profiles, secrets, and where archives and backups are. */
+/** Declares what hosts need: the project, the network, profiles, secrets, and the folders of archives and backups. */
 export function declareFoundation(
   stack: TerraformStack,
   { network, secrets, settings }: Topology,

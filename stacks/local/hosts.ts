@@ -18,7 +18,7 @@ interface Surroundings {
   readonly removables: Removables;
 }
 
-/** Every host: a container of the image, with its address, its memory and its user-data, for a database its volume. */
+/** Declares every host: a container with its image, address, memory and user-data, and for a database its volume. */
 export function declareHosts(
   stack: TerraformStack,
   topology: Topology,

@@ -3,10 +3,10 @@ import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { ImageFacts } from "../../hosts/image";
 import { onCreate, recipe, sha256, unfinished } from "./provisioners";
 
-/** What the image's recipe runs, besides the scripts of this machine. */
+/** A script that image.sh runs, in addition to those in scripts/local. */
 export const EMPTY_SERVER = "database/initialise.sh";
 
-/** The image that all hosts start from. */
+/** Declares the image that all hosts are created from. */
 export function declareImage(
   stack: TerraformStack,
   { project, facts }: { project: string; facts: ImageFacts },

@@ -17,18 +17,18 @@ export function terraform(expression: string): string {
   return `\${${expression}}`;
 }
 
-/** What scripts do, as a word that changes with them. */
+/** A hash of scripts, for triggers. */
 export function recipe(...scripts: string[]): string {
   return sha256(...scripts.map((name) => readFileSync(join(SCRIPTS, name), "utf8")));
 }
 
-/** The note of a part of an Incus project, which changes when the part's provisioner was killed. */
+/** An expression for a part's note (scripts/local/lib.sh), which differs if the part's provisioner was killed. */
 export function unfinished(project: string, part: string): string {
   const note = `/var/lib/dwi/unfinished/${project}/${part}`;
   return terraform(`fileexists("${note}") ? file("${note}") : ""`);
 }
 
-/** Runs a script of scripts/local when a resource is made, which has `unfinished` among its triggers. */
+/** Runs a script of scripts/local when a resource is created. The resource must have `unfinished` among its triggers. */
 export function onCreate(
   project: string,
   script: string,
@@ -46,7 +46,7 @@ export function onCreate(
   };
 }
 
-/** A destroy provisioner may read nothing but the resource itself: the names are in its input. */
+/** Removes a part. A destroy provisioner may only refer to the resource itself, so the names are in its input. */
 export function onDestroy(part: string): LocalExecProvisioner {
   return {
     type: "local-exec",

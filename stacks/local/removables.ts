@@ -6,27 +6,27 @@ import type { LocalNames } from "../../topology/names";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { onDestroy, terraform } from "./provisioners";
 
-/** What stands for the parts of a cluster that will have to be removed. */
+/** The resources that represent the parts of a cluster that have to be removed. */
 export interface Removables {
   readonly project: DataResource;
   readonly network: DataResource;
-  /** An instance for each host. */
+  /** Has an instance for each host. */
   readonly host: DataResource;
 }
 
 /**
- * The project, its network, volumes and hosts, as what is removed: each does nothing when created, so Terraform has it
- * in its state before anything is made, and its destroy provisioner removes the part.
+ * Declares the resources that remove the project, its network, volumes and hosts: each does nothing when created, so it is
+ * in Terraform's state before anything exists, and its destroy provisioner removes the part.
  *
- * Volumes and hosts are instances of one resource each, not resources of their own: a destroy
- * provisioner runs for an instance that left, but not for a block that is no longer declared.
+ * Volumes and hosts are instances of one resource each (for_each): a destroy provisioner runs for a removed instance, but
+ * not for a resource whose block has been removed.
  */
 export function declareRemovables(
   stack: TerraformStack,
   topology: Topology,
   { names, hosts }: { names: LocalNames; hosts: readonly Host[] },
 ): Removables {
-  /** What it is replaced for is all that identifies it. */
+  /** Declares a resource that is replaced when its identity changes. */
   const removable = (part: string, identity: Record<string, string>, name = "") =>
     new DataResource(stack, part, {
       input: { project: names.project, name },
@@ -57,7 +57,7 @@ export function declareRemovables(
       project: project.id,
       role: terraform("each.value.role"),
       address: terraform("each.value.address"),
-      // A volume goes only when its host is gone.
+      // So that a volume is destroyed after its host.
       volume: terraform(`try(${volume.fqn}[each.key].id, "")`),
     },
     provisioners: [onDestroy("host")],

@@ -4,15 +4,15 @@ import { addCustomSynthesis } from "cdktf/lib/synthesize/synthesizer";
 import { TerraformStack } from "cdktf/lib/terraform-stack";
 import { Construct } from "constructs";
 
-/** A file to lie beside the synthesized stack: its text, or the file it is a copy of. */
+/** The source of a file: its text, or the file to copy. */
 export type FileSource = { readonly content: string } | { readonly copyOf: string };
 
 /**
- * Files that the stack's provisioners read. They lie beside the stack's JSON under fixed relative
- * names, so plain Terraform finds them as well as the cdktf CLI does.
+ * Files that the stack's provisioners read. They are beside the stack's JSON, under fixed relative names, so that both plain
+ * Terraform and the cdktf CLI find them.
  */
 export class StackFiles extends Construct {
-  /** @param files by path, relative to the stack's folder; the first folder of each is ours */
+  /** @param files by path relative to the stack's folder; their top-level folders are emptied first */
   constructor(scope: Construct, id: string, files: Readonly<Record<string, FileSource>>) {
     super(scope, id);
     const stack = TerraformStack.of(this);

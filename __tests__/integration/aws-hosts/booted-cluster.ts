@@ -125,6 +125,31 @@ export class BootedCluster extends ScratchCluster {
     });
   }
 
+  /**
+   * Brings back what a test that failed may have left: hosts that do not run, other settings, another release, a web
+   * server that is drained, no primary.
+   */
+  async bringBack(): Promise<void> {
+    const states = this.incus(["list", "--format", "csv", "--columns", "ns"]).trim().split("\n");
+    for (const [name = "", state] of states.map((line) => line.split(","))) {
+      if (state === "FROZEN") {
+        this.incus(["resume", name]);
+      } else if (state === "STOPPED") {
+        await this.ec2("start-instances", name);
+      }
+    }
+    await this.change({});
+    for (const { name } of this.topology.hosts.filter(({ role }) => role === "web")) {
+      this.attemptToOperate("undrain", name);
+    }
+    await this.inSync(180).catch(() => {
+      this.operate("promote", "--accept-loss");
+      return this.inSync();
+    });
+    this.operate("release");
+    await this.serving("/api/whoami", 120);
+  }
+
   /** What EC2 says of its instances. */
   private async readInstances(): Promise<void> {
     const { Reservations } = JSON.parse(this.aws(["ec2", "describe-instances"]));

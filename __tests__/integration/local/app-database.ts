@@ -138,6 +138,12 @@ async function allowEngines(cluster: ScratchCluster, allow: boolean): Promise<vo
     );
     await cluster.inSync();
   }
+  // The web server learns a moment later that the primary is back.
+  await eventually(
+    "the app's account reaches the primary",
+    () => !/^ERROR/m.test(execute(cluster, "app", "SELECT 1;")) || undefined,
+    10,
+  );
 }
 
 /** What an app finds: what its accounts may do, and what becomes of its data. */
@@ -366,7 +372,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     const status = cluster.attemptToOperate("status");
     expect([status.status, status.stdout]).toEqual([
       1,
-      expect.stringContaining(`! rows of ${tables}`),
+      expect.stringContaining(`! replicas that cloned have no rows of ${tables}`),
     ]);
     const refused = cluster.attemptToOperate("switchover");
     expect(refused.status).not.toBe(0);
@@ -376,7 +382,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     // A host asked itself says the same.
     const promotion = cluster.attemptOn(replica, "/opt/cluster/scripts/database/agent.sh promote");
     expect(promotion.stderr).toContain(tables);
-    expect(cluster.roles()[primary]).toBe("primary");
+    expect((await cluster.roles())[primary]).toBe("primary");
 
     await write(cluster, `before-the-restore-${Date.now()}`);
     expect(cluster.operate("restore", "--overwrite")).toContain(`these become InnoDB: ${tables}`);

@@ -48,6 +48,7 @@ export function balancing(cluster: ScratchCluster): void {
   }, 300_000);
 
   test("leastconn sends requests where fewer are under way", async () => {
+    cluster.ensure({ loadBalancer: { algorithm: "leastconn" } });
     await cluster.serving();
     const occupied = await occupy(cluster.topology.settings.localPort);
     await eventually("the load balancer has passed the request on", () => {
@@ -63,7 +64,7 @@ export function balancing(cluster: ScratchCluster): void {
   });
 
   test("source keeps a client with its web server, and clients apart", async () => {
-    cluster.deploy({ loadBalancer: { algorithm: "source" } });
+    cluster.apply({ loadBalancer: { algorithm: "source" } });
     await eventually("one web server answers this machine", async () => {
       const answered = Object.keys(await tally(`${cluster.url}/api/whoami`, 10));
       return answered.length === 1 && answered[0]?.startsWith("web-") ? true : undefined;
@@ -91,7 +92,7 @@ export function balancing(cluster: ScratchCluster): void {
   }, 300_000);
 
   test("active-passive has one web server serve, and another when it is gone", async () => {
-    cluster.deploy({ webServers: { mode: "active-passive" } });
+    cluster.apply({ webServers: { mode: "active-passive" } });
     await cluster.serving();
     expect(await tally(`${cluster.url}/api/whoami`, 40)).toEqual({ "web-1": 40 });
     cluster.on("web-1", "systemctl stop nginx.service");
@@ -118,12 +119,13 @@ export function balancing(cluster: ScratchCluster): void {
   test("a web server is added and removed, and no other host is touched", async () => {
     const started = (host: string) =>
       cluster.on(host, "systemctl show --value --property=UserspaceTimestamp").trim();
+    cluster.set();
     const hosts = cluster.topology.hosts.map(({ name }) => name);
     const before = hosts.map(started);
-    cluster.deploy({ webServers: { count: 3 } });
+    cluster.apply({ webServers: { count: 3 } });
     await cluster.serving();
     expect(hosts.map(started)).toEqual(before);
-    cluster.deploy();
+    cluster.apply();
     await cluster.serving();
     expect(hosts.map(started)).toEqual(before);
     expect(

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
-import type { ClusterSettingsInput } from "../../../topology/settings";
 import { write } from "./writing";
 
 type Durability = "available" | "lossless";
@@ -49,8 +48,8 @@ export function durability(
        VALUES ('${message}', 'durability', '${message}', UTC_TIMESTAMP(3), 'none', '${host}')`;
 
   /** Deploys, and waits until the servers go by it: they are started anew after the deploy has ended. */
-  async function deployed(wanted: Durability, change?: Partial<ClusterSettingsInput>) {
-    cluster.deploy(change);
+  async function deployed(wanted: Durability) {
+    cluster.ensure({ database: { durability: wanted } });
     const timeout = wanted === "lossless" ? "4294967295" : "1000";
     for (const host of cluster.databases) {
       await eventually(
@@ -173,7 +172,8 @@ export function durability(
   });
 
   describe.each(durabilities)("with durability %s", (wanted) => {
-    beforeAll(() => deployed(wanted, { database: { durability: wanted } }), 300_000);
+    // Before each: after a test that failed the cluster has the settings that it began with.
+    beforeEach(() => deployed(wanted), 300_000);
 
     test("a stop of the primary acknowledges no write that waits for a replica", async () => {
       const { primary, replica } = await hosts();

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { ask, ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
 import { attemptSync, runSync } from "../../../ops/run";
+import { makeWell } from "../well";
 import { stoppedOnTheOnlyOne } from "./releases";
 
 const incusNames = (kind: string, column: string): string[] =>
@@ -23,10 +24,7 @@ function left(cluster: ScratchCluster): string[] {
 
 /** Deploys that are cut short, clusters side by side, and leaving nothing. */
 export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void {
-  afterAll(() => {
-    other.workspace.attemptCdktf(["destroy", other.stack, "--auto-approve"]);
-    other.workspace.remove();
-  });
+  afterAll(() => other.remove());
 
   test("wrong settings: every problem at once, exit code 1, nothing written", () => {
     const broken = new ScratchCluster(other.base);
@@ -60,10 +58,10 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
   });
 
   test("a deploy that was killed half-way is finished by running it again, beside another cluster", async () => {
-    await other.workspace.interruptCdktf(
-      ["deploy", other.stack, "--auto-approve"],
-      /database-1: started/,
-    );
+    if (left(other).length > 0) {
+      other.attemptToDestroy();
+    }
+    await other.interruptDeploy(/database-1: started/);
     other.deploy();
     await other.inSync();
     await other.serving();
@@ -73,12 +71,14 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
   }, 600_000);
 
   test("a release that the load balancer refuses is taken back on the only web server, too", async () => {
+    await makeWell(other);
     await stoppedOnTheOnlyOne(other);
-  });
+  }, 600_000);
 
   test("a cluster grows from no replica to three, and writes wait for a replica's receipt again", async () => {
+    await makeWell(other);
     const primary = await other.inSync();
-    other.deploy({ database: { replicas: 3 } });
+    other.apply({ database: { replicas: 3 } });
     expect(await other.inSync(180)).toBe(primary);
     await eventually(
       "semi-synchronous replication",
@@ -89,34 +89,36 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     );
   }, 600_000);
 
-  test("a host that cannot be brought to its state is named, with what failed, and a later deploy goes on", () => {
+  test("a host that cannot be brought to its state is named, with what failed, and a later deploy goes on", async () => {
+    await makeWell(other, { database: { replicas: 3 } });
     const another = { database: { replicas: 2 } };
     other.on("web-1", "mv /usr/sbin/nginx /usr/sbin/nginx.away");
-    other.set(another);
-    const { status, stdout, stderr } = other.workspace.attemptCdktf([
-      "deploy",
-      other.stack,
-      "--auto-approve",
-    ]);
-    expect(status).not.toBe(0);
-    expect(stdout + stderr).toMatch(/error: host web-1: its update failed/);
-    expect(stdout + stderr).toMatch(/nginx/);
-    other.on("web-1", "mv /usr/sbin/nginx.away /usr/sbin/nginx");
+    try {
+      const { status, stdout, stderr } = other.attemptToDeploy(another);
+      expect(status).not.toBe(0);
+      expect(stdout + stderr).toMatch(/error: host web-1: its update failed/);
+      expect(stdout + stderr).toMatch(/nginx/);
+    } finally {
+      other.on("web-1", "mv /usr/sbin/nginx.away /usr/sbin/nginx");
+    }
     other.deploy(another);
     expect(other.on("web-1", "cat /etc/haproxy/haproxy.cfg")).not.toContain("database-4");
   }, 600_000);
 
   test("destroy leaves nothing of the cluster, and the other one as it was", async () => {
+    if (!other.isDeployed) {
+      await makeWell(other);
+    }
     other.destroy();
     expect(left(other)).toEqual([]);
     expect((await ask(`${cluster.url}/healthz`)).status).toBe(200);
   }, 300_000);
 
   test("destroy leaves nothing after a deploy that was killed half-way", async () => {
-    await other.workspace.interruptCdktf(
-      ["deploy", other.stack, "--auto-approve"],
-      /database-1: started/,
-    );
+    if (left(other).length > 0) {
+      other.attemptToDestroy();
+    }
+    await other.interruptDeploy(/database-1: started/);
     other.destroy();
     expect(left(other)).toEqual([]);
   }, 600_000);

@@ -80,7 +80,7 @@ function expectStopped(
   line: string,
 ): void {
   const said = stdout + stderr;
-  expect(said).toContain(`stopped at ${host} and taken back`);
+  expect(said).toContain(`stopped at ${host} and rolled back`);
   expect(said).toContain("/up");
   expect(said).toMatch(/\d s/);
   expect(said).toContain(answer);
@@ -111,13 +111,13 @@ export function releases(cluster: ScratchCluster): void {
       [
         "whose app ends 1.2 s after its first answer",
         { END_AFTER_FIRST_ANSWER_MS: "1200" },
-        "answered 200",
+        "returned 200",
         "moody: had enough",
       ],
       [
         "whose app ends while the load balancer looks",
         { END_AFTER_FIRST_ANSWER_MS: "6000" },
-        "was answered 200",
+        "returned 200",
         "moody: had enough",
       ],
       [
@@ -129,7 +129,7 @@ export function releases(cluster: ScratchCluster): void {
       [
         "that hangs after a few answers",
         { GOOD_ANSWERS: "3" },
-        "last answer: nothing within 1 s",
+        "last answer: none within 1 s",
         "moody: asked",
       ],
       ["that answers a redirection", { STATUS: "302" }, "last answer: 302", "moody: started"],
@@ -214,7 +214,7 @@ export function releases(cluster: ScratchCluster): void {
       cluster.set();
       const back = cluster.attemptToOperate("rollback");
       expect(back.status).toBe(1);
-      expect(back.stderr).toContain("stopped at web-1 and taken back");
+      expect(back.stderr).toContain("stopped at web-1 and rolled back");
       expect(served()).toEqual([linked, linked]);
       cluster.on("web-1", `rm -r ${there}`);
       cluster.operate("rollback");
@@ -258,7 +258,7 @@ export function releases(cluster: ScratchCluster): void {
       const { status, stdout } = cluster.attemptToOperate("status");
       expect(status).toBe(1);
       expect(stdout).not.toMatch(/^(web-|load-balancer-).* serves /m);
-      expect(stdout).toContain("sends nothing to web-1: down, the check is answered 400");
+      expect(stdout).toContain("sends no requests to web-1: down, the check returned 400");
       // What is there already is no reason to call it a success.
       const again = cluster.attemptToOperate("release");
       expect([again.status, again.stderr]).toEqual([

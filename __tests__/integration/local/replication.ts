@@ -180,10 +180,10 @@ export function replication(cluster: ScratchCluster): void {
     cluster.incus(["stop", "--force", replica]);
     replace(cluster, [`volume["${primary}"]`, `host["${primary}"]`]);
     await new Promise((resolve) => setTimeout(resolve, 15_000));
-    expect(cluster.roles()[primary]).toBe("closed");
+    expect((await cluster.roles())[primary]).toBe("closed");
     cluster.incus(["start", replica]);
     await new Promise((resolve) => setTimeout(resolve, 15_000));
-    expect(Object.values(cluster.roles())).not.toContain("primary");
+    expect(Object.values(await cluster.roles())).not.toContain("primary");
     expect(rows(cluster, replica)).toBe(before);
     // What is left can still be read.
     await cluster.serving();

@@ -1,4 +1,5 @@
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { makeWell } from "../well";
 import { answers } from "./requests/answers";
 import { claims } from "./requests/claims";
 import { app } from "./requests/echo-app";
@@ -11,11 +12,11 @@ import { whatTakesLong } from "./requests/what-takes-long";
 
 /** What happens to a request, and to what answers it, on the way to somebody else's app and back. */
 export function requests(cluster: ScratchCluster): void {
-  test("an app with limits of its own takes the place of the guestbook", async () => {
-    cluster.deploy({ app });
-    cluster.operate("release");
+  // An app with limits of its own takes the place of the guestbook.
+  beforeAll(async () => {
+    await makeWell(cluster, { app });
     await cluster.serving("/echo");
-  }, 300_000);
+  }, 600_000);
 
   const slow = whatTakesLong(cluster);
 
@@ -30,7 +31,7 @@ export function requests(cluster: ScratchCluster): void {
   describe("what is repeated", () => repeats(cluster));
 
   test("the guestbook is back", async () => {
-    cluster.deploy();
+    cluster.apply();
     cluster.operate("rollback");
     await cluster.serving();
   }, 300_000);

@@ -47,7 +47,7 @@ export function upgrade(cluster: ScratchCluster): void {
     for (const host of names()) {
       expect(printed).toMatch(new RegExp(`^  ${host}; .*gets .*cluster-trial`, "m"));
     }
-    expect(printed).toContain("hands its part to a replica");
+    expect(printed).toContain("hands the primary role to a replica");
     expect(boots()).toEqual(before);
     expect(cluster.attemptToOperate("status").stdout).toMatch(/^updates: .*web-1 \d+ package/m);
   });
@@ -60,7 +60,7 @@ export function upgrade(cluster: ScratchCluster): void {
     expect(await cluster.inSync()).not.toBe(primary);
     await cluster.serving();
     for (const host of names()) {
-      expect(printed).toContain(`${host} is up to date, and does its part`);
+      expect(printed).toContain(`${host} is up to date and works`);
       expect([host, versionOn(cluster, host)]).toEqual([host, "2"]);
       expect([host, booted(cluster, host) !== before[host]]).toEqual([
         host,
@@ -75,7 +75,7 @@ export function upgrade(cluster: ScratchCluster): void {
 
   test("run again, it finds nothing to do", () => {
     const before = boots();
-    expect(cluster.operate("upgrade")).toContain("Nothing is to be done now.");
+    expect(cluster.operate("upgrade")).toContain("There is nothing to do now.");
     expect(boots()).toEqual(before);
   });
 
@@ -85,7 +85,7 @@ export function upgrade(cluster: ScratchCluster): void {
     const { status, stdout, stderr } = cluster.attemptToOperate("upgrade");
     expect([status, stdout + stderr]).toEqual([
       1,
-      expect.stringMatching(/stopped at web-1: [\s\S]*Not begun: web-2/),
+      expect.stringMatching(/stopped at web-1: [\s\S]*Not started: web-2/),
     ]);
     await cluster.serving();
     expect(versionOn(cluster, "web-2")).toBe("2");

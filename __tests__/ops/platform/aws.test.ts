@@ -27,15 +27,15 @@ describe("how a command ended, as SSM tells it", () => {
     ["Failed", "Failed", "SSM could not start the command: error"],
     ["TimedOut", "DeliveryTimedOut", "SSM could not deliver the command in time"],
     ["TimedOut", "Delivery Timed Out", "SSM could not deliver the command in time"],
-    ["TimedOut", "ExecutionTimedOut", "took longer than it may"],
-    ["TimedOut", "", "was not delivered or did not end in time"],
+    ["TimedOut", "ExecutionTimedOut", "exceeded its timeout"],
+    ["TimedOut", "", "was not delivered, or did not finish in time"],
     ["Failed", "Undeliverable", "SSM could not deliver the command"],
     ["Cancelled", "Cancelled", "was cancelled"],
-    ["Cancelled", "Terminated", "SSM gave the command up"],
-    ["Failed", "InvalidPlatform", "no host|does not take it"],
+    ["Cancelled", "Terminated", "SSM terminated the command"],
+    ["Failed", "InvalidPlatform", "cannot run shell scripts"],
     ["Cancelled", "RateExceeded", "too many commands"],
     ["Failed", "SomethingNew", "SSM could not start the command"],
-    ["Anew", "SomethingNew", "SSM says of the command: SomethingNew"],
+    ["Anew", "SomethingNew", "SSM reports the status SomethingNew"],
   ])("%s (%s) is silence, with the reason", (status, details, reason) => {
     const ran = ranOf("web-1", invocation(status, details, -1));
     expect(ran).toMatchObject({ exitCode: undefined, stdout: "" });
@@ -114,7 +114,7 @@ describe("whose matter an error of AWS's command line is", () => {
         "web-1",
       ).message,
     ).toBe(
-      "aws ssm send-command (web-1): AccessDeniedException: User: x is not authorized\n  docs/aws-operator-policy.json has what an operator has to be allowed.",
+      "aws ssm send-command (web-1): AccessDeniedException: User: x is not authorized\n  The permissions that an operator needs are in docs/aws-operator-policy.json.",
     );
   });
 });

@@ -49,10 +49,10 @@ test.each([
 test.each([
   ["", "it is empty"],
   [" \n", "it is empty"],
-  [`${A} ${B.slice(1)}`, `it holds "${B.slice(1)}"`],
+  [`${A} ${B.slice(1)}`, `it contains "${B.slice(1)}"`],
 ])("what is in it has to be releases: %j", (text, reason) => {
   expect(() => parseReleases(text, "the file")).toThrow(
-    `The list of releases (the file) cannot be read: ${reason}; wanted are`,
+    `The list of releases (the file) is not valid: ${reason}; wanted the SHA-256`,
   );
 });
 

@@ -74,7 +74,7 @@ describe("what a host prints comes whole", () => {
   test("or it is said that it does not: too much, a lost part, a host without room for a file", () => {
     expect(parseAnswer("answer parts 900 /run/x\nAAAA\nanswer end\n")).toMatchObject({
       kind: "cut",
-      reason: "packed, it is 900 times what SSM carries at once",
+      reason: "even compressed, it would need 900 parts; the maximum is 60",
     });
     expect(parseAnswer(`answer plain\n${"x".repeat(30_000)}`.slice(0, SSM_OUTPUT)).kind).toBe(
       "cut",
@@ -107,13 +107,13 @@ describe("of errors the end is kept", () => {
     );
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
-      /^\(the first 113016 of 120016 bytes are left out\)\n\u20ac+\nthe last line\n$/,
+      /^\(the first 113016 of 120016 bytes were omitted\)\n\u20ac+\nthe last line\n$/,
     );
   });
 
   test("what the agent adds is left out, and what SSM cut is said", () => {
     expect(errorsOf("why\nfailed to run commands: exit status 3")).toBe("why");
-    expect(errorsOf("x".repeat(SSM_ERRORS))).toMatch(/x\n\(SSM kept no more of this\)$/);
+    expect(errorsOf("x".repeat(SSM_ERRORS))).toMatch(/x\n\(truncated by SSM\)$/);
   });
 });
 

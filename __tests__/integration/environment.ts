@@ -1,0 +1,23 @@
+import { TestEnvironment } from "jest-environment-node";
+
+/** What the tests of a file see of it in `globalThis`. */
+export interface Failures {
+  /** How many of them have failed so far. */
+  testsFailed?: number;
+}
+
+/** The part of jest's events that counts here: https://jestjs.io/docs/configuration#testenvironment-string. */
+interface TestEvent {
+  readonly name: string;
+  readonly test?: { readonly errors: readonly unknown[] };
+}
+
+/** Node, and what jest does not tell the tests of a file: how many of those before them failed. */
+export default class extends TestEnvironment {
+  handleTestEvent({ name, test }: TestEvent): void {
+    if (name === "test_done" && test !== undefined && test.errors.length > 0) {
+      const seen = this.global as Failures;
+      seen.testsFailed = (seen.testsFailed ?? 0) + 1;
+    }
+  }
+}

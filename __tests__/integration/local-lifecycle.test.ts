@@ -1,0 +1,32 @@
+import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { lifecycle } from "./local/lifecycle";
+import { group } from "./well";
+
+// Two clusters of containers side by side, from before the one is there until both are gone.
+
+const settings = {
+  name: "test-beside",
+  network: { cidr: "10.94.20.0/24" },
+  localPort: 18097,
+  database: { replicas: 0 },
+};
+
+const cluster = new ScratchCluster(settings);
+
+/** Another one in the same settings, with a network and a port of its own, and one web server. */
+const other = new ScratchCluster(
+  {
+    name: "test-other",
+    network: { cidr: "10.94.4.0/24" },
+    localPort: 18095,
+    webServers: { count: 1 },
+    database: { replicas: 0 },
+  },
+  [settings],
+);
+
+jest.setTimeout(180_000);
+
+afterAll(() => cluster.remove());
+
+describe("local", () => group("lifecycle", cluster, () => lifecycle(cluster, other)));

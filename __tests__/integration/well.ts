@@ -1,0 +1,296 @@
+import { packRelease } from "../../archives/pack-release";
+import type { ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { PROJECT } from "../../hosts/project";
+import { gatherStatus, problemsOf } from "../../ops/operations/status";
+import { localHostAccess } from "../../ops/platform/local";
+import { localReleases } from "../../ops/platform/local-releases";
+import { run, runSync } from "../../ops/run";
+import type { Role } from "../../topology/roles";
+import type { ClusterSettingsInput } from "../../topology/settings";
+import type { Failures } from "./environment";
+
+// A suite has one cluster for many tests, and one that fails must not fail those after it: every group starts from a
+// cluster that is as it is declared, and so does the next test after one that failed.
+
+type Change = Partial<ClusterSettingsInput>;
+
+/** How long a cluster may take to become well by itself, in seconds: a host may be joining, or be checked anew. */
+const BY_ITSELF = 20;
+
+/** The same after it was brought back. */
+const BROUGHT_BACK = 90;
+
+/** A deploy, a destroy and a deploy, and what is waited for in between, in milliseconds. */
+const LIMIT = 900_000;
+
+const NOT_DEPLOYED = "its settings are not deployed";
+
+/** What runs on hosts of a role, and may have been stopped. */
+const SERVICES: Record<Role, readonly string[]> = {
+  "load-balancer": ["haproxy"],
+  web: ["nginx", "haproxy", "app"],
+  database: ["haproxy", "mysql", "cluster-database-agent"],
+};
+
+/** Prints what differs between the firewall that is loaded and the one that is declared. */
+const FIREWALL = `diff <(nft --stateless --terse list ruleset) \
+  <(unshare --net bash -c 'nft --file /etc/nftables.conf && nft --stateless --terse list ruleset')`;
+
+/** What a cluster is to be until the next group begins, and what is known of the attempts to make it so. */
+interface Upkeep {
+  change: Change;
+  /** `testsFailed` when it was last found well. */
+  failedBefore: number;
+  /** How often in a row it could not even be deployed. */
+  givenUp: number;
+}
+
+const upkeeps = new Map<ScratchCluster, Upkeep>();
+
+/** What was wrong with a cluster before a group although no test had failed. */
+const left: string[] = [];
+
+const say = (line: string) => process.stderr.write(`  ${line}\n`);
+
+/** How many tests of this file have failed. */
+export const testsFailed = () => (globalThis as Failures).testsFailed ?? 0;
+
+interface Instance {
+  readonly name: string;
+  readonly status: string;
+  readonly state: { readonly network?: Record<string, { host_name?: string }> | null } | null;
+}
+
+function instancesOf(cluster: ScratchCluster): Instance[] {
+  const { status, stdout } = cluster.attemptIncus(["list", "--format", "json"]);
+  return status === 0 ? JSON.parse(stdout) : [];
+}
+
+/** The ends of hosts' networks in this machine that are down, by host. */
+function linksDown(instances: readonly Instance[]): Map<string, string> {
+  const links: Array<{ ifname: string; flags: string[] }> = JSON.parse(
+    runSync(["ip", "-json", "link"]),
+  );
+  const down = links.filter(({ flags }) => !flags.includes("UP")).map(({ ifname }) => ifname);
+  return new Map(
+    instances.flatMap(({ name, state }) =>
+      Object.values(state?.network ?? {})
+        .filter(({ host_name: link = "" }) => down.includes(link))
+        .map(({ host_name: link = "" }) => [name, link] as const),
+    ),
+  );
+}
+
+/** What is wrong with the cluster's settings and its hosts, seen from outside: none of it passes by itself. */
+function faultsOutside(cluster: ScratchCluster, instances: readonly Instance[]): string[] {
+  const declared = cluster.topology.hosts.map(({ name }) => name);
+  const there = instances.map(({ name }) => name);
+  return [
+    ...(cluster.isDeployed ? [] : [NOT_DEPLOYED]),
+    ...declared.filter((name) => !there.includes(name)).map((name) => `${name} is not there`),
+    ...there.filter((name) => !declared.includes(name)).map((name) => `${name} is there`),
+    ...instances
+      .filter(({ status }) => status !== "Running")
+      .map(({ name, status }) => `${name} is ${status.toLowerCase()}`),
+    ...[...linksDown(instances).keys()].map((name) => `${name} is cut off`),
+  ];
+}
+
+const packed = new Map<string, string>();
+
+/** The release that the settings declare. */
+function declaredRelease({ topology }: ScratchCluster): string {
+  const { app } = topology.settings;
+  const key = JSON.stringify(app);
+  const known = packed.get(key) ?? packRelease(PROJECT, app).sha256;
+  packed.set(key, known);
+  return known;
+}
+
+async function onEveryHost(
+  cluster: ScratchCluster,
+  commandOf: (role: Role) => string,
+): Promise<Array<{ host: string; stdout: string }>> {
+  return Promise.all(
+    cluster.topology.hosts.map(async ({ name, role }) => {
+      const incus = ["incus", "--project", cluster.incusProject, "exec", name, "--"];
+      const command = [...incus, "bash", "-c", commandOf(role)];
+      const { stdout } = await run(command, { capture: true, attempt: true });
+      return { host: name, stdout };
+    }),
+  );
+}
+
+/** What is wrong inside of the hosts. */
+async function faultsInside(cluster: ScratchCluster): Promise<string[]> {
+  const [status, firewalls, releases] = await Promise.all([
+    gatherStatus(cluster.topology, localHostAccess(cluster.incusProject)),
+    onEveryHost(cluster, () => FIREWALL),
+    localReleases(cluster.incusProject).list(),
+  ]);
+  const declared = declaredRelease(cluster);
+  const others = status.hosts.filter(
+    ({ facts }) => facts?.role === "web" && facts.release !== declared,
+  );
+  return [
+    ...problemsOf(status),
+    ...firewalls
+      .filter(({ stdout }) => stdout !== "")
+      .map(({ host }) => `${host} has another firewall than is declared`),
+    ...others.map(({ host }) => `${host} does not have the declared release`),
+    ...(releases[0] === declared ? [] : ["the cluster's release is not the declared one"]),
+  ];
+}
+
+/** What is wrong for longer than so many seconds; nothing as soon as nothing is. */
+async function lastingFaults(cluster: ScratchCluster, seconds: number): Promise<string[]> {
+  for (const deadline = Date.now() + seconds * 1000; ; ) {
+    const faults = await faultsInside(cluster).catch((error: Error) => [error.message]);
+    if (faults.length === 0 || Date.now() > deadline) {
+      return faults;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+/** Has hosts run, and joins them to the network. */
+function wake(cluster: ScratchCluster, instances: readonly Instance[]): void {
+  const named = (wanted: string) =>
+    instances.filter(({ status }) => status === wanted).map(({ name }) => name);
+  for (const [verb, names] of [
+    ["resume", named("Frozen")],
+    ["start", named("Stopped")],
+  ] as const) {
+    if (names.length > 0) {
+      cluster.incus([verb, ...names]);
+    }
+  }
+  for (const link of linksDown(instancesOf(cluster)).values()) {
+    runSync(["ip", "link", "set", link, "up"]);
+  }
+}
+
+/** Brings everything back that can be brought back without making the cluster anew. */
+async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise<void> {
+  const instances = instancesOf(cluster);
+  wake(cluster, instances);
+  const areThere = cluster.topology.hosts.every((host) =>
+    instances.some(({ name }) => name === host.name),
+  );
+  if (!cluster.isDeployed || !areThere) {
+    cluster.apply(upkeepOf(cluster).change);
+  }
+  if (faults.some((fault) => fault !== NOT_DEPLOYED)) {
+    // What a boot does, and what a boot has systemd start.
+    await onEveryHost(
+      cluster,
+      (role) => `{ echo flush ruleset; cat /etc/nftables.conf; } | nft --file -
+        systemctl reset-failed
+        systemctl restart cluster-converge.service
+        systemctl start ${SERVICES[role].join(" ")}`,
+    );
+  }
+  for (const { name } of cluster.topology.hosts.filter(({ role }) => role === "web")) {
+    cluster.attemptToOperate("undrain", name);
+  }
+  await cluster.inSync(60).catch(() => {
+    // A restore or a switchover was left half done, or a host has lost its data.
+    cluster.operate("promote", "--accept-loss");
+    return cluster.inSync();
+  });
+  const access = localHostAccess(cluster.incusProject);
+  const { hosts } = await gatherStatus(cluster.topology, access, ["web"]);
+  const declared = declaredRelease(cluster);
+  const [remembered] = await localReleases(cluster.incusProject).list();
+  if (
+    remembered !== declared ||
+    hosts.some(({ facts }) => facts?.role === "web" && facts.release !== declared)
+  ) {
+    cluster.operate("release");
+  }
+  await cluster.serving(cluster.topology.settings.app.healthPath);
+  const still = await lastingFaults(cluster, BROUGHT_BACK);
+  if (still.length > 0) {
+    throw new Error(`it is not well: ${still.join("; ")}`);
+  }
+}
+
+/** Destroys what there is, and deploys what is declared. */
+async function makeAnew(cluster: ScratchCluster): Promise<void> {
+  if (upkeepOf(cluster).givenUp < 2) {
+    cluster.attemptToDestroy();
+  }
+  await bringUp(cluster);
+}
+
+/** Deploys a cluster of which there is nothing. */
+async function bringUp(cluster: ScratchCluster): Promise<void> {
+  const upkeep = upkeepOf(cluster);
+  if (upkeep.givenUp >= 2) {
+    throw new Error("the cluster could not be deployed twice in a row: the first failure says why");
+  }
+  upkeep.givenUp++;
+  cluster.deploy(upkeep.change);
+  await cluster.inSync();
+  await cluster.serving(cluster.topology.settings.app.healthPath);
+  upkeep.givenUp = 0;
+}
+
+function upkeepOf(cluster: ScratchCluster): Upkeep {
+  const known = upkeeps.get(cluster) ?? { change: {}, failedBefore: 0, givenUp: 0 };
+  upkeeps.set(cluster, known);
+  return known;
+}
+
+/**
+ * Brings a cluster to the settings it began with, changed or not, and to what they declare: every host up, at one with
+ * its network and its firewall, none drained, one primary, every replica fresh, the app's declared release. It takes a
+ * second or two where all is well already; where it cannot be brought back, it is destroyed and deployed anew.
+ *
+ * @throws Error when it cannot be deployed
+ */
+export async function makeWell(cluster: ScratchCluster, change: Change = {}): Promise<void> {
+  const upkeep = upkeepOf(cluster);
+  upkeep.change = change;
+  cluster.set(change);
+  const instances = instancesOf(cluster);
+  if (instances.length === 0) {
+    await bringUp(cluster);
+  } else {
+    const outside = faultsOutside(cluster, instances);
+    const faults = outside.length > 0 ? outside : await lastingFaults(cluster, BY_ITSELF);
+    if (faults.length > 0) {
+      say(`the cluster is brought back: ${faults.join("; ")}`);
+      // Other settings are a test's own affair.
+      if (testsFailed() === 0 && cluster.isDeployed) {
+        left.push(...faults);
+      }
+      await mend(cluster, faults).catch((error: Error) => {
+        say(`the cluster is made anew: ${error.message}`);
+        return makeAnew(cluster);
+      });
+    }
+  }
+  upkeep.failedBefore = testsFailed();
+}
+
+/** Tests that start from a cluster that is well, whatever became of those before, or when run alone. */
+export function group(name: string, cluster: ScratchCluster, tests: () => void): void {
+  describe(name, () => {
+    beforeAll(() => makeWell(cluster), LIMIT);
+    beforeEach(async () => {
+      const { change, failedBefore } = upkeepOf(cluster);
+      if (testsFailed() > failedBefore) {
+        await makeWell(cluster, change);
+      }
+    }, LIMIT);
+    tests();
+  });
+}
+
+/** The last test of a file: bringing the cluster back is for tests that failed, and hides no fault. */
+export function leftWell(): void {
+  test("no group of tests that passed has left the cluster unwell", () => {
+    expect(left).toEqual([]);
+  });
+}
