@@ -34,8 +34,8 @@ packages() {
   apt-get clean
 }
 
-# reload: HAProxy's master process re-executes the new program and keeps its connections.
-# etcd is restarted: the other voters go on.
+# reload: HAProxy's master process re-executes the new program and keeps its connections. etcd is restarted; the
+# other voters continue without it.
 reload() {
   if [[ $HOST_ROLE == load-balancer ]]; then
     haproxy -c -q -f /etc/haproxy/haproxy.cfg >&2 || fail "the new HAProxy rejects its configuration (see above); the old one keeps running"

@@ -11,13 +11,14 @@ import { ANYWHERE, type AwsNetwork } from "./network";
 /** The security group of each role, and of each other group of hosts that flows name. */
 export type SecurityGroups = ReadonlyMap<Role | Group, SecurityGroup>;
 
-/** What the descriptions of the groups say. Changing one replaces the group, so it says nothing that could change. */
+/** A group's description. Changing it would replace the group, so it contains nothing that may change. */
 function description(end: Role | Group): string {
   return end === "voters" ? "Hosts that run etcd" : `Hosts of role ${end}`;
 }
 
 /**
- * Declares a security group for each end of a flow in the cluster, with a rule for each flow that ends there and no others.
+ * Declares a security group for each end of a flow inside the cluster, with a rule for each flow that ends there and no
+ * others.
  *
  * Rules refer to groups, not to addresses. AWS's DNS, time service, instance metadata and DHCP need no rule: security
  * groups do not filter them.
