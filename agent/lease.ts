@@ -1,6 +1,6 @@
 import type { Clock } from "./clock";
 import type { Fence } from "./fence";
-import { type GtidSet, isSubset, union } from "./gtid-set";
+import { type GtidSet, isSubset, NO_GTIDS, subtract, union, writtenBy } from "./gtid-set";
 import type { Lock } from "./lock";
 import type { Marks } from "./marks";
 import type { Server } from "./mysql";
@@ -128,6 +128,8 @@ export class Lease {
   private lastAcknowledged = -1;
   private baseline: Baseline | undefined;
   private following: readonly string[] = [];
+  /** Whether more replicas acknowledge than the record names. */
+  private hasStrangers = false;
   private lookedAt = Number.NEGATIVE_INFINITY;
 
   private isStoreless = false;
@@ -702,8 +704,13 @@ export class Lease {
       const since = Math.min(
         ...answers.map(({ name }) => this.promises.get(name)?.since ?? Number.NEGATIVE_INFINITY),
       );
-      // A lease that has ended is not prolonged.
-      if (this.isHolding && this.hasLease && since + TIMERS.close > this.leaseUntil) {
+      // A lease that has ended is not prolonged; nor is one while a replica acknowledges that cannot be entered.
+      if (
+        this.isHolding &&
+        this.hasLease &&
+        !this.hasStrangers &&
+        since + TIMERS.close > this.leaseUntil
+      ) {
         this.extend(since);
       }
     } finally {
@@ -759,10 +766,10 @@ export class Lease {
       return;
     }
     const rivals = this.rivalsIn(record);
-    if (rivals.length === 0) {
+    if (this.identity.peers.every(({ name }) => name === record?.holder)) {
       this.rivals = "behind";
     } else if (this.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
-      this.rivals = this.compareRivals(rivals, await peers.look(CONNECT_SECONDS));
+      this.rivals = this.compareRivals(rivals, record, await peers.look(CONNECT_SECONDS));
     }
   }
 
@@ -774,9 +781,29 @@ export class Lease {
     });
   }
 
-  private compareRivals(rivals: readonly string[], seen: readonly Peer[]): Rivals {
+  /**
+   * Others count as well, if they answer: one that has just come back may have acknowledged a write before it was
+   * entered. What a host wrote itself was never acknowledged there.
+   */
+  private compareRivals(
+    rivals: readonly string[],
+    record: PrimaryRecord | undefined,
+    seen: readonly Peer[],
+  ): Rivals {
     const { own } = this;
-    let worst: Rivals = "behind";
+    const here = own === undefined ? NO_GTIDS : union(own.executed, own.received);
+    const hosts = rivals.map(hostOf);
+    const others = seen.filter(
+      ({ name, state }) =>
+        state === "member" &&
+        !hosts.includes(name) &&
+        (name !== record?.holder || record.state === "taking"),
+    );
+    const hasMore = others.some((peer) => {
+      const there = union(peer.executed, peer.received);
+      return !isSubset(subtract(there, writtenBy(there, peer.serverUuid)), here);
+    });
+    let worst: Rivals = hasMore ? "ahead" : "behind";
     for (const entry of rivals) {
       const peer = seen.find(({ name }) => name === hostOf(entry));
       if (
@@ -787,7 +814,6 @@ export class Lease {
       ) {
         return "unknown";
       }
-      const here = union(own.executed, own.received);
       if (!isSubset(union(peer.executed, peer.received), here)) {
         worst = "ahead";
       }
@@ -811,6 +837,7 @@ export class Lease {
     const { name, durability } = this.identity;
     const sync = this.stored?.record.sync ?? [];
     const stalled = this.noteStall(seen, at);
+    this.hasStrangers = seen.isOn && sync.length > 0 && seen.clients > sync.length;
     const isSettled = this.following.join() === sync.join() && seen.isOn;
     let hasCaughtUp = false;
     if (!seen.isOn) {
@@ -1004,14 +1031,14 @@ export class Lease {
    */
   private async isForemost(taking: PrimaryRecord, isForced: boolean): Promise<boolean> {
     const rivals = this.rivalsIn(taking);
-    if (rivals.length === 0 || isForced) {
+    if (this.identity.peers.length === 1 || isForced) {
       return true;
     }
     const seen = await this.surroundings.peers.look(CONNECT_SECONDS);
     const hasStopped = rivals.every((entry) =>
       seen.some(({ name, heardTerm }) => name === hostOf(entry) && heardTerm === taking.term),
     );
-    const rank = this.compareRivals(rivals, seen);
+    const rank = this.compareRivals(rivals, taking, seen);
     if (hasStopped && rank === "ahead") {
       await this.write({ ...taking, state: "vacant", sequence: taking.sequence + 1 });
       throw new Error("another replica has received more, and takes over");
