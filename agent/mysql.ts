@@ -396,7 +396,8 @@ export class MysqlServer implements Server {
     const counted = outrankUnheard
       ? `GREATEST(${next}, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED))`
       : next;
-    const term = given === undefined ? counted : String(given);
+    // Without an aggregate, there would be a row for each term of the table.
+    const term = given === undefined ? counted : `MAX(${given})`;
     // STOP REPLICA would wait two seconds for a connection attempt to a lost source, unless the kernel can abort it.
     await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", `:${this.port}`]);
     await this.run(
