@@ -1,5 +1,6 @@
 import { isSubset, writtenBy } from "./gtid-set";
 import { type Comparison, NOT_COMPARED } from "./relation";
+import { firstOutcome, type Part, tableOf } from "./rules";
 import type { Own, Peer } from "./state";
 
 // Decides what a database host does next. A pure function from observations to a decision. The rules implement
@@ -97,13 +98,7 @@ const othersThan = (view: View, ...states: Peer["state"][]) =>
 const members = (view: View) => view.peers.filter(({ state }) => state === "member");
 const isOneOf = <Value>(value: Value, ...values: Value[]) => values.includes(value);
 
-/** A condition of a rule, worded as in the documentation. */
-interface Predicate {
-  readonly says: string;
-  readonly holds: (view: View) => boolean;
-}
-
-const predicate = (says: string, holds: (view: View) => boolean): Predicate => ({ says, holds });
+const { predicate, rule } = tableOf<View, Decision>();
 
 // What this host is.
 const isUnknown = predicate("its server does not answer", ({ own }) => own.state === "unknown");
@@ -256,23 +251,8 @@ const mustNotStayReady = predicate(
     (view.own.isHeld && !somethingIsUnknown.holds(view)),
 );
 
-/** Applies if all of `when` and of its part's `when` holds, and no earlier rule applied. */
-interface Rule {
-  readonly when: readonly Predicate[];
-  readonly decision: Decision;
-}
-
-const rule = (decision: Decision, ...when: Predicate[]): Rule => ({ decision, when });
-
-/** A part of the table, for hosts for which all of `when` holds and that no earlier part covers. */
-export interface Part {
-  readonly title: string;
-  readonly when: readonly Predicate[];
-  readonly rules: readonly Rule[];
-}
-
 /** Every rule; the first that applies decides. */
-export const PARTS: readonly Part[] = [
+export const PARTS: readonly Part<View, Decision>[] = [
   {
     title: "A host without the cluster's data",
     when: [isNoMember],
@@ -369,11 +349,5 @@ export const PARTS: readonly Part[] = [
   },
 ];
 
-const RULES = PARTS.flatMap((part) =>
-  part.rules.map((one) => ({ ...one, when: [...part.when, ...one.when] })),
-);
-
-export function decide(view: View): Decision {
-  const applies = ({ when }: Rule) => when.every(({ holds }) => holds(view));
-  return (RULES.find(applies) as Rule).decision;
-}
+/** What a database host does next. */
+export const decide = firstOutcome(PARTS);

@@ -12,6 +12,7 @@ import {
   type Stored,
   type StoreMember,
   serializeRecord,
+  TIMERS,
 } from "./record";
 import type { Address } from "./state";
 
@@ -32,9 +33,6 @@ export interface EtcdFacts {
   /** Where the data volume is mounted. */
   readonly volume: string;
 }
-
-/** How long one request to one member may take, in milliseconds, connection included. */
-const REQUEST = 400;
 
 /** How long a member that failed is asked last, in milliseconds. */
 const AVOIDED = 5_000;
@@ -284,7 +282,10 @@ export class EtcdRecordStore implements RecordStore {
         reject(new RequestError(`etcd on ${name}: ${reason}`, wasSent));
         outgoing.destroy();
       };
-      const deadline = setTimeout(() => fail(`no answer within ${REQUEST} ms`), REQUEST);
+      const deadline = setTimeout(
+        () => fail(`no answer within ${TIMERS.request} ms`),
+        TIMERS.request,
+      );
       outgoing.on("socket", (socket) => {
         if (outgoing.reusedSocket) {
           wasSent = true;

@@ -1,4 +1,6 @@
-// The record of who is primary, which etcd keeps (docs/failover.md). Pure; times are milliseconds of a monotonic clock.
+import { firstOutcome, type Part, tableOf } from "./rules";
+
+// The record of who is primary, which etcd keeps (docs/record.md). Pure; times are milliseconds of a monotonic clock.
 
 /**
  * What became of the primary: `open`, it takes writes while it renews the record; `taking`, a replica is becoming
@@ -116,33 +118,43 @@ export function parseRecord(text: string): PrimaryRecord {
 
 // --- What a host does next about the record
 
+const timer = (milliseconds: number, says: string) => ({ milliseconds, says });
+
 /**
- * Timers, in milliseconds. Only the monotonic clock counts. With clocks that run at most 1 % apart:
+ * Each timer, and what it is, worded as in the documentation. Only the monotonic clock counts. With clocks that run at
+ * most 1 % apart:
  *
  * - (`close` + `kill`) · 1.01 < `takeOver` · 0.99, and `fence` · 1.01 < `takeOver` · 0.99: a holder that cannot renew
  *   is closed before anybody takes over
  * - an election of etcd (1.6 s) + `renew` + `request` ≤ `close`: the loss of etcd's leader closes nobody
  */
-export const TIMERS = {
-  /** Between two renewals by the holder, and two reads by any other host. */
-  renew: 500,
-  /** A request to the store. */
-  request: 400,
-  /** After its last successful renewal was sent, the holder closes itself. */
-  close: 2_750,
-  /** After the same moment, the kernel closes MySQL's port to the web servers. */
-  fence: 3_000,
-  /** A server that has not closed this long after it was told to is killed. */
-  kill: 500,
-  /** After the record last changed, as far as a replica saw, the replica may take over. */
-  takeOver: 4_000,
-  /** Commits that no replica acknowledges for this long are acknowledged alone from then on (`available`). */
-  degrade: 1_000,
-  /** A server that has not answered for this long is given up by the holder. */
-  unwell: 1_500,
-  /** After a host began to take over and did not finish, the primary before it may take back its role. */
-  takeBack: 8_000,
+export const TIMER_TABLE = {
+  renew: timer(500, "between two renewals by the holder, and two reads by any other host"),
+  request: timer(400, "the longest that one request to etcd takes"),
+  close: timer(2_750, "after its last successful renewal was sent, the holder closes itself"),
+  fence: timer(3_000, "after the same moment, the kernel closes MySQL's port to the web servers"),
+  kill: timer(500, "a server that has not closed this long after it was told to is killed"),
+  takeOver: timer(
+    4_000,
+    "after it last saw the record change, a replica may take over; a promise is as long",
+  ),
+  degrade: timer(
+    1_000,
+    "`available`: after this long without an acknowledgement, commits wait no more",
+  ),
+  unwell: timer(1_500, "a server that has not answered for this long is given up by the holder"),
+  takeBack: timer(
+    8_000,
+    "after a host began to take over and did not finish, the primary before it takes back its role",
+  ),
 } as const;
+
+type Timer = keyof typeof TIMER_TABLE;
+
+/** The timers, in milliseconds. */
+export const TIMERS = Object.fromEntries(
+  Object.entries(TIMER_TABLE).map(([name, { milliseconds }]) => [name, milliseconds]),
+) as Readonly<Record<Timer, number>>;
 
 /** A replica's entry in `sync`. */
 export const syncName = (name: string, incarnation: string) => `${name}@${incarnation}`;
@@ -227,113 +239,90 @@ export const STEP_DOES: Readonly<Record<Step, string>> = {
   wait: "waits",
 };
 
-/** A condition of a rule, worded as in the documentation. */
-interface Condition {
-  readonly says: string;
-  readonly holds: (view: RecordView) => boolean;
-}
+const { predicate, rule } = tableOf<RecordView, Step>();
 
-const condition = (says: string, holds: (view: RecordView) => boolean): Condition => ({
-  says,
-  holds,
-});
-
-const isUnanswered = condition("etcd does not answer", (view) => !view.isAnswered);
-const isUnrecorded = condition("this host has seen no record yet", (view) => !view.isRecorded);
-const hasNoRecord = condition("there is no record", (view) => view.record === undefined);
-const hasLease = condition("its lease has not ended", (view) => view.hasLease);
-const isOverdue = condition("its lease has ended", (view) => view.isOverdue);
-const mayBeOpen = condition("it is not known to be closed", ({ server }) =>
+const isUnanswered = predicate("etcd does not answer", (view) => !view.isAnswered);
+const isUnrecorded = predicate("this host has seen no record yet", (view) => !view.isRecorded);
+const hasNoRecord = predicate("there is no record", (view) => view.record === undefined);
+const hasLease = predicate("its lease has not ended", (view) => view.hasLease);
+const isOverdue = predicate("its lease has ended", (view) => view.isOverdue);
+const mayBeOpen = predicate("it is not known to be closed", ({ server }) =>
   ["open", "ready", "silent"].includes(server),
 );
-const takesWrites = condition("it is open", ({ server }) => server === "open");
-const isUnseen = condition(
+const takesWrites = predicate("it is open", ({ server }) => server === "open");
+const isUnseen = predicate(
   "its server has not answered since the agent started",
   ({ server }) => server === "unseen",
 );
-const isStoreless = condition(
+const isStoreless = predicate(
   "every other database host answers, and none of them nor this one holds data of etcd's",
   (view) => view.isStoreless,
 );
-const isHolder = condition(
+const isHolder = predicate(
   "the record names this host",
   ({ record, name }) => record?.holder === name,
 );
 const is = (state: RecordState) =>
-  condition(`the record is \`${state}\``, ({ record }) => record?.state === state);
+  predicate(`the record is \`${state}\``, ({ record }) => record?.state === state);
 const [isTaking, isVacant] = [is("taking"), is("vacant")];
-const isPrimary = condition(
+const isPrimary = predicate(
   "its newest term names it, and it is open or ready",
   ({ isNamed, server }) => isNamed && (server === "open" || server === "ready"),
 );
-const isNewerThanRecord = condition(
+const isNewerThanRecord = predicate(
   "its newest term is newer than the record's: a promotion while failover was manual",
   ({ record, term }) => record !== undefined && term > record.term,
 );
-const hasSuccessor = condition(
+const hasSuccessor = predicate(
   "a replica is in sync",
   ({ record }) => record !== undefined && record.sync.length > 0,
 );
-const mustGo = condition(
+const mustGo = predicate(
   "an operator closed it, or it is being stopped, or its server does not answer or has ended",
   ({ isHeld, isLeaving, server }) =>
     isHeld || isLeaving || server === "silent" || server === "gone",
 );
-const isDown = condition(
+const isDown = predicate(
   "its server does not answer or has ended, or holds no data",
   ({ server, isSound }) => ["silent", "away", "gone"].includes(server) || !isSound,
 );
-const isFit = condition(
+const isFit = predicate(
   "its server is closed, holds the data and can apply it, has space, and nobody closed or stops it",
   ({ server, isSound, isHeld, isLeaving, hasRoom }) =>
     (server === "closed" || server === "ready") && isSound && !isHeld && !isLeaving && hasRoom,
 );
-const isInSync = condition(
+const isInSync = predicate(
   "this run of its server is in sync",
   ({ record, name, incarnation }) =>
     incarnation !== undefined && record?.sync.includes(syncName(name, incarnation)) === true,
 );
-const hasTaken = condition(
+const hasTaken = predicate(
   "its newest term is the record's",
   ({ record, term, isNamed }) => isNamed && record?.term === term,
 );
-const isFree = condition(
+const isFree = predicate(
   "the record is `vacant`, or has not changed for `takeOver`",
   ({ record, quiet }) => record?.state === "vacant" || quiet >= TIMERS.takeOver,
 );
-const isQuiet = condition(
+const isQuiet = predicate(
   "the record has not changed for `takeOver`",
   ({ quiet }) => quiet >= TIMERS.takeOver,
 );
-const isForemost = condition(
+const isForemost = predicate(
   "every other replica in sync answers, and none has received more",
   ({ rivals }) => rivals === "behind",
 );
-const wasBefore = condition(
+const wasBefore = predicate(
   "it was the primary of the term before",
   ({ record, term, isNamed }) => isNamed && record?.term === term + 1,
 );
-const isStuck = condition(
+const isStuck = predicate(
   "the record has not changed for `takeBack`",
   ({ quiet }) => quiet >= TIMERS.takeBack,
 );
 
-interface StepRule {
-  readonly when: readonly Condition[];
-  readonly step: Step;
-}
-
-const rule = (step: Step, ...when: Condition[]): StepRule => ({ step, when });
-
-/** A part of the table, for hosts for which all of `when` holds and that no earlier part covers. */
-export interface StepPart {
-  readonly title: string;
-  readonly when: readonly Condition[];
-  readonly rules: readonly StepRule[];
-}
-
 /** Every rule; the first that applies decides. */
-export const STEP_PARTS: readonly StepPart[] = [
+export const STEP_PARTS: readonly Part<RecordView, Step>[] = [
   {
     title: "etcd does not answer",
     when: [isUnanswered],
@@ -394,15 +383,8 @@ export const STEP_PARTS: readonly StepPart[] = [
   },
 ];
 
-const STEP_RULES = STEP_PARTS.flatMap((part) =>
-  part.rules.map((one) => ({ ...one, when: [...part.when, ...one.when] })),
-);
-
 /** What a host does next about the record. */
-export function nextStep(view: RecordView): Step {
-  const applies = ({ when }: StepRule) => when.every(({ holds }) => holds(view));
-  return (STEP_RULES.find(applies) as StepRule).step;
-}
+export const nextStep = firstOutcome(STEP_PARTS);
 
 // --- What the holder does about its replicas
 
