@@ -1,5 +1,6 @@
+import type { Counts, FaultSchedule } from "./fakes/fault-schedule";
 import { RecordSchedule } from "./fakes/record-schedule";
-import { type Counts, Schedule } from "./fakes/schedule";
+import { Schedule } from "./fakes/schedule";
 
 // Schedules of faults over three simulated hosts, each with the real agent. A failure prints its seed and everything that
 // happened. It happens again with
@@ -17,17 +18,26 @@ const SCHEDULES = Number(SIMULATIONS ?? (SEED === undefined ? 10_000 : 1));
 
 const LAST = FIRST + SCHEDULES - 1;
 
+/** Runs the schedules from the first to the last seed. */
+async function runAll(
+  Kind: new (seed: number, counts: Counts) => FaultSchedule,
+  last: number,
+  counts: Counts,
+): Promise<void> {
+  for (let seed = FIRST; seed <= last; seed++) {
+    await new Kind(seed, counts).run();
+    if (seed % 50 === 0) {
+      // Jest has something to do as well.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
 describe("three hosts under random faults", () => {
   const counts: Counts = {};
 
   test(`hold what is promised, seeds ${FIRST} to ${LAST}`, async () => {
-    for (let seed = FIRST; seed <= LAST; seed++) {
-      await new Schedule(seed, counts).run();
-      if (seed % 50 === 0) {
-        // Jest has something to do as well.
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    }
+    await runAll(Schedule, LAST, counts);
     expect(counts.well).toBe(LAST - FIRST + 1);
   }, 600_000);
 
@@ -49,12 +59,7 @@ describe("automatic failover under random faults", () => {
   const last = FIRST + Math.ceil(SCHEDULES / 5) - 1;
 
   test(`holds what is promised, seeds ${FIRST} to ${last}`, async () => {
-    for (let seed = FIRST; seed <= last; seed++) {
-      await new RecordSchedule(seed, counts).run();
-      if (seed % 50 === 0) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    }
+    await runAll(RecordSchedule, last, counts);
     expect(counts.ended).toBe(last - FIRST + 1);
   }, 600_000);
 

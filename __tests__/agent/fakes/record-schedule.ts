@@ -1,8 +1,7 @@
 import { Cluster, type Link } from "./cluster";
+import { type Counts, FaultSchedule, type WeightedFault } from "./fault-schedule";
 import type { Host } from "./host";
 import type { Transaction } from "./mysql";
-import { Chance } from "./random";
-import type { Counts } from "./schedule";
 
 // One schedule of faults over database hosts that fail over by themselves, drawn by a seed, and what must hold all the
 // while: docs/invariants.md and docs/failover.md.
@@ -20,20 +19,14 @@ const WELL_WITHIN = 90_000;
 /** How long a write may wait if the only fault is one that the cluster answers by a failover, in milliseconds. */
 const FIRST_WRITE_WITHIN = 6_000;
 
-export class RecordSchedule {
-  readonly steps: string[] = [];
+export class RecordSchedule extends FaultSchedule {
   readonly cluster: Cluster;
-  private readonly chance: Chance;
   private readonly acknowledged: Acknowledged[] = [];
   private readonly holders = new Map<number, string>();
-  private wrong: Error | undefined;
 
-  constructor(
-    readonly seed: number,
-    private readonly counts: Counts,
-  ) {
-    const chance = new Chance(seed);
-    this.chance = chance;
+  constructor(seed: number, counts: Counts) {
+    super(seed, counts, 12_000);
+    const { chance } = this;
     const isLagging = chance.happens(0.2);
     const isSlow = chance.happens(0.4);
     const durability = chance.happens(0.4) ? "lossless" : "available";
@@ -76,41 +69,16 @@ export class RecordSchedule {
     };
   }
 
-  private say(step: string): void {
-    this.steps.push(`${(this.cluster.time.now / 1000).toFixed(3)} ${step}`);
-  }
-
-  private count(what: string): void {
-    this.counts[what] = (this.counts[what] ?? 0) + 1;
-  }
-
-  /** What is wrong is told between two steps: the agent would take an error for one of its own. */
-  private fail(because: string): void {
-    this.wrong ??= new Error(because);
-  }
-
-  private story(): string {
-    const { cluster } = this;
-    const hosts = cluster.hosts.map((host) => {
-      const { disk, mysql } = host;
-      return `${host.name}: on ${host.isOn}, frozen ${host.isFrozen}, ${mysql.writability}, held ${host.isHeld}, term ${disk.term} of ${disk.primary}, source ${disk.source}, fence ${host.fence.isOpen}, ${host.healthPort.state}\n${JSON.stringify(host.agent?.lease?.status())}`;
-    });
-    const lines = [...this.steps, ...cluster.journal].sort(
-      (one, other) => Number.parseFloat(one) - Number.parseFloat(other),
-    );
-    return [
-      `durability ${cluster.durability}, ${JSON.stringify(cluster.quorum?.record)}`,
-      ...lines,
-      ...hosts,
-    ].join("\n");
+  protected override stateOf(host: Host): string {
+    const { record } = this.cluster.quorum ?? {};
+    const lease = JSON.stringify(host.agent?.lease?.status());
+    return `${super.stateOf(host)}, fence ${host.fence.isOpen}, record ${JSON.stringify(record)}\n${lease}`;
   }
 
   // --- What must hold
 
   private check(): void {
-    if (this.wrong !== undefined) {
-      throw this.wrong;
-    }
+    this.throwIfWrong();
     let one: Host | undefined;
     for (const host of this.cluster.hosts) {
       // Even if none of its commits would be acknowledged, as no replica listens to it any more.
@@ -128,15 +96,10 @@ export class RecordSchedule {
     if (!primary.fence.isOpen) {
       return;
     }
-    const here = new Set(primary.disk.applied);
-    for (const { transaction, at, isCovered } of this.acknowledged) {
-      if (!here.has(transaction) && isCovered) {
-        const { source, number } = transaction;
-        this.fail(
-          `${primary.name} takes writes, and lacks ${source}:${number}, acknowledged at ${at / 1000}`,
-        );
-      }
-    }
+    this.failIfLost(
+      primary,
+      this.acknowledged.filter(({ isCovered }) => isCovered),
+    );
   }
 
   /** With two replicas one that has just come back may acknowledge before it is entered: docs/record.md. */
@@ -190,16 +153,6 @@ export class RecordSchedule {
     write();
   }
 
-  private forAWhile(what: string, begin: () => void, end: () => void): void {
-    const milliseconds = this.chance.between(300, 12_000);
-    this.say(`${what} for ${milliseconds / 1000} s`);
-    this.cluster.change(begin);
-    this.cluster.time.after(milliseconds, () => {
-      this.say(`it ends: ${what}`);
-      this.cluster.change(end);
-    });
-  }
-
   private powerOff(host: Host): void {
     this.say(`${host.name} is powered off`);
     this.cluster.change(() => host.powerOff());
@@ -222,8 +175,7 @@ export class RecordSchedule {
       ...(cluster.hosts.length === 2 ? ["load-balancer-1"] : []),
     ];
     const other = chance.oneOf(others);
-    const { mysql, clock } = host;
-    const { run } = mysql;
+    const { clock } = host;
     const { quorum } = cluster;
     const isRunning = host.isOn && !host.isFrozen;
     const cut = (names: readonly string[], link: Link) => {
@@ -231,7 +183,7 @@ export class RecordSchedule {
         cluster.setLink(host.name, name, link);
       }
     };
-    const kinds: [number, () => void][] = [
+    const kinds: WeightedFault[] = [
       [5, () => this.powerOff(host)],
       [
         2,
@@ -241,63 +193,12 @@ export class RecordSchedule {
           }
         },
       ],
-      [
-        3,
-        () => {
-          this.say(`the server of ${host.name} is killed`);
-          cluster.change(() => mysql.end());
-        },
-      ],
-      [
-        2,
-        () => {
-          if (isRunning) {
-            this.say(`the server of ${host.name} is restarted`);
-            void host.restartServer();
-          }
-        },
-      ],
-      [
-        3,
-        () =>
-          this.forAWhile(
-            `the server of ${host.name} hangs`,
-            () => run?.freeze(),
-            () => run?.thaw(),
-          ),
-      ],
-      [
-        5,
-        () => {
-          if (isRunning) {
-            this.forAWhile(
-              `${host.name} freezes`,
-              () => host.freeze(),
-              () => host.isFrozen && host.thaw(),
-            );
-          }
-        },
-      ],
-      [
-        4,
-        () => {
-          const life = host.agentLife;
-          this.forAWhile(
-            `the agent of ${host.name} hangs`,
-            () => life?.freeze(),
-            () => life?.thaw(),
-          );
-        },
-      ],
-      [
-        2,
-        () => {
-          if (host.agent !== undefined && isRunning) {
-            this.say(`the agent of ${host.name} is killed`);
-            host.killAgent();
-          }
-        },
-      ],
+      [3, () => this.killServer(host)],
+      [2, () => this.restartServer(host)],
+      [3, () => this.hangServer(host)],
+      [5, () => this.freeze(host)],
+      [4, () => this.hangAgent(host)],
+      [2, () => this.killAgent(host)],
       [
         4,
         () => {
@@ -373,14 +274,7 @@ export class RecordSchedule {
         },
       ],
     ];
-    let left = chance.next() * kinds.reduce((sum, [weight]) => sum + weight, 0);
-    for (const [weight, happen] of kinds) {
-      left -= weight;
-      if (left < 0) {
-        happen();
-        return;
-      }
-    }
+    this.draw(kinds);
   }
 
   // --- How it ends
@@ -470,7 +364,7 @@ export class RecordSchedule {
     this.count("failed over in time");
   }
 
-  private async go(): Promise<void> {
+  protected async go(): Promise<void> {
     const { cluster, chance } = this;
     const { time } = cluster;
     cluster.stand();
@@ -511,16 +405,5 @@ export class RecordSchedule {
     }
     this.check();
     this.count("ended");
-  }
-
-  /** @throws Error with what does not hold, and all that happened */
-  async run(): Promise<void> {
-    try {
-      await this.go();
-    } catch (error) {
-      throw new Error(
-        `seed ${this.seed}: ${(error as Error).message}\n${this.story()}\n${(error as Error).stack?.split("\n").slice(1, 4).join("\n")}`,
-      );
-    }
   }
 }

@@ -1,9 +1,9 @@
 import { isSubset, subtract, writtenBy } from "../../../agent/gtid-set";
 import { Cluster, type Link } from "./cluster";
+import { type Counts, FaultSchedule, type WeightedFault } from "./fault-schedule";
 import type { Host } from "./host";
 import type { Transaction } from "./mysql";
 import { Operator } from "./operator";
-import { Chance } from "./random";
 import { secondsAt } from "./time";
 
 // One schedule of faults over three hosts, drawn by a seed, and what must hold all the while (docs/invariants.md).
@@ -17,9 +17,6 @@ interface Acknowledged {
   /** Whether it was taken by a host that somebody had vouched for to be closed. */
   readonly isVouchedAway: boolean;
 }
-
-/** How often things happened, so that it shows whether the schedules come to anything. */
-export type Counts = Record<string, number>;
 
 const LINKS: readonly Link[] = [
   "cut",
@@ -38,26 +35,20 @@ const CLOSES_WITHIN = 12_000;
 /** How long the cluster may take until all is well again, in milliseconds. */
 const WELL_WITHIN = 150_000;
 
-export class Schedule {
-  readonly steps: string[] = [];
+export class Schedule extends FaultSchedule {
   readonly cluster: Cluster;
-  private readonly chance: Chance;
   private readonly operator: Operator;
   private readonly acknowledged: Acknowledged[] = [];
   /** Rows that somebody wrote where he should not have. */
   private readonly strays: Transaction[] = [];
   /** What was on volumes that were lost. */
   private readonly gone = new Set<Transaction>();
-  private wrong: Error | undefined;
   /** When all faults had ended, in milliseconds. */
   private endedAt = Number.POSITIVE_INFINITY;
 
-  constructor(
-    readonly seed: number,
-    private readonly counts: Counts,
-  ) {
-    const chance = new Chance(seed);
-    this.chance = chance;
+  constructor(seed: number, counts: Counts) {
+    super(seed, counts, 8_000);
+    const { chance } = this;
     const isLagging = chance.happens(0.3);
     this.cluster = new Cluster(chance.happens(0.5) ? "lossless" : "available", 3, chance, {
       look: () => (chance.happens(0.1) ? 2 : chance.happens(0.02) ? chance.between(100, 1_100) : 0),
@@ -86,38 +77,10 @@ export class Schedule {
     };
   }
 
-  private say(step: string): void {
-    this.steps.push(`${(this.cluster.time.now / 1000).toFixed(3)} ${step}`);
-  }
-
-  private count(what: string, times = 1): void {
-    this.counts[what] = (this.counts[what] ?? 0) + times;
-  }
-
-  /** What is wrong is told between two steps: the agent would take an error for one of its own. */
-  private fail(because: string): void {
-    this.wrong ??= new Error(because);
-  }
-
-  /** Everything that is to be known of a schedule that failed. */
-  story(): string {
-    const { cluster } = this;
-    const hosts = cluster.hosts.map((host) => {
-      const { disk, mysql } = host;
-      return `${host.name}: on ${host.isOn}, frozen ${host.isFrozen}, ${mysql.writability}, held ${host.isHeld}, term ${disk.term} of ${disk.primary}, source ${disk.source}, ${host.healthPort.state}`;
-    });
-    const lines = [...this.steps, ...cluster.journal].sort(
-      (one, other) => Number.parseFloat(one) - Number.parseFloat(other),
-    );
-    return [`durability ${cluster.durability}`, ...lines, ...hosts].join("\n");
-  }
-
   // --- What must hold
 
   private check(): void {
-    if (this.wrong !== undefined) {
-      throw this.wrong;
-    }
+    this.throwIfWrong();
     const { cluster, operator } = this;
     let open: Host | undefined;
     for (const host of cluster.hosts) {
@@ -156,15 +119,10 @@ export class Schedule {
 
   /** Every acknowledged write is on the primary, but where somebody let it go. */
   private checkWrites(primary: Host): void {
-    const here = new Set(primary.disk.applied);
-    for (const write of this.acknowledged) {
-      if (!here.has(write.transaction) && !this.mayBeLost(write)) {
-        const { source, number } = write.transaction;
-        this.fail(
-          `${primary.name} takes writes, and lacks ${source}:${number}, acknowledged at ${write.at / 1000}`,
-        );
-      }
-    }
+    this.failIfLost(
+      primary,
+      this.acknowledged.filter((write) => !this.mayBeLost(write)),
+    );
   }
 
   private checkEnd(): void {
@@ -220,14 +178,6 @@ export class Schedule {
       cluster.time.after(chance.between(300, 900), write);
     };
     write();
-  }
-
-  /** Something that ends by itself. */
-  private forAWhile(what: string, begin: () => void, end: () => void): void {
-    const milliseconds = this.chance.between(300, 8_000);
-    this.say(`${what} for ${milliseconds / 1000} s`);
-    this.cluster.change(begin);
-    this.cluster.time.after(milliseconds, () => this.cluster.change(end));
   }
 
   private powerOff(host: Host): void {
@@ -288,7 +238,7 @@ export class Schedule {
       primary !== undefined && chance.happens(0.3) ? primary : chance.oneOf(cluster.hosts);
     const other = chance.oneOf(cluster.hosts.filter((one) => one !== host));
     const { mysql } = host;
-    const kinds: [number, () => void][] = [
+    const kinds: WeightedFault[] = [
       [4, () => this.powerOff(host)],
       [
         4,
@@ -302,65 +252,12 @@ export class Schedule {
           }
         },
       ],
-      [
-        2,
-        () => {
-          this.say(`the server of ${host.name} is killed`);
-          cluster.change(() => mysql.end());
-        },
-      ],
-      [
-        2,
-        () => {
-          this.say(`the server of ${host.name} is restarted`);
-          if (host.isOn && !host.isFrozen) {
-            void host.restartServer();
-          }
-        },
-      ],
-      [
-        2,
-        () => {
-          const { run } = mysql;
-          this.forAWhile(
-            `the server of ${host.name} hangs`,
-            () => run?.freeze(),
-            () => run?.thaw(),
-          );
-        },
-      ],
-      [
-        3,
-        () => {
-          if (host.isOn && !host.isFrozen) {
-            this.forAWhile(
-              `${host.name} freezes`,
-              () => host.freeze(),
-              () => host.isFrozen && host.thaw(),
-            );
-          }
-        },
-      ],
-      [
-        2,
-        () => {
-          const life = host.agentLife;
-          this.forAWhile(
-            `the agent of ${host.name} hangs`,
-            () => life?.freeze(),
-            () => life?.thaw(),
-          );
-        },
-      ],
-      [
-        1,
-        () => {
-          this.say(`the agent of ${host.name} is killed`);
-          if (host.agent !== undefined && !host.isFrozen) {
-            host.killAgent();
-          }
-        },
-      ],
+      [2, () => this.killServer(host)],
+      [2, () => this.restartServer(host)],
+      [2, () => this.hangServer(host)],
+      [3, () => this.freeze(host)],
+      [2, () => this.hangAgent(host)],
+      [1, () => this.killAgent(host)],
       [
         6,
         () => {
@@ -412,14 +309,7 @@ export class Schedule {
       [3, () => this.wish("switchover", false, false)],
       [4, () => this.wish("promote", chance.happens(0.2), chance.happens(0.5))],
     ];
-    let left = chance.next() * kinds.reduce((sum, [weight]) => sum + weight, 0);
-    for (const [weight, happen] of kinds) {
-      left -= weight;
-      if (left < 0) {
-        happen();
-        return;
-      }
-    }
+    this.draw(kinds);
   }
 
   // --- How it ends
@@ -495,7 +385,7 @@ export class Schedule {
     }
   }
 
-  private async go(): Promise<void> {
+  protected async go(): Promise<void> {
     const { cluster, chance } = this;
     const { time } = cluster;
     const isNew = chance.happens(0.15);
@@ -537,16 +427,5 @@ export class Schedule {
       cluster.hosts.reduce((sum, { mysql }) => sum + mysql.clones, 0),
     );
     this.count("virtual seconds", time.now / 1000);
-  }
-
-  /** @throws Error with what does not hold, and all that happened */
-  async run(): Promise<void> {
-    try {
-      await this.go();
-    } catch (error) {
-      throw new Error(
-        `seed ${this.seed}: ${(error as Error).message}\n${this.story()}\n${(error as Error).stack?.split("\n").slice(1, 4).join("\n")}`,
-      );
-    }
   }
 }
