@@ -3,6 +3,7 @@ import { hostsOf, type Topology, type TopologyHost } from "../topology/topology"
 import { DATABASE, DATABASE_ACCOUNTS, HAPROXY_SOCKET, MYSQL } from "./agreed";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
 import { staticFiles } from "./static-files";
+import { HIGHEST_PRIORITY } from "./unit-priority";
 
 /** The agent's path among the scripts. */
 export const AGENT_PROGRAM = "database/agent.js";
@@ -146,12 +147,7 @@ ExecStart=/usr/bin/node --max-old-space-size=48 --max-semi-space-size=1 ${SCRIPT
 MemoryMin=${AGENT_MEBIBYTES / 2}M
 MemoryMax=${AGENT_MEBIBYTES}M
 # Before all else on a busy host: where the agent is late, web servers take the host for one that is gone.
-Slice=cluster.slice
-CPUWeight=1000
-Nice=-10
-IOSchedulingClass=best-effort
-IOSchedulingPriority=0
-OOMScoreAdjust=-900
+${HIGHEST_PRIORITY}
 Restart=always
 RestartSec=1
 

@@ -3,6 +3,7 @@ import { endsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, ETCD } from "./agreed";
 import { type Facts, type HostFile, type RoleContent, textFile } from "./host";
 import { staticFiles } from "./static-files";
+import { HIGHEST_PRIORITY } from "./unit-priority";
 
 /** What voters need. The client is for a person: the scripts ask etcd's JSON gateway. */
 export const ETCD_PACKAGES = ["etcd-client", "etcd-server"] as const;
@@ -56,8 +57,6 @@ function configuration({ name, address }: TopologyHost, directory: string): stri
 
 /**
  * The distribution's own unit is not used: its package enables it and restarts it at upgrades.
- *
- * Nice and OOMScoreAdjust have no effect in a container without privileges, where systemd passes over them.
  */
 const UNIT = `[Unit]
 Description=etcd, which keeps the record of who is primary
@@ -78,12 +77,7 @@ TimeoutStopSec=10
 LimitNOFILE=65536
 # It warns of each request to its gateway that a certificate's name is no user's.
 LogFilterPatterns=~ignoring common name in gRPC-gateway
-Slice=cluster.slice
-CPUWeight=1000
-Nice=-10
-IOSchedulingClass=best-effort
-IOSchedulingPriority=0
-OOMScoreAdjust=-900
+${HIGHEST_PRIORITY}
 # The runtime frees memory more eagerly as it nears this, and stays clear of the maximum.
 Environment=GOMEMLIMIT=${ETCD_MEBIBYTES / 2}MiB
 MemoryMin=${ETCD_MEBIBYTES / 2}M
