@@ -5,7 +5,7 @@ import { join } from "node:path";
 // A real etcd for tests, and certificates for it.
 
 /** The etcd of this machine, or of the folder `ETCD_DIRECTORY`; `undefined` where there is none of version 3.5. */
-export function etcdProgram(): string | undefined {
+function etcdProgram(): string | undefined {
   const folders = [process.env.ETCD_DIRECTORY ?? "", "/usr/bin", "/usr/local/bin"];
   return folders
     .filter(Boolean)
@@ -14,6 +14,46 @@ export function etcdProgram(): string | undefined {
       (path) =>
         existsSync(path) && / 3\.5\./.test(execFileSync(path, ["--version"], { encoding: "utf8" })),
     );
+}
+
+/** Tests that need etcd itself; without it they are skipped, which a run that requires all of them counts as failed. */
+export function describeWithEtcd(name: string, tests: (etcd: string) => void): void {
+  const etcd = etcdProgram();
+  const declare = etcd === undefined ? describe.skip : describe;
+  declare(`${name} (needs etcd 3.5: apt-get install etcd-server)`, () => tests(etcd ?? ""));
+}
+
+/** A member's configuration, without what its first start needs besides. */
+export function memberSettings(member: {
+  readonly name: string;
+  readonly address: string;
+  readonly ports: { readonly clients: number; readonly peers: number };
+  readonly data: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly authority: string;
+}) {
+  const { name, address, ports, data, certificate, key, authority } = member;
+  const clients = `https://${address}:${ports.clients}`;
+  const peers = `https://${address}:${ports.peers}`;
+  const security = {
+    "cert-file": certificate,
+    "key-file": key,
+    "trusted-ca-file": authority,
+    "client-cert-auth": true,
+  };
+  return {
+    name,
+    "data-dir": data,
+    "listen-client-urls": clients,
+    "advertise-client-urls": clients,
+    "listen-peer-urls": peers,
+    "initial-advertise-peer-urls": peers,
+    "client-transport-security": security,
+    "peer-transport-security": security,
+    "log-level": "warn",
+    "log-outputs": ["stderr"],
+  };
 }
 
 const NO_ADDITIONS = "[req]\ndistinguished_name = name\n[name]\n";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { type EtcdFacts, EtcdRecordStore } from "../../agent/etcd";
 import { NO_REVISION, type PrimaryRecord } from "../../agent/record";
-import { etcdProgram, makeAuthority, makeCertificate } from "../etcd";
+import { describeWithEtcd, makeAuthority, makeCertificate, memberSettings } from "../etcd";
 
 const ENDPOINTS = [
   { name: "database-1", address: "127.0.1.11" },
@@ -313,47 +313,26 @@ describe("a member's data", () => {
   });
 });
 
-const ETCD = etcdProgram();
-
-/** Declares tests that need etcd itself; without it, one line below says that they are not there. */
-const whereThereIsEtcd = (name: string, tests: () => void) => {
-  if (ETCD !== undefined) {
-    describe(name, tests);
-  }
-};
-
-whereThereIsEtcd("with etcd itself (needs etcd 3.5)", () => {
+describeWithEtcd("with etcd itself", (etcd) => {
   jest.setTimeout(60_000);
   const [CLIENTS, PEERS] = [12_579, 12_580];
   const running = new Map<string, ChildProcess>();
 
   beforeAll(async () => {
     for (const { name, address } of ENDPOINTS) {
-      const security = {
-        "cert-file": join(folder, `${name}.pem`),
-        "key-file": join(folder, `${name}.key`),
-        "trusted-ca-file": join(folder, "authority.pem"),
-        "client-cert-auth": true,
-      };
+      const settings = memberSettings({
+        name,
+        address,
+        ports: { clients: CLIENTS, peers: PEERS },
+        data: join(folder, `data-${name}`),
+        certificate: join(folder, `${name}.pem`),
+        key: join(folder, `${name}.key`),
+        authority: join(folder, "authority.pem"),
+      });
+      const members = ENDPOINTS.map((one) => `${one.name}=https://${one.address}:${PEERS}`);
       const file = join(folder, `${name}.json`);
-      writeFileSync(
-        file,
-        JSON.stringify({
-          name,
-          "data-dir": join(folder, `data-${name}`),
-          "listen-client-urls": `https://${address}:${CLIENTS}`,
-          "advertise-client-urls": `https://${address}:${CLIENTS}`,
-          "listen-peer-urls": `https://${address}:${PEERS}`,
-          "initial-advertise-peer-urls": `https://${address}:${PEERS}`,
-          "initial-cluster": ENDPOINTS.map(
-            (one) => `${one.name}=https://${one.address}:${PEERS}`,
-          ).join(","),
-          "client-transport-security": security,
-          "peer-transport-security": security,
-          "log-level": "error",
-        }),
-      );
-      running.set(name, spawn(ETCD as string, ["--config-file", file], { stdio: "ignore" }));
+      writeFileSync(file, JSON.stringify({ ...settings, "initial-cluster": members.join(",") }));
+      running.set(name, spawn(etcd, ["--config-file", file], { stdio: "ignore" }));
     }
     await until(() => storeOf("database-1").read());
   });
@@ -427,7 +406,3 @@ whereThereIsEtcd("with etcd itself (needs etcd 3.5)", () => {
     ]);
   });
 });
-
-if (ETCD === undefined) {
-  test.todo("with etcd itself: no etcd 3.5 is installed here (apt-get install etcd-server)");
-}

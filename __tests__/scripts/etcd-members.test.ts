@@ -1,21 +1,12 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { etcdProgram, makeAuthority, makeCertificate } from "../etcd";
+import { describeWithEtcd, makeAuthority, makeCertificate, memberSettings } from "../etcd";
 import { HostFolder } from "./host-folder";
 
 // The members of etcd's cluster: who creates it, joins, joins anew and leaves. etcd is the real one, several on this
 // machine's loopback addresses; systemd is a stand-in that starts and ends it as the unit would.
 
-const ETCD = etcdProgram();
-
-/** Declares tests that need etcd itself; without it, one line below says that they are not there. */
-const whereThereIsEtcd = (name: string, tests: () => void) => {
-  if (ETCD !== undefined) {
-    describe(name, tests);
-  }
-};
 const ADDRESSES: Readonly<Record<string, string>> = {
   "database-1": "127.0.1.1",
   "database-2": "127.0.1.2",
@@ -61,7 +52,7 @@ esac`;
 const folder = mkdtempSync(join(tmpdir(), "etcd-members-"));
 const hosts = new Map<string, HostFolder>();
 
-whereThereIsEtcd("members of etcd (needs etcd 3.5)", () => {
+describeWithEtcd("members of etcd", (etcd) => {
   jest.setTimeout(60_000);
 
   beforeAll(() => makeAuthority(folder));
@@ -98,34 +89,21 @@ whereThereIsEtcd("members of etcd (needs etcd 3.5)", () => {
     const [certificate, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
     const authority = join(folder, "authority.pem");
     for (const [file, from] of Object.entries({ host: certificate, authority })) {
-      one.put(`etc/cluster/etcd/${file}.pem`, execFileSync("cat", [from]));
+      one.put(`etc/cluster/etcd/${file}.pem`, readFileSync(from));
     }
-    one.put("etc/cluster/etcd/host.key", execFileSync("cat", [key]));
-    const clients = `https://${ADDRESSES[name]}:12379`;
-    const peers = `https://${ADDRESSES[name]}:12380`;
-    const security = {
-      "cert-file": certificate,
-      "key-file": key,
-      "trusted-ca-file": authority,
-      "client-cert-auth": true,
-    };
-    one.put(
-      "etc/cluster/etcd/etcd.json",
-      JSON.stringify({
-        name,
-        "data-dir": one.at("srv/data/etcd/data"),
-        "listen-client-urls": clients,
-        "advertise-client-urls": clients,
-        "listen-peer-urls": peers,
-        "initial-advertise-peer-urls": peers,
-        "client-transport-security": security,
-        "peer-transport-security": security,
-        "log-level": "warn",
-        "log-outputs": ["stderr"],
-      }),
-    );
+    one.put("etc/cluster/etcd/host.key", readFileSync(key));
+    const settings = memberSettings({
+      name,
+      address: ADDRESSES[name] as string,
+      ports: { clients: 12_379, peers: 12_380 },
+      data: one.at("srv/data/etcd/data"),
+      certificate,
+      key,
+      authority,
+    });
+    one.put("etc/cluster/etcd/etcd.json", JSON.stringify(settings));
     one.put("restarts", one.has("restarts") ? one.read("restarts") : "0\n");
-    one.standIn("systemctl", SYSTEMCTL.replace('"$ETCD"', `"${ETCD}"`), { quiet: true });
+    one.standIn("systemctl", SYSTEMCTL.replace('"$ETCD"', `"${etcd}"`), { quiet: true });
     one.standIn("sleep", 'exec /bin/sleep "$@"', { quiet: true });
     one.standIn("mountpoint", "exit 0", { quiet: true });
     one.standIn("stat", "echo etcd", { quiet: true });
@@ -301,7 +279,3 @@ whereThereIsEtcd("members of etcd (needs etcd 3.5)", () => {
     expect((await statusOf("database-1")).cluster).toBe(cluster);
   });
 });
-
-if (ETCD === undefined) {
-  test.todo("members of etcd: no etcd 3.5 is installed here (apt-get install etcd-server)");
-}
