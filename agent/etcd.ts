@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
 import { Agent as Keeper, request } from "node:https";
 import { dirname, join } from "node:path";
+import { answerText } from "./answer-text";
 import { type Clock, SYSTEM_CLOCK } from "./clock";
 import {
   NO_REVISION,
@@ -79,24 +79,6 @@ interface Status {
 const encoded = (text: string) => Buffer.from(text, "utf8").toString("base64");
 const decoded = (text: string) => Buffer.from(text, "base64").toString("utf8");
 const KEY = encoded(RECORD_KEY);
-
-/** The text of an answer. */
-function textOf(incoming: IncomingMessage): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = "";
-    incoming.setEncoding("utf8");
-    incoming.on("data", (part: string) => {
-      text += part;
-      if (text.length > LONGEST) {
-        incoming.destroy(new Error("the answer is too long"));
-      }
-    });
-    incoming.on("error", reject);
-    incoming.on("end", () =>
-      incoming.complete ? resolve(text) : reject(new Error("the answer did not come whole")),
-    );
-  });
-}
 
 /** The record in etcd. */
 export class EtcdRecordStore implements RecordStore {
@@ -297,7 +279,7 @@ export class EtcdRecordStore implements RecordStore {
       });
       outgoing.on("error", ({ message }) => fail(message));
       outgoing.on("response", (incoming) => {
-        textOf(incoming).then(
+        answerText(incoming, LONGEST).then(
           (answer) => {
             let parsed: { readonly header?: Header; readonly message?: string };
             try {

@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { answerText } from "./answer-text";
 import { type Address, type Peer, parsePeer } from "./state";
 
 /** The other database hosts. */
@@ -11,7 +12,7 @@ export interface Peers {
   look(connectSeconds: number): Promise<Peer[]>;
 }
 
-/** The longest answer that is read, in bytes: it lists every transaction that a host has, as GTID sets. */
+/** The longest answer that is read, in characters: it lists every transaction that a host has, as GTID sets. */
 const LONGEST = 262_144;
 
 function ask(address: string, port: number, connectSeconds: number): Promise<string | undefined> {
@@ -30,17 +31,9 @@ function ask(address: string, port: number, connectSeconds: number): Promise<str
     outgoing.on("socket", (socket) => socket.on("connect", () => clearTimeout(connecting)));
     outgoing.on("error", () => end());
     outgoing.on("response", (incoming) => {
-      let answer = "";
-      incoming.setEncoding("utf8");
-      incoming.on("data", (text: string) => {
-        answer += text;
-        if (answer.length > LONGEST) {
-          outgoing.destroy(new Error("too long"));
-        }
-      });
-      incoming.on("error", () => end());
-      incoming.on("end", () =>
-        end(incoming.statusCode === 200 && incoming.complete ? answer : undefined),
+      answerText(incoming, LONGEST).then(
+        (answer) => end(incoming.statusCode === 200 ? answer : undefined),
+        () => end(),
       );
     });
     outgoing.end();
