@@ -113,6 +113,17 @@ start() {
   systemctl --no-block restart "$UNIT"
 }
 
+# start_alone: as the only member, and waits until it answers.
+start_alone() {
+  local patience=30
+  start
+  SECONDS=0
+  until list_members "$HOST_ADDRESS"; do
+    ((SECONDS < patience)) || fail "etcd does not answer within $patience s: journalctl -u $UNIT"
+    sleep 0.2
+  done
+}
+
 # set_data_aside: stops the member. One former data is kept.
 set_data_aside() {
   systemctl stop "$UNIT"

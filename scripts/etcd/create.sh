@@ -6,9 +6,6 @@
 # shellcheck source=common.sh
 source /opt/cluster/scripts/etcd/common.sh
 
-# How long the member may take until it answers, seconds.
-PATIENCE=30
-
 is_voter || fail "$HOST_NAME is no voter: those are ${ETCD_ENDPOINTS:-none, as database.failover is manual}"
 lock_members 30 || fail "this host's membership is being changed: try again"
 has_volume || fail "the data volume is not mounted yet"
@@ -21,11 +18,6 @@ install_directory
 token=$(</proc/sys/kernel/random/uuid)
 jq --null-input --arg member "$HOST_NAME=$OWN_URL" --arg token "$CLUSTER_NAME-$token" \
   '{"initial-cluster": $member, "initial-cluster-state": "new", "initial-cluster-token": $token}' | next_start
-start
-SECONDS=0
-until list_members "$HOST_ADDRESS"; do
-  ((SECONDS < PATIENCE)) || fail "etcd does not answer within $PATIENCE s: journalctl -u $UNIT"
-  sleep 0.2
-done
+start_alone
 jq --raw-output '"\(.header.cluster_id) \(.header.member_id)"' <<<"$members" >"$IDENTITY"
 log "created a cluster of etcd, whose only member is $HOST_NAME"

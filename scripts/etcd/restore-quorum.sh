@@ -8,9 +8,6 @@
 # shellcheck source=common.sh
 source /opt/cluster/scripts/etcd/common.sh
 
-# How long the member may take until it answers, seconds.
-PATIENCE=30
-
 lock_members 30 || fail "this host's membership is being changed: try again"
 has_data || fail "$HOST_NAME has no member's data: run it on a host that has"
 if list_members "$HOST_ADDRESS" || list_members_of_others; then
@@ -18,10 +15,5 @@ if list_members "$HOST_ADDRESS" || list_members_of_others; then
 fi
 systemctl stop "$UNIT"
 printf '{"force-new-cluster": true}\n' | next_start
-start
-SECONDS=0
-until list_members "$HOST_ADDRESS"; do
-  ((SECONDS < PATIENCE)) || fail "etcd does not answer within $PATIENCE s: journalctl -u $UNIT"
-  sleep 0.2
-done
+start_alone
 log "$HOST_NAME is the only member now; the other voters join it by themselves"
