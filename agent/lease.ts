@@ -1,16 +1,14 @@
 import type { Clock } from "./clock";
 import type { Fence } from "./fence";
-import { type GtidSet, isSubset, NO_GTIDS, subtract, union, writtenBy } from "./gtid-set";
 import type { Lock } from "./lock";
 import type { Marks } from "./marks";
 import type { Server } from "./mysql";
-import type { Peers } from "./peers";
+import { CONNECT_SECONDS, type Peers } from "./peers";
+import { Promises } from "./promises";
 import {
-  type Acknowledgements,
   hostOf,
   isOwnRecord,
   NO_REVISION,
-  nextForReplicas,
   nextStep,
   type PrimaryRecord,
   type RecordStore,
@@ -19,10 +17,11 @@ import {
   type ServerSight,
   type Step,
   type Stored,
-  syncName,
   TIMERS,
 } from "./record";
-import type { Address, LeaseAnswer, Own, Peer } from "./state";
+import { Replicas } from "./replicas";
+import { compareRivals, rivalsIn } from "./rivals";
+import type { Address, LeaseAnswer, Own } from "./state";
 
 /** What the lease depends on; tests replace it. */
 export interface LeaseSurroundings {
@@ -48,14 +47,11 @@ export interface LeaseIdentity {
   readonly durability: "available" | "lossless";
 }
 
-/** How long a host may take to accept a connection when it is asked for something that waits, in seconds. */
-const CONNECT_SECONDS = 0.2;
-
 /** Between two requests to move etcd's leader away, in milliseconds. */
 const YIELD_EVERY = 5_000;
 
-/** How long replicas are not looked at while nothing changes, in milliseconds. */
-const FOLLOWING_EVERY = 2_000;
+/** How long other hosts are not looked at while there is no record, in milliseconds. */
+const LOOK_EVERY = 2_000;
 
 /** The shortest time between two steps, in milliseconds, when something woke the loop. */
 const SHORTEST = 20;
@@ -68,22 +64,6 @@ const LEAVING = 30_000;
 
 /** How long a host that takes over waits for what it received to be applied before it tries anew, in milliseconds. */
 const APPLY_WITHIN = 60_000;
-
-/** What a host was seen to promise. */
-interface Promised {
-  /** The number of the promise. */
-  readonly number: number;
-  /** When the last question was sent whose answer had another number. */
-  readonly since: number | undefined;
-  /** When the last question was sent. */
-  readonly askedAt: number;
-}
-
-/** What its server had executed, when certain replicas followed and commits waited for them. */
-interface Baseline {
-  readonly key: string;
-  readonly executed: GtidSet | undefined;
-}
 
 /** For the rules of the main loop, see {@link Own.right}. */
 export type Right = Own["right"];
@@ -118,20 +98,11 @@ export class Lease {
   // Promises.
   private isPromising = false;
   private promise: number;
-  private readonly promises = new Map<string, Promised>();
+  private readonly promises = new Promises();
   private isAsking = false;
 
-  // Replicas.
-  private wanted: readonly string[] | undefined;
-  private isDegrading = false;
-  private stalledSince: number | undefined;
-  private lastAcknowledged = -1;
-  private baseline: Baseline | undefined;
-  private following: readonly string[] = [];
-  /** Whether more replicas acknowledge than the record names. */
-  private hasStrangers = false;
+  private readonly replicas: Replicas;
   private lookedAt = Number.NEGATIVE_INFINITY;
-
   private isStoreless = false;
   private voter: "none" | "member" | "unknown" = "unknown";
   private rivals: Rivals = "unknown";
@@ -146,6 +117,7 @@ export class Lease {
     private readonly identity: LeaseIdentity,
     private readonly surroundings: LeaseSurroundings,
   ) {
+    this.replicas = new Replicas(identity, { ...surroundings, wake: () => this.wake() });
     const now = surroundings.clock.monotonic();
     this.startedAt = now;
     this.changedAt = now;
@@ -262,7 +234,7 @@ export class Lease {
   ): void {
     if (incarnation !== this.incarnation) {
       this.incarnation = incarnation;
-      this.baseline = undefined;
+      this.replicas.restarted();
       if (this.sight !== "unseen") {
         this.sight = "gone";
       }
@@ -432,7 +404,7 @@ export class Lease {
     this.isAnswered = isAnswered;
     if (isAnswered) {
       this.isPromising = false;
-      this.promises.clear();
+      this.promises.forget();
     }
   }
 
@@ -584,20 +556,13 @@ export class Lease {
   }
 
   private async renew(): Promise<void> {
-    const { server, clock, store, log } = this.surroundings;
+    const { clock, store } = this.surroundings;
     const { record } = this.stored as Stored;
-    const isDegrading = this.isDegrading;
-    const sync = isDegrading ? [] : (this.wanted ?? record.sync);
-    this.wanted = undefined;
+    const { sync, written } = this.replicas.next(record.sync);
     if (!(await this.write({ ...record, sync, sequence: record.sequence + 1 }))) {
       return this.wake();
     }
-    if (isDegrading) {
-      // Only now: no write that named a replica can be stored any more.
-      this.isDegrading = false;
-      log("commits wait for no replica any more");
-      server.waitForReplica(false).catch((error: Error) => log(`degrade: ${error.message}`));
-    }
+    written();
     if (clock.monotonic() >= this.yieldedAt + YIELD_EVERY) {
       this.yieldedAt = clock.monotonic();
       store.yieldLeadership().catch(() => undefined);
@@ -626,7 +591,7 @@ export class Lease {
 
   private async vacate(): Promise<void> {
     const { record } = this.stored as Stored;
-    this.wanted = undefined;
+    this.replicas.withdraw();
     if (await this.shut()) {
       await this.write({ ...record, state: "vacant", sequence: record.sequence + 1 });
     }
@@ -676,10 +641,6 @@ export class Lease {
 
   // --- etcd is away
 
-  /**
-   * Asks the others for their promises. One counts from when the last question was sent whose answer did not have it:
-   * it was published later than that.
-   */
   private async askForPromises(): Promise<void> {
     if (this.isAsking) {
       return;
@@ -687,28 +648,16 @@ export class Lease {
     this.isAsking = true;
     try {
       const askedAt = this.now;
-      const answers = await this.surroundings.peers.look(CONNECT_SECONDS);
+      const answers = await this.surroundings.peers.look(CONNECT_SECONDS.inHaste);
       if (this.isAnswered) {
         return;
       }
-      for (const { name, promise } of answers) {
-        const before = this.promises.get(name);
-        if (promise === undefined) {
-          this.promises.delete(name);
-        } else {
-          const isNew = before !== undefined && before.number !== promise;
-          const since = isNew ? before.askedAt : before?.since;
-          this.promises.set(name, { number: promise, since, askedAt });
-        }
-      }
-      const since = Math.min(
-        ...answers.map(({ name }) => this.promises.get(name)?.since ?? Number.NEGATIVE_INFINITY),
-      );
+      const since = this.promises.note(answers, askedAt);
       // A lease that has ended is not prolonged; nor is one while a replica acknowledges that cannot be entered.
       if (
         this.isHolding &&
         this.hasLease &&
-        !this.hasStrangers &&
+        !this.replicas.hasStrangers &&
         since + TIMERS.close > this.leaseUntil
       ) {
         this.extend(since);
@@ -743,10 +692,10 @@ export class Lease {
     }
     this.noteSight(seen.writability, at, incarnation);
     if (this.sight === "open" || this.sight === "ready") {
-      await this.judgeReplicas(seen, at);
+      await this.replicas.judge(seen, this.stored?.record.sync ?? [], at);
     } else {
-      this.baseline = undefined;
-      this.wanted = undefined;
+      this.replicas.restarted();
+      this.replicas.withdraw();
     }
   }
 
@@ -756,132 +705,21 @@ export class Lease {
     const record = this.stored?.record;
     if (record === undefined && !this.isRecorded) {
       const isNamed = this.own?.primary === this.identity.name;
-      if (isNamed && !this.isAnswered && this.now >= this.lookedAt + FOLLOWING_EVERY) {
+      if (isNamed && !this.isAnswered && this.now >= this.lookedAt + LOOK_EVERY) {
         this.lookedAt = this.now;
-        const seen = await peers.look(CONNECT_SECONDS);
+        const seen = await peers.look(CONNECT_SECONDS.inHaste);
         const isNone = seen.every(({ state, voter }) => state !== "unknown" && voter === "none");
         this.isStoreless = isNone && (await store.voter()) === "none";
         this.voter = this.isStoreless ? "none" : this.voter;
       }
       return;
     }
-    const rivals = this.rivalsIn(record);
+    const rivals = rivalsIn(record, this.identity.name);
     if (this.identity.peers.every(({ name }) => name === record?.holder)) {
       this.rivals = "behind";
     } else if (this.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
-      this.rivals = this.compareRivals(rivals, record, await peers.look(CONNECT_SECONDS));
-    }
-  }
-
-  /** The other replicas in sync; the holder is one only while it takes over. */
-  private rivalsIn(record: PrimaryRecord | undefined): readonly string[] {
-    return (record?.sync ?? []).filter((entry) => {
-      const host = hostOf(entry);
-      return host !== this.identity.name && (record?.state === "taking" || host !== record?.holder);
-    });
-  }
-
-  /**
-   * Others count as well, if they answer: one that has just come back may have acknowledged a write before it was
-   * entered. What a host wrote itself was never acknowledged there.
-   */
-  private compareRivals(
-    rivals: readonly string[],
-    record: PrimaryRecord | undefined,
-    seen: readonly Peer[],
-  ): Rivals {
-    const { own } = this;
-    const here = own === undefined ? NO_GTIDS : union(own.executed, own.received);
-    const hosts = rivals.map(hostOf);
-    const others = seen.filter(
-      ({ name, state }) =>
-        state === "member" &&
-        !hosts.includes(name) &&
-        (name !== record?.holder || record.state === "taking"),
-    );
-    const hasMore = others.some((peer) => {
-      const there = union(peer.executed, peer.received);
-      return !isSubset(subtract(there, writtenBy(there, peer.serverUuid)), here);
-    });
-    let worst: Rivals = hasMore ? "ahead" : "behind";
-    for (const entry of rivals) {
-      const peer = seen.find(({ name }) => name === hostOf(entry));
-      if (
-        own === undefined ||
-        peer?.state !== "member" ||
-        peer.incarnation === undefined ||
-        syncName(peer.name, peer.incarnation) !== entry
-      ) {
-        return "unknown";
-      }
-      if (!isSubset(union(peer.executed, peer.received), here)) {
-        worst = "ahead";
-      }
-    }
-    return worst;
-  }
-
-  private noteStall(seen: Acknowledgements, at: number): number {
-    const isStalled =
-      seen.clients === 0 || (seen.waiting > 0 && seen.acknowledged === this.lastAcknowledged);
-    this.lastAcknowledged = seen.acknowledged;
-    this.stalledSince = isStalled && seen.isOn ? (this.stalledSince ?? at) : undefined;
-    return this.stalledSince === undefined ? 0 : this.now - this.stalledSince;
-  }
-
-  private async judgeReplicas(
-    seen: Acknowledgements & { readonly executed: GtidSet },
-    at: number,
-  ): Promise<void> {
-    const { server, peers, log } = this.surroundings;
-    const { name, durability } = this.identity;
-    const sync = this.stored?.record.sync ?? [];
-    const stalled = this.noteStall(seen, at);
-    this.hasStrangers = seen.isOn && sync.length > 0 && seen.clients > sync.length;
-    const isSettled = this.following.join() === sync.join() && seen.isOn;
-    let hasCaughtUp = false;
-    if (!seen.isOn) {
-      this.baseline = undefined;
-    } else if (seen.clients > 0 && (!isSettled || at >= this.lookedAt + FOLLOWING_EVERY)) {
-      this.lookedAt = at;
-      const answers = await peers.look(CONNECT_SECONDS);
-      const following = answers.filter(
-        ({ state, follows, incarnation }) =>
-          state === "member" && follows === name && incarnation !== undefined,
-      );
-      this.following = following.map((peer) => syncName(peer.name, peer.incarnation as string));
-      const key = this.following.join();
-      if (this.baseline?.key !== key) {
-        this.baseline = { key, executed: undefined };
-      } else {
-        this.baseline = { key, executed: this.baseline.executed ?? seen.executed };
-      }
-      const { executed } = this.baseline;
-      hasCaughtUp =
-        executed !== undefined &&
-        following.some((peer) => isSubset(executed, union(peer.executed, peer.received)));
-    }
-    const step = nextForReplicas({
-      ...seen,
-      durability,
-      sync,
-      stalled,
-      following: this.following,
-      hasCaughtUp,
-    });
-    if (step === "degrade") {
-      if (!this.isDegrading) {
-        log("no replica acknowledges");
-      }
-      this.wanted = undefined;
-      this.baseline = undefined;
-      this.isDegrading = true;
-      this.wake();
-    } else if (step === "await" && !this.isDegrading) {
-      await server.waitForReplica(true);
-    } else if (step === "enter" && !this.isDegrading && this.baseline !== undefined) {
-      this.wanted = this.following;
-      this.wake();
+      const seen = await peers.look(CONNECT_SECONDS.inHaste);
+      this.rivals = compareRivals(this.own, rivals, record, seen);
     }
   }
 
@@ -1030,15 +868,15 @@ export class Lease {
    * the primary before.
    */
   private async isForemost(taking: PrimaryRecord, isForced: boolean): Promise<boolean> {
-    const rivals = this.rivalsIn(taking);
+    const rivals = rivalsIn(taking, this.identity.name);
     if (this.identity.peers.length === 1 || isForced) {
       return true;
     }
-    const seen = await this.surroundings.peers.look(CONNECT_SECONDS);
+    const seen = await this.surroundings.peers.look(CONNECT_SECONDS.inHaste);
     const hasStopped = rivals.every((entry) =>
       seen.some(({ name, heardTerm }) => name === hostOf(entry) && heardTerm === taking.term),
     );
-    const rank = this.compareRivals(rivals, taking, seen);
+    const rank = compareRivals(this.own, rivals, taking, seen);
     if (hasStopped && rank === "ahead") {
       await this.write({ ...taking, state: "vacant", sequence: taking.sequence + 1 });
       throw new Error("another replica has received more, and takes over");

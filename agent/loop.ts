@@ -16,7 +16,7 @@ import {
   type Promotion,
   tableObjections,
 } from "./objections";
-import type { Peers } from "./peers";
+import { CONNECT_SECONDS, type Peers } from "./peers";
 import type { RecordStore } from "./record";
 import { type Comparison, compare } from "./relation";
 import {
@@ -50,12 +50,6 @@ export interface Identity {
   readonly peers: readonly Address[];
   readonly durability: "available" | "lossless";
 }
-
-/**
- * How long a peer may take to accept a connection, in seconds; shorter when writes wait for the answer: peers are near.
- */
-const CONNECT_SECONDS = 0.5;
-const CONNECT_SECONDS_IN_HASTE = 0.2;
 
 /** Between two answers, in milliseconds. */
 const ANSWER_EVERY = 900;
@@ -370,7 +364,7 @@ export class Agent {
     // Before the server is queried: if it restarts meanwhile, this is no longer its incarnation.
     const incarnation = await marks.incarnation();
     await this.lookForRoom();
-    const view = await this.judgeExtra(await this.look(CONNECT_SECONDS));
+    const view = await this.judgeExtra(await this.look(CONNECT_SECONDS.usual));
     const decision = decide(view);
     const release = await lock.wait();
     try {
@@ -609,7 +603,7 @@ export class Agent {
   /** Writes may be waiting for the answer: the volume is assumed to have space, which is checked elsewhere. */
   private async lookInHaste(): Promise<View> {
     const seen = await this.lookPatiently(
-      () => this.look(CONNECT_SECONDS_IN_HASTE),
+      () => this.look(CONNECT_SECONDS.inHaste),
       ({ own }) => own,
     );
     return { ...seen, own: { ...seen.own, hasRoom: true } };
