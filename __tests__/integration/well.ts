@@ -1,10 +1,11 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { packRelease } from "../../archives/pack-release";
 import type { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { PROJECT } from "../../hosts/project";
-import { gatherStatus, problemsOf } from "../../ops/operations/status";
+import { type ClusterStatus, gatherStatus, problemsOf } from "../../ops/operations/status";
 import { localHostAccess } from "../../ops/platform/local";
 import { localReleases } from "../../ops/platform/local-releases";
-import { run, runSync } from "../../ops/run";
+import { runSync } from "../../ops/run";
 import type { Role } from "../../topology/roles";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import type { Failures } from "./environment";
@@ -107,38 +108,42 @@ function declaredRelease({ topology }: ScratchCluster): string {
   return known;
 }
 
-async function onEveryHost(
+function onEveryHost(
   cluster: ScratchCluster,
   commandOf: (role: Role) => string,
-): Promise<Array<{ host: string; stdout: string }>> {
+): Promise<Array<{ host: string; printed: string }>> {
   return Promise.all(
-    cluster.topology.hosts.map(async ({ name, role }) => {
-      const incus = ["incus", "--project", cluster.incusProject, "exec", name, "--"];
-      const command = [...incus, "bash", "-c", commandOf(role)];
-      const { stdout } = await run(command, { capture: true, attempt: true });
-      return { host: name, stdout };
-    }),
+    cluster.topology.hosts.map(async ({ name, role }) => ({
+      host: name,
+      printed: await cluster.printedOn(name, commandOf(role)),
+    })),
   );
+}
+
+/** Where another release is than the declared one. */
+async function otherReleases(cluster: ScratchCluster, { hosts }: ClusterStatus): Promise<string[]> {
+  const declared = declaredRelease(cluster);
+  const [remembered] = await localReleases(cluster.incusProject).list();
+  return [
+    ...hosts
+      .filter(({ facts }) => facts?.role === "web" && facts.release !== declared)
+      .map(({ host }) => `${host} does not have the declared release`),
+    ...(remembered === declared ? [] : ["the cluster's release is not the declared one"]),
+  ];
 }
 
 /** What is wrong inside of the hosts. */
 async function faultsInside(cluster: ScratchCluster): Promise<string[]> {
-  const [status, firewalls, releases] = await Promise.all([
+  const [status, firewalls] = await Promise.all([
     gatherStatus(cluster.topology, localHostAccess(cluster.incusProject)),
     onEveryHost(cluster, () => FIREWALL),
-    localReleases(cluster.incusProject).list(),
   ]);
-  const declared = declaredRelease(cluster);
-  const others = status.hosts.filter(
-    ({ facts }) => facts?.role === "web" && facts.release !== declared,
-  );
   return [
     ...problemsOf(status),
     ...firewalls
-      .filter(({ stdout }) => stdout !== "")
+      .filter(({ printed }) => printed !== "")
       .map(({ host }) => `${host} has another firewall than is declared`),
-    ...others.map(({ host }) => `${host} does not have the declared release`),
-    ...(releases[0] === declared ? [] : ["the cluster's release is not the declared one"]),
+    ...(await otherReleases(cluster, status)),
   ];
 }
 
@@ -149,7 +154,7 @@ async function lastingFaults(cluster: ScratchCluster, seconds: number): Promise<
     if (faults.length === 0 || Date.now() > deadline) {
       return faults;
     }
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await pause(500);
   }
 }
 
@@ -199,13 +204,8 @@ async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise
     return cluster.inSync();
   });
   const access = localHostAccess(cluster.incusProject);
-  const { hosts } = await gatherStatus(cluster.topology, access, ["web"]);
-  const declared = declaredRelease(cluster);
-  const [remembered] = await localReleases(cluster.incusProject).list();
-  if (
-    remembered !== declared ||
-    hosts.some(({ facts }) => facts?.role === "web" && facts.release !== declared)
-  ) {
+  const status = await gatherStatus(cluster.topology, access, ["web"]);
+  if ((await otherReleases(cluster, status)).length > 0) {
     cluster.operate("release");
   }
   await cluster.serving(cluster.topology.settings.app.healthPath);

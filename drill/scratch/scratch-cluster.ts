@@ -234,6 +234,16 @@ export class ScratchCluster {
     return this.attemptIncus(["exec", host, "--", "bash", "-c", commandLine], seconds);
   }
 
+  /** What a command line prints on a host, however it ends, while other things go on. */
+  async printedOn(host: string, commandLine: string): Promise<string> {
+    const exec = ["incus", "--project", this.incusProject, "exec", host, "--"];
+    const { stdout } = await run([...exec, "bash", "-c", commandLine], {
+      capture: true,
+      attempt: true,
+    });
+    return stdout;
+  }
+
   /** Rows of a query on a database host, as its root. */
   query(host: string, sql: string): string[] {
     return runSync(
@@ -249,14 +259,11 @@ export class ScratchCluster {
   /** What each database host says of its role: `primary`, `replica` or neither; all are asked at once. */
   async roles(): Promise<Record<string, "primary" | "replica" | "closed">> {
     const ask = async (host: string) => {
-      const { stdout } = await run(
-        [
-          ...["incus", "--project", this.incusProject, "exec", host, "--", "bash", "-c"],
-          `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
-        ],
-        { capture: true, attempt: true },
+      const printed = await this.printedOn(
+        host,
+        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
       );
-      const [primary, replica] = stdout.split(" ");
+      const [primary, replica] = printed.split(" ");
       return [
         host,
         primary === "200" ? "primary" : replica === "200" ? "replica" : "closed",
