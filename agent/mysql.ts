@@ -222,12 +222,71 @@ const OTHER_TABLES = `SELECT CONCAT(table_schema, '.', table_name, ' (', engine,
 /** All transactions of a server, in an SQL expression that names it. */
 const ALL_OF = (serverUuid: string) => `CONCAT(${serverUuid}, ':1-9223372036854775806')`;
 
+/** The rows of the last statement. The connection is closed if it fails or times out. */
+async function rowsOf(
+  connecting: Promise<Connection>,
+  seconds: number,
+  sql: string,
+): Promise<RowDataPacket[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`the server gave no answer within ${seconds} s`)),
+      seconds * 1000,
+    );
+  });
+  try {
+    const asked = connecting.then((connection) => connection.query(sql));
+    // A late promise may still reject, with no handler attached.
+    asked.catch(() => undefined);
+    const [results] = await Promise.race([asked, late]);
+    const last = Array.isArray(results) ? results.at(-1) : undefined;
+    return Array.isArray(last) ? (last as RowDataPacket[]) : (results as RowDataPacket[]);
+  } catch (error) {
+    connecting.then(
+      (connection) => connection.destroy(),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A connection that is kept open between queries: a login each time would be most of an idle host's CPU use. */
+class KeptConnection {
+  private connecting: Promise<Connection> | undefined;
+
+  constructor(private readonly connect: () => Promise<Connection>) {}
+
+  /** The rows of the last statement; the connection is given up if it fails or times out. */
+  async rows(seconds: number, sql: string): Promise<RowDataPacket[]> {
+    this.connecting ??= this.connect();
+    const { connecting } = this;
+    try {
+      return await rowsOf(connecting, seconds, sql);
+    } catch (error) {
+      if (this.connecting === connecting) {
+        this.connecting = undefined;
+      }
+      throw error;
+    }
+  }
+
+  hangUp(): void {
+    this.connecting?.then(
+      (connection) => connection.destroy(),
+      () => undefined,
+    );
+    this.connecting = undefined;
+  }
+}
+
 /** This host's server, as root through its socket. */
 export class MysqlServer implements Server {
-  /** Kept open between queries: a login each time would be most of an idle host's CPU use. */
-  private looking: Promise<Connection> | undefined;
+  private readonly looking = new KeptConnection(() => this.connect());
   /** Another one, so that no long query of the first delays it. */
-  private counting: Promise<Connection> | undefined;
+  private readonly counting = new KeptConnection(() => this.connect());
 
   /**
    * @param hostName this host
@@ -256,61 +315,17 @@ export class MysqlServer implements Server {
     return connection;
   }
 
-  /** The rows of the last statement. The connection is closed if it fails or times out. */
-  private async rows(
-    connecting: Promise<Connection>,
-    seconds: number,
-    sql: string,
-  ): Promise<RowDataPacket[]> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`the server gave no answer within ${seconds} s`)),
-        seconds * 1000,
-      );
-    });
-    try {
-      const asked = connecting.then((connection) => connection.query(sql));
-      // A late promise may still reject, with no handler attached.
-      asked.catch(() => undefined);
-      const [results] = await Promise.race([asked, late]);
-      const last = Array.isArray(results) ? results.at(-1) : undefined;
-      return Array.isArray(last) ? (last as RowDataPacket[]) : (results as RowDataPacket[]);
-    } catch (error) {
-      connecting.then(
-        (connection) => connection.destroy(),
-        () => undefined,
-      );
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  private async ask(seconds: number, sql: string): Promise<RowDataPacket[]> {
-    this.looking ??= this.connect();
-    const connection = this.looking;
-    try {
-      return await this.rows(connection, seconds, sql);
-    } catch (error) {
-      if (this.looking === connection) {
-        this.looking = undefined;
-      }
-      throw error;
-    }
-  }
-
   /** Statements on a separate connection, so that a state query never waits for them. */
   private async run(seconds: number, ...statements: string[]): Promise<RowDataPacket[]> {
     const connecting = this.connect();
-    const rows = await this.rows(connecting, seconds, statements.join(";\n"));
+    const rows = await rowsOf(connecting, seconds, statements.join(";\n"));
     (await connecting).destroy();
     return rows;
   }
 
   async look(): Promise<ServerState> {
     try {
-      const [row] = await this.ask(1, LOOK);
+      const [row] = await this.looking.rows(1, LOOK);
       return serverStateOf(row as unknown as LookRow, this.peers);
     } catch {
       return UNKNOWN_SERVER;
@@ -318,38 +333,23 @@ export class MysqlServer implements Server {
   }
 
   hangUp(): void {
-    for (const connecting of [this.looking, this.counting]) {
-      connecting?.then(
-        (connection) => connection.destroy(),
-        () => undefined,
-      );
-    }
-    this.looking = undefined;
-    this.counting = undefined;
+    this.looking.hangUp();
+    this.counting.hangUp();
   }
 
   async acknowledgements(): Promise<PrimaryState> {
-    this.counting ??= this.connect();
-    const connection = this.counting;
-    try {
-      const [row] = await this.rows(connection, ACKNOWLEDGEMENTS_SECONDS, ACKNOWLEDGEMENTS);
-      if (row === undefined) {
-        throw new Error("the server gave no row");
-      }
-      return {
-        writability: writabilityOf(row as unknown as LookRow),
-        executed: parseGtidSet(String(row.executed)),
-        isOn: Number(row.isOn) === 1,
-        clients: Number(row.clients),
-        waiting: Number(row.waiting),
-        acknowledged: Number(row.acknowledged),
-      };
-    } catch (error) {
-      if (this.counting === connection) {
-        this.counting = undefined;
-      }
-      throw error;
+    const [row] = await this.counting.rows(ACKNOWLEDGEMENTS_SECONDS, ACKNOWLEDGEMENTS);
+    if (row === undefined) {
+      throw new Error("the server gave no row");
     }
+    return {
+      writability: writabilityOf(row as unknown as LookRow),
+      executed: parseGtidSet(String(row.executed)),
+      isOn: Number(row.isOn) === 1,
+      clients: Number(row.clients),
+      waiting: Number(row.waiting),
+      acknowledged: Number(row.acknowledged),
+    };
   }
 
   async shut(milliseconds: number): Promise<boolean> {
@@ -374,11 +374,11 @@ export class MysqlServer implements Server {
   }
 
   async otherTables(): Promise<string[]> {
-    return (await this.ask(5, OTHER_TABLES)).map(({ name }) => String(name));
+    return (await this.looking.rows(5, OTHER_TABLES)).map(({ name }) => String(name));
   }
 
   async version(): Promise<string> {
-    return String((await this.ask(1, "SELECT @@version AS version"))[0]?.version);
+    return String((await this.looking.rows(1, "SELECT @@version AS version"))[0]?.version);
   }
 
   /** A primary without a declared replica never waits: no other host could acknowledge anything. */
