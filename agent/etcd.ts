@@ -88,9 +88,11 @@ export class EtcdRecordStore implements RecordStore {
   private hasFailed = false;
   private readonly failedAt = new Map<string, number>();
 
+  /** @param patience how long one request to one member may take, in milliseconds, connection included */
   constructor(
     private readonly facts: EtcdFacts,
     private readonly clock: Pick<Clock, "monotonic"> = SYSTEM_CLOCK,
+    private readonly patience = TIMERS.request,
   ) {}
 
   async read(): Promise<Stored | undefined> {
@@ -265,8 +267,8 @@ export class EtcdRecordStore implements RecordStore {
         outgoing.destroy();
       };
       const deadline = setTimeout(
-        () => fail(`no answer within ${TIMERS.request} ms`),
-        TIMERS.request,
+        () => fail(`no answer within ${this.patience} ms`),
+        this.patience,
       );
       outgoing.on("socket", (socket) => {
         if (outgoing.reusedSocket) {

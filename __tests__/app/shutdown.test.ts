@@ -19,7 +19,7 @@ async function listening() {
 
 test("while draining the health check says no and everything else is served", async () => {
   const running = await listening();
-  const stopped = stop(running, 0.3);
+  const stopped = stop(running, 1.5);
   expect((await fetch(`${running.url}/readyz`)).status).toBe(503);
   const answer = await fetch(`${running.url}/api/entries`);
   expect(answer.status).toBe(200);
