@@ -163,6 +163,18 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   const end = (name: string) => (hosts.get(name) as HostFolder).shell([], "systemctl stop etcd");
 
+  /** Waits for a majority, which a host asks: after the loss of a member an election may be under way. */
+  async function untilAnswered(name: string): Promise<Status> {
+    for (let attempt = 0; attempt < 30; attempt++) {
+      const status = await statusOf(name);
+      if (status.answers) {
+        return status;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    throw new Error(`no majority answers at ${name}`);
+  }
+
   test("one host creates the cluster, and the other voters join it with a vote", async () => {
     host("database-2", ONE_REPLICA);
     expect((await run("database-2", "membership")).stderr).toContain("no other voter answers");
@@ -204,6 +216,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     damaged.put("srv/data/etcd/data/member/snap/db", "damaged");
     expect(await settle("load-balancer-1")).not.toContain("set aside");
     damaged.put("restarts", "5\n");
+    await untilAnswered("database-1");
     expect(await settle("load-balancer-1")).toContain("etcd does not start with its data");
     expect(await namesAt("database-1")).toEqual(ONE_REPLICA);
   });
@@ -212,7 +225,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     await founded(ONE_REPLICA);
     await end("database-2");
     const other = hosts.get("database-2") as HostFolder;
-    const { cluster } = await statusOf("database-1");
+    const { cluster } = await untilAnswered("database-1");
     other.put("srv/data/etcd/identity", "12345 67890\n");
     expect(await settle("database-2")).toContain("the data is of another cluster");
     expect((await statusOf("database-2")).cluster).toBe(cluster);
