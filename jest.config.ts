@@ -23,6 +23,7 @@ function project(displayName: string, testMatch: string, testEnvironment = SHARE
 const config: Config = {
   projects: [
     project("unit", "!(integration)/**/*.test.ts", "node"),
+    project("etcd", "integration/etcd*.test.ts"),
     project("local", "integration/local*.test.ts"),
     project("ubuntu", "integration/ubuntu*.test.ts"),
     project("aws", "integration/aws.test.ts"),

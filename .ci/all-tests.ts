@@ -207,8 +207,8 @@ const STATIC: readonly Step[] = [
   command("ShellCheck", ["shellcheck", "--external-sources", ...scripts()], () =>
     has("shellcheck") ? undefined : "the program shellcheck is not installed",
   ),
-  // On two processors jest would leave one idle; and the tests of etcd's members mostly wait.
-  jest("unit", ["--ci", "--maxWorkers=150%"]),
+  // On two processors jest would leave one idle.
+  jest("unit", ["--ci", "--maxWorkers=100%"]),
 ];
 
 /** Run two at a time, the longest first: they mostly wait for containers. */
@@ -218,6 +218,7 @@ const BESIDE: readonly Step[] = [
   jest("local", ["--runInBand"], localMissing, "local-lifecycle"),
   // Checks by itself what it needs, and skips its tests otherwise.
   jest("aws", ["--runInBand"]),
+  jest("etcd", ["--runInBand"]),
   { ...jest("ubuntu", ["--runInBand"], localMissing, "ubuntu"), unavailable: ubuntuMissing },
 ];
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeWithEtcd, makeAuthority, makeCertificate, memberSettings } from "../etcd";
-import { HostFolder } from "./host-folder";
+import { HostFolder } from "../scripts/host-folder";
 
 // The members of etcd's cluster: who creates it, joins, joins anew and leaves. etcd is the real one, several on this
 // machine's loopback addresses; systemd is a stand-in that starts and ends it as the unit would.
@@ -53,7 +53,8 @@ const folder = mkdtempSync(join(tmpdir(), "etcd-members-"));
 const hosts = new Map<string, HostFolder>();
 
 describeWithEtcd("members of etcd", (etcd) => {
-  jest.setTimeout(60_000);
+  const systemctl = SYSTEMCTL.replace('"$ETCD"', `"${etcd}"`);
+  jest.setTimeout(180_000);
 
   beforeAll(() => makeAuthority(folder));
   afterAll(() => rmSync(folder, { recursive: true }));
@@ -103,7 +104,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     });
     one.put("etc/cluster/etcd/etcd.json", JSON.stringify(settings));
     one.put("restarts", one.has("restarts") ? one.read("restarts") : "0\n");
-    one.standIn("systemctl", SYSTEMCTL.replace('"$ETCD"', `"${etcd}"`), { quiet: true });
+    one.standIn("systemctl", systemctl, { quiet: true });
     one.standIn("sleep", 'exec /bin/sleep "$@"', { quiet: true });
     one.standIn("mountpoint", "exit 0", { quiet: true });
     one.standIn("stat", "echo etcd", { quiet: true });
@@ -225,6 +226,10 @@ describeWithEtcd("members of etcd", (etcd) => {
     await founded(ONE_REPLICA);
     await end("database-2");
     const other = hosts.get("database-2") as HostFolder;
+    // Whoever it was a cluster with is away, so it does not answer.
+    other.standIn("systemctl", systemctl.replace("start | restart)", "start) ;;\n  restart)"), {
+      quiet: true,
+    });
     const { cluster } = await untilAnswered("database-1");
     other.put("srv/data/etcd/identity", "12345 67890\n");
     expect(await settle("database-2")).toContain("the data is of another cluster");
