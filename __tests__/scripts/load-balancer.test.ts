@@ -72,8 +72,9 @@ function looks(...seen: Server[][]): void {
 const commands = () => host.read("commands").split("\n").filter(Boolean);
 
 describe("the web servers", () => {
-  const known = async (...servers: Server[]) => {
-    looks(servers);
+  const known = (...servers: Server[]) => knownAfter(servers);
+  const knownAfter = async (...seen: Server[][]) => {
+    looks(...seen);
     host.bring("host/lib.sh", "load-balancer/servers.sh");
     const scripts = ["host/lib.sh", "load-balancer/servers.sh"];
     const { stdout } = await host.shell(
@@ -107,6 +108,20 @@ describe("the web servers", () => {
         answer: 503,
       },
     ]);
+  });
+
+  test("are told with the last check's answer, also while the next check is in progress", async () => {
+    const [server] = await knownAfter(
+      [{ status: "DOWN", check: "* L7STS", answer: "0" }],
+      [{ status: "DOWN", check: "* L7STS", answer: "" }],
+      [{ status: "DOWN", check: "L7STS", answer: "400" }],
+    );
+    expect(server).toMatchObject({ check: "L7STS", answer: 400 });
+  });
+
+  test("are told without it if checks are in progress all the time", async () => {
+    const [server] = await known({ status: "DOWN", check: "* L7STS", answer: "0" });
+    expect(server).toMatchObject({ check: "L7STS", answer: null });
   });
 
   test.each([

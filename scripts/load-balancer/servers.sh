@@ -18,10 +18,16 @@ save_server_state() {
 # transitions to down, seconds since the last status change, result of the last check, its HTTP status or -.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 1, 2, 18, 5, 22, 23, 24, 37 and 38 of the statistics.
 servers() {
-  ask_haproxy "show stat web 4 -1" |
-    awk -F, -v OFS='\t' '$1 == "web" {
-      sub(/^[*] /, "", $37)
-      print $2, $18, $5, $22 + 0, $23 + 0, $24 + 0, $37 == "" ? "-" : $37, $38 == "" ? "-" : $38 }'
+  local attempt stat
+  for attempt in 1 2 3 4 5; do
+    stat=$(ask_haproxy "show stat web 4 -1") || return
+    # While the next check is in progress, HAProxy shows the result of the last one without its HTTP status.
+    if ((attempt == 5)) || ! grep --quiet --extended-regexp '^web,.*,[*] L7(OK|STS),0?,' <<<"$stat"; then break; fi
+    sleep 0.05
+  done
+  awk -F, -v OFS='\t' '$1 == "web" {
+    sub(/^[*] /, "", $37)
+    print $2, $18, $5, $22 + 0, $23 + 0, $24 + 0, $37 == "" ? "-" : $37, $38 == "" ? "-" : $38 }' <<<"$stat"
 }
 
 # as_json: converts such lines to a JSON array.
