@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { Agent as Keeper, request } from "node:https";
 import { dirname, join } from "node:path";
@@ -34,7 +35,7 @@ export interface EtcdFacts {
   readonly volume: string;
 }
 
-/** How long a member that failed is asked last, in milliseconds. */
+/** How long a member that failed, or was late, is asked last, in milliseconds. */
 const AVOIDED = 5_000;
 
 /** How often the certificate is read again, in milliseconds: usually, and after a failure. */
@@ -45,17 +46,6 @@ const LONGEST = 1_000_000;
 
 /** The one request whose answer has no header. */
 const TRANSFER = "maintenance/transfer-leadership";
-
-/** A request that failed. */
-class RequestError extends Error {
-  /** @param wasSent whether the member may have got the request */
-  constructor(
-    message: string,
-    readonly wasSent: boolean,
-  ) {
-    super(message);
-  }
-}
 
 interface Header {
   readonly cluster_id: string;
@@ -80,45 +70,64 @@ const encoded = (text: string) => Buffer.from(text, "utf8").toString("base64");
 const decoded = (text: string) => Buffer.from(text, "base64").toString("utf8");
 const KEY = encoded(RECORD_KEY);
 
+/** Part of an answer: a key and its value. Both are omitted where they are empty. */
+interface KeyValue {
+  readonly value?: string;
+  readonly mod_revision: string;
+}
+
+/** How long a request may take, in milliseconds. */
+interface Patience {
+  /** After so long without an answer of one member, another one is asked as well. */
+  readonly other: number;
+  /** After so long without an answer of any, the request has failed; connections included. */
+  readonly last: number;
+}
+
 /** The record in etcd. */
 export class EtcdRecordStore implements RecordStore {
   private keeper: { readonly agent: Keeper; readonly made: string } | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
   private reading: Promise<void> | undefined;
   private hasFailed = false;
-  private readonly failedAt = new Map<string, number>();
+  private readonly badAt = new Map<string, number>();
 
-  /** @param patience how long one request to one member may take, in milliseconds, connection included */
   constructor(
     private readonly facts: EtcdFacts,
     private readonly clock: Pick<Clock, "monotonic"> = SYSTEM_CLOCK,
-    private readonly patience = TIMERS.request,
+    private readonly patience: Patience = { other: TIMERS.late, last: TIMERS.request },
   ) {}
 
   async read(): Promise<Stored | undefined> {
-    const answer = await this.first<{
-      readonly kvs?: ReadonlyArray<{ readonly value?: string; readonly mod_revision: string }>;
-    }>("kv/range", { key: KEY });
-    const found = answer.kvs?.[0];
+    const { kvs } = await this.first<{ readonly kvs?: readonly KeyValue[] }>("kv/range", {
+      key: KEY,
+    });
+    const found = kvs?.[0];
     return found === undefined
       ? undefined
       : { record: parseRecord(decoded(found.value ?? "")), revision: found.mod_revision };
   }
 
+  /**
+   * The text is unique to this call. So the request can go to several members: if one of them has written it, the
+   * others refuse it, and return it as what is stored.
+   */
   async write(record: PrimaryRecord, revision: string): Promise<string | undefined> {
-    const answer = await this.first<{ readonly header: Header; readonly succeeded?: boolean }>(
-      "kv/txn",
-      {
-        compare: [
-          { key: KEY, target: "MOD", result: "EQUAL", modRevision: revision || NO_REVISION },
-        ],
-        success: [{ requestPut: { key: KEY, value: encoded(serializeRecord(record)) } }],
-      },
-      // Sent to another member as well it would be refused, if the first one has written it.
-      { onlyUnsent: true },
-    );
+    const value = encoded(serializeRecord(record, randomBytes(8).toString("hex")));
+    const answer = await this.first<{
+      readonly header: Header;
+      readonly succeeded?: boolean;
+      readonly responses?: ReadonlyArray<{
+        readonly response_range?: { readonly kvs?: readonly KeyValue[] };
+      }>;
+    }>("kv/txn", {
+      compare: [{ key: KEY, target: "MOD", result: "EQUAL", modRevision: revision || NO_REVISION }],
+      success: [{ requestPut: { key: KEY, value } }],
+      failure: [{ requestRange: { key: KEY } }],
+    });
     if (answer.succeeded !== true) {
-      return undefined;
+      const stored = answer.responses?.[0]?.response_range?.kvs?.[0];
+      return stored?.value === value ? stored.mod_revision : undefined;
     }
     if (answer.header.revision === undefined) {
       throw new Error("etcd does not tell the revision of what it has written");
@@ -196,51 +205,85 @@ export class EtcdRecordStore implements RecordStore {
     return "member";
   }
 
-  /** The members in the order in which they are asked: this host's first, and those that have just failed last. */
+  /** The members in the order in which they are asked: this host's first, and those that have just failed or were late last. */
   private ordered(): Address[] {
     const now = this.clock.monotonic();
     const rank = ({ name }: Address) =>
-      (now - (this.failedAt.get(name) ?? Number.NEGATIVE_INFINITY) < AVOIDED ? 2 : 0) +
+      (now - (this.badAt.get(name) ?? Number.NEGATIVE_INFINITY) < AVOIDED ? 2 : 0) +
       (name === this.facts.name ? 0 : 1);
     return [...this.facts.endpoints].sort((one, other) => rank(one) - rank(other));
   }
 
   /**
-   * The answer of the first member that gives one.
+   * The answer of the first member that gives one. The next member is asked when one fails, and when one is late.
    *
-   * @param onlyUnsent whether no other member is asked if one may have got the request
    * @throws Error with the reason of each that gave none
    */
-  private async first<Answer>(
-    path: string,
-    body: object,
-    { onlyUnsent = false } = {},
-  ): Promise<Answer> {
-    const failures: string[] = [];
-    for (const one of this.ordered()) {
-      try {
-        return await this.ask<Answer>(one, path, body);
-      } catch (error) {
-        failures.push((error as Error).message);
-        if (onlyUnsent && (error as RequestError).wasSent) {
-          break;
-        }
-      }
+  private first<Answer>(path: string, body: object): Promise<Answer> {
+    const members = this.ordered();
+    if (members.length === 0) {
+      return Promise.reject(new Error("there are no voters: database.failover is manual"));
     }
-    throw new Error(failures.join("; ") || "there are no voters: database.failover is manual");
+    const until = performance.now() + this.patience.last;
+    const failures = new Map<Address, string>();
+    return new Promise<Answer>((resolve, reject) => {
+      const rest = [...members];
+      let timer: NodeJS.Timeout | undefined;
+      const askNext = () => {
+        clearTimeout(timer);
+        const member = rest.shift();
+        if (member === undefined) {
+          return;
+        }
+        timer = setTimeout(() => {
+          this.badAt.set(member.name, this.clock.monotonic());
+          askNext();
+        }, this.patience.other);
+        this.ask<Answer>(member, path, body, until - performance.now()).then(
+          (answer) => {
+            rest.length = 0;
+            clearTimeout(timer);
+            resolve(answer);
+          },
+          ({ message }: Error) => {
+            failures.set(member, message);
+            askNext();
+            if (failures.size === members.length) {
+              reject(new Error(members.map((one) => failures.get(one)).join("; ")));
+            }
+          },
+        );
+      };
+      askNext();
+    });
   }
 
-  /** @throws RequestError */
-  private async ask<Answer>(member: Address, path: string, body: object): Promise<Answer> {
+  /**
+   * @param patience in milliseconds
+   * @throws Error
+   */
+  private async ask<Answer>(
+    member: Address,
+    path: string,
+    body: object,
+    patience = this.patience.other,
+  ): Promise<Answer> {
+    const begun = performance.now();
+    let isGood = false;
     try {
       const agent = await this.connections();
-      const answer = await this.send<Answer>(agent, member, path, body);
-      this.failedAt.delete(member.name);
+      const answer = await this.send<Answer>(agent, member, path, body, patience);
+      isGood = performance.now() - begun < this.patience.other;
       return answer;
     } catch (error) {
       this.hasFailed = true;
-      this.failedAt.set(member.name, this.clock.monotonic());
       throw error;
+    } finally {
+      if (isGood) {
+        this.badAt.delete(member.name);
+      } else {
+        this.badAt.set(member.name, this.clock.monotonic());
+      }
     }
   }
 
@@ -249,9 +292,9 @@ export class EtcdRecordStore implements RecordStore {
     { name, address }: Address,
     path: string,
     body: object,
+    patience: number,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      let wasSent = false;
       const text = JSON.stringify(body);
       const outgoing = request({
         agent,
@@ -263,22 +306,13 @@ export class EtcdRecordStore implements RecordStore {
       });
       const fail = (reason: string) => {
         clearTimeout(deadline);
-        reject(new RequestError(`etcd on ${name}: ${reason}`, wasSent));
+        reject(new Error(`etcd on ${name}: ${reason}`));
         outgoing.destroy();
       };
       const deadline = setTimeout(
-        () => fail(`no answer within ${this.patience} ms`),
-        this.patience,
+        () => fail(`no answer within ${Math.round(patience)} ms`),
+        patience,
       );
-      outgoing.on("socket", (socket) => {
-        if (outgoing.reusedSocket) {
-          wasSent = true;
-        } else {
-          socket.once("secureConnect", () => {
-            wasSent = true;
-          });
-        }
-      });
       outgoing.on("error", ({ message }) => fail(message));
       outgoing.on("response", (incoming) => {
         answerText(incoming, LONGEST).then(
@@ -310,7 +344,7 @@ export class EtcdRecordStore implements RecordStore {
    * The connections with this host's certificate. It is read again from time to time while requests go on with the
    * one before, so that a disk that hangs holds up none.
    *
-   * @throws RequestError if there is no certificate yet
+   * @throws Error if there is no certificate yet
    */
   private async connections(): Promise<Keeper> {
     const age = this.clock.monotonic() - this.readAt;
@@ -324,7 +358,7 @@ export class EtcdRecordStore implements RecordStore {
     }
     if (this.keeper === undefined) {
       this.readAt = Number.NEGATIVE_INFINITY;
-      throw new RequestError(`no certificate in ${this.facts.configuration} yet`, false);
+      throw new Error(`no certificate in ${this.facts.configuration} yet`);
     }
     return this.keeper.agent;
   }

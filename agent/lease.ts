@@ -53,6 +53,9 @@ const YIELD_EVERY = 5_000;
 /** How long other hosts are not looked at while there is no record, in milliseconds. */
 const LOOK_EVERY = 2_000;
 
+/** Between two writes that show whether the data volume takes any, in milliseconds. */
+const PROBE_EVERY = 1_000;
+
 /** The shortest time between two steps, in milliseconds, when something woke the loop. */
 const SHORTEST = 20;
 
@@ -93,6 +96,9 @@ export class Lease {
   private own: Own | undefined;
   private sight: ServerSight = "unseen";
   private answeredAt: number;
+  /** Since when the data volume has not answered. */
+  private probedAt: number | undefined;
+  private probeAgainAt = Number.NEGATIVE_INFINITY;
   private incarnation: string | undefined;
 
   // Promises.
@@ -111,6 +117,8 @@ export class Lease {
   private voterAt = Number.NEGATIVE_INFINITY;
   private yieldedAt = Number.NEGATIVE_INFINITY;
   private requests: Promise<unknown> = Promise.resolve();
+  /** How many requests to etcd have no answer yet. */
+  private asked = 0;
   private wakeUp: () => void = () => undefined;
 
   constructor(
@@ -318,7 +326,8 @@ export class Lease {
   private view(): RecordView {
     const { own, sight } = this;
     const hasAnswered = own !== undefined && own.state !== "unknown";
-    const isLate = this.now - this.answeredAt >= TIMERS.unwell;
+    const isHung = this.probedAt !== undefined && this.now - this.probedAt >= TIMERS.hung;
+    const isLate = isHung || this.now - this.answeredAt >= TIMERS.unwell;
     const late = sight === "open" || sight === "ready" ? "silent" : "away";
     return {
       name: this.identity.name,
@@ -345,9 +354,27 @@ export class Lease {
 
   /** One request at a time: no answer overtakes another. */
   private request<Result>(ask: () => Promise<Result>): Promise<Result> {
-    const asked = this.requests.then(ask);
+    this.asked++;
+    const asked = this.requests.then(ask).finally(() => {
+      this.asked--;
+    });
     this.requests = asked.catch(() => undefined);
     return asked;
+  }
+
+  /**
+   * Waits for what etcd was asked. If that is late, etcd counts as one that does not answer while the request goes on:
+   * what has to be done without etcd begins in time, and an answer that comes late still counts.
+   */
+  private async answered(): Promise<void> {
+    const { asked, requests } = this;
+    if (asked > 0) {
+      await Promise.race([requests, this.surroundings.clock.sleep(TIMERS.late)]);
+    }
+    if (this.asked > 0) {
+      this.noteAnswer(false, `nothing within ${TIMERS.late} ms`);
+      this.requests.then(() => this.wake());
+    }
   }
 
   private read(): Promise<void> {
@@ -374,13 +401,14 @@ export class Lease {
   private write(record: PrimaryRecord, revision = this.stored?.revision): Promise<boolean> {
     return this.request(async () => {
       const sentAt = this.now;
+      this.isUncertain = true;
       try {
         const next = await this.surroundings.store.write(record, revision ?? NO_REVISION);
         this.noteAnswer(true);
         if (next === undefined) {
-          this.isUncertain = true;
           return false;
         }
+        this.isUncertain = false;
         this.stored = { record, revision: next };
         this.changedAt = this.now;
         if (record.holder === this.identity.name && record.state === "open") {
@@ -390,7 +418,6 @@ export class Lease {
         }
         return true;
       } catch (error) {
-        this.isUncertain = true;
         this.noteAnswer(false, (error as Error).message);
         return false;
       }
@@ -435,12 +462,21 @@ export class Lease {
     this.wakeUp();
   }
 
+  /** The time from one step to the next, in milliseconds. */
+  private get untilNextStep(): number {
+    if (this.isHolding || this.identity.peers.length === 0) {
+      return TIMERS.renew;
+    }
+    const left = TIMERS.takeOver - this.quiet;
+    return left > 0 ? Math.min(TIMERS.watch, left) : TIMERS.watch;
+  }
+
   private async keepForEver(): Promise<never> {
     const { clock, log } = this.surroundings;
     for (;;) {
       const begun = clock.monotonic();
       await this.keep().catch((error: Error) => log(`the record: ${error.stack}`));
-      const pause = Math.max(SHORTEST, begun + TIMERS.renew - clock.monotonic());
+      const pause = Math.max(SHORTEST, begun + this.untilNextStep - clock.monotonic());
       await Promise.race([
         clock.sleep(pause),
         new Promise<void>((resolve) => {
@@ -485,9 +521,10 @@ export class Lease {
     this.isHeld = await marks.isHeld();
     const isRenewing =
       !this.isUncertain && this.isAnswered && this.isHolding && nextStep(this.view()) === "renew";
-    if (!isRenewing) {
-      await this.read();
+    if (!isRenewing && this.asked === 0) {
+      void this.read();
     }
+    await this.answered();
     if (this.isTaking) {
       return;
     }
@@ -559,10 +596,10 @@ export class Lease {
     const { clock, store } = this.surroundings;
     const { record } = this.stored as Stored;
     const { sync, written } = this.replicas.next(record.sync);
-    if (!(await this.write({ ...record, sync, sequence: record.sequence + 1 }))) {
-      return this.wake();
-    }
-    written();
+    this.write({ ...record, sync, sequence: record.sequence + 1 }).then((isWritten) =>
+      isWritten ? written() : this.wake(),
+    );
+    await this.answered();
     if (clock.monotonic() >= this.yieldedAt + YIELD_EVERY) {
       this.yieldedAt = clock.monotonic();
       store.yieldLeadership().catch(() => undefined);
@@ -680,6 +717,7 @@ export class Lease {
       }
       return;
     }
+    this.probe();
     const seen = await server.acknowledgements().catch(() => undefined);
     if (seen === undefined) {
       if (!(await server.isRunning())) {
@@ -696,6 +734,20 @@ export class Lease {
     } else {
       this.replicas.restarted();
       this.replicas.withdraw();
+    }
+  }
+
+  /** While the disk hangs, the server answers queries, and no commit. */
+  private probe(): void {
+    if (this.probedAt === undefined && this.now >= this.probeAgainAt) {
+      this.probedAt = this.now;
+      this.probeAgainAt = this.now + PROBE_EVERY;
+      this.surroundings.marks
+        .probe()
+        .catch((error: Error) => this.surroundings.log(`the data volume: ${error.message}`))
+        .finally(() => {
+          this.probedAt = undefined;
+        });
     }
   }
 

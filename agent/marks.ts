@@ -1,4 +1,4 @@
-import { access, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { program, succeeds } from "./program";
 
 /** What the primary reported about itself when it was last seen open. */
@@ -34,6 +34,8 @@ export interface Marks {
   notePrimary(seen: LastSeenPrimary): Promise<void>;
   /** Whether the data volume has space. */
   hasRoom(): Promise<boolean>;
+  /** Returns once the data volume has taken a small write: never, while it hangs. @throws Error if it refuses the write */
+  probe(): Promise<void>;
   /** Whether this host knows that there is a record of the primary (agent/record.ts), without which it does not open. */
   isRecorded(): Promise<boolean>;
   noteRecorded(): Promise<void>;
@@ -146,6 +148,16 @@ export class FileMarks implements Marks {
 
   forgetRecord(): Promise<void> {
     return this.remove("recorded");
+  }
+
+  async probe(): Promise<void> {
+    const file = await open(`${this.volume}/probe`, "w");
+    try {
+      await file.write("\n");
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
 
   async hasRoom(): Promise<boolean> {

@@ -386,6 +386,11 @@ export class MysqlServer implements Server {
     return `SET GLOBAL rpl_semi_sync_source_enabled = ${wait && this.peers.length > 0 ? "ON" : "OFF"}`;
   }
 
+  /** STOP REPLICA would wait two seconds for a connection attempt to a lost source, unless the kernel can abort it. */
+  private async abortConnecting(): Promise<void> {
+    await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", `:${this.port}`]);
+  }
+
   async promote({
     waitForReplica,
     open,
@@ -398,8 +403,7 @@ export class MysqlServer implements Server {
       : next;
     // Without an aggregate, there would be a row for each term of the table.
     const term = given === undefined ? counted : `MAX(${given})`;
-    // STOP REPLICA would wait two seconds for a connection attempt to a lost source, unless the kernel can abort it.
-    await succeeds(["ss", "--kill", "--tcp", "state", "syn-sent", "dport", "=", `:${this.port}`]);
+    await this.abortConnecting();
     await this.run(
       30,
       "STOP REPLICA",
@@ -416,6 +420,7 @@ export class MysqlServer implements Server {
   async admit(writability: "open" | "ready", wait: boolean): Promise<void> {
     // Disabling read_only also disables super_read_only.
     const variable = writability === "open" ? "read_only" : "super_read_only";
+    await this.abortConnecting();
     await this.run(
       30,
       "STOP REPLICA",
@@ -435,11 +440,13 @@ export class MysqlServer implements Server {
   }
 
   async apply(): Promise<void> {
+    await this.abortConnecting();
     // skip_replica_start prevents this on a server that starts.
     await this.run(10, "STOP REPLICA IO_THREAD", "START REPLICA SQL_THREAD");
   }
 
   async stopReplicating(): Promise<void> {
+    await this.abortConnecting();
     await this.run(10, "STOP REPLICA");
   }
 

@@ -76,9 +76,16 @@ const SYNCED = /^[a-z0-9-]{1,63}@[A-Za-z0-9.-]{1,64}$/;
 const isCount = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Number(value) >= 0;
 
-/** The record as it is stored. */
-export function serializeRecord({ term, holder, state, sync, sequence }: PrimaryRecord): string {
-  return JSON.stringify({ term, holder, state, sync, sequence });
+/**
+ * The record as it is stored.
+ *
+ * @param write makes the text unique to one write: whoever wrote it recognises it
+ */
+export function serializeRecord(
+  { term, holder, state, sync, sequence }: PrimaryRecord,
+  write?: string,
+): string {
+  return JSON.stringify({ term, holder, state, sync, sequence, write });
 }
 
 /**
@@ -126,16 +133,22 @@ const timer = (milliseconds: number, says: string) => ({ milliseconds, says });
  *
  * - (`close` + `kill`) · 1.01 < `takeOver` · 0.99, and `fence` · 1.01 < `takeOver` · 0.99: a holder that cannot renew
  *   is closed before anybody takes over
- * - an election of etcd (1.6 s) + `renew` + `request` ≤ `close`: the loss of etcd's leader closes nobody
+ * - an election of etcd (1.6 s, more than `request`) + `renew` + `late` ≤ `close`: the loss of etcd's leader closes nobody
+ * - 2 · `request` < `close`: a holder whose requests all take so long is not closed
  */
 export const TIMER_TABLE = {
-  renew: timer(500, "between two renewals by the holder, and two reads by any other host"),
-  request: timer(400, "the longest that one request to etcd takes"),
+  renew: timer(500, "between two renewals by the holder"),
+  watch: timer(250, "between two reads by a host that may take over"),
+  late: timer(
+    400,
+    "a member of etcd that has not answered for this long is late: another one is asked as well",
+  ),
+  request: timer(1_300, "the longest that one request to etcd takes"),
   close: timer(2_750, "after its last successful renewal was sent, the holder closes itself"),
   fence: timer(3_000, "after the same moment, the kernel closes MySQL's port to the web servers"),
   kill: timer(500, "a server that has not closed this long after it was told to is killed"),
   takeOver: timer(
-    4_000,
+    3_500,
     "after it last saw the record change, a replica may take over; a promise is as long",
   ),
   degrade: timer(
@@ -143,6 +156,10 @@ export const TIMER_TABLE = {
     "`available`: after this long without an acknowledgement, commits wait no more",
   ),
   unwell: timer(1_500, "a server that has not answered for this long is given up by the holder"),
+  hung: timer(
+    2_500,
+    "a holder whose data volume has not taken a write for this long gives up its server",
+  ),
   takeBack: timer(
     8_000,
     "after a host began to take over and did not finish, the primary before it takes back its role",
@@ -171,7 +188,7 @@ export type Rivals = "behind" | "ahead" | "unknown";
 
 /**
  * What is known of this host's server: `unseen` until its first answer; `silent`, it may be open and has not answered
- * for `TIMERS.unwell`; `away`, it was closed and does not answer; `gone`, its process has ended, and no other has
+ * for `TIMERS.unwell`, or its volume has taken no write for `TIMERS.hung`; `away`, it was closed and does not answer; `gone`, its process has ended, and no other has
  * answered yet; otherwise how it last answered.
  */
 export type ServerSight = "unseen" | "silent" | "away" | "gone" | "closed" | "ready" | "open";

@@ -133,6 +133,7 @@ describe.each([2, 3])(
       ],
       ["its agent freezes", () => (primary) => primary.agentLife?.freeze()],
       ["its server hangs", () => (primary) => primary.mysql.run?.freeze()],
+      ["its disk hangs", () => (primary) => primary.hangDisk()],
     ])("%s", async (_, fault) => {
       const one = await site({ hosts });
       expect(await one.after(fault(one))).toBeLessThan(6_000);

@@ -42,10 +42,13 @@ describe("the record's text", () => {
 });
 
 test("timers leave room for clocks that run 1 % apart, and for an election", () => {
-  const { close, kill, fence, takeOver, renew, request } = TIMERS;
+  const { close, kill, fence, takeOver, renew, late, request } = TIMERS;
   expect((close + kill) * 1.01).toBeLessThan(takeOver * 0.99);
   expect(fence * 1.01).toBeLessThan(takeOver * 0.99);
-  expect(1_600 + renew + request).toBeLessThanOrEqual(close);
+  // An election takes 1.6 s; what was sent to the leader before is sent again.
+  expect(Math.max(1_600, request) + renew + late).toBeLessThanOrEqual(close);
+  // Where each answer is as late as may be, the lease ends after the answer to the next renewal.
+  expect(2 * request).toBeLessThan(close);
 });
 
 /** A replica in sync, while the primary renews. */

@@ -139,6 +139,14 @@ export abstract class FaultSchedule {
     );
   }
 
+  protected hangDisk(host: Host): void {
+    this.forAWhile(
+      `the disk of ${host.name} hangs`,
+      () => host.hangDisk(),
+      () => host.releaseDisk(),
+    );
+  }
+
   protected killAgent(host: Host): void {
     if (host.agent !== undefined && !host.isFrozen) {
       this.say(`the agent of ${host.name} is killed`);

@@ -66,6 +66,8 @@ export class Host {
   /** What the agent last saw of the others. */
   seen: Peer[] = [];
   hasRoom = true;
+  /** What waits for a disk that hangs; `undefined` while it does not. */
+  private waitingForDisk: (() => void)[] | undefined;
   /** Scripts that fail, by name. */
   readonly failing = new Set<string>();
   /** How often each script was run. */
@@ -188,6 +190,18 @@ export class Host {
     this.mysql.run?.thaw();
   }
 
+  /** No commit ends any more, and no other write to the volume. */
+  hangDisk(): void {
+    this.waitingForDisk ??= [];
+    this.mysql.isDiskHung = true;
+  }
+
+  releaseDisk(): void {
+    this.mysql.isDiskHung = false;
+    this.waitingForDisk?.map((resolve) => resolve());
+    this.waitingForDisk = undefined;
+  }
+
   private beginIncarnation(): void {
     this.incarnation = `${this.name}.${++this.starts}`;
   }
@@ -282,6 +296,10 @@ export class Host {
         this.lastSeen = seen;
       },
       hasRoom: async () => this.hasRoom,
+      probe: () =>
+        new Promise((resolve) =>
+          this.waitingForDisk ? this.waitingForDisk.push(resolve) : resolve(),
+        ),
       isRecorded: async () => this.isRecorded,
       noteRecorded: async () => {
         this.isRecorded = true;

@@ -116,8 +116,8 @@ export class Quorum {
   private request<Result>(host: string, life: Life, act: () => Result): Promise<Result> {
     const { time, chance } = this.world;
     return new Promise((resolve, reject) => {
-      const delay = chance.happens(this.luck.slow) ? chance.between(50, 600) : 3;
-      const fail = () => life.enter(() => reject(new Error("no answer within 0.4 s")));
+      const delay = chance.happens(this.luck.slow) ? chance.between(50, 1_600) : 3;
+      const fail = () => life.enter(() => reject(new Error("no answer within 1.3 s")));
       if (delay > TIMERS.request || !this.serves(host)) {
         time.after(TIMERS.request, fail);
         return;

@@ -198,6 +198,7 @@ export class RecordSchedule extends FaultSchedule {
       [3, () => this.hangServer(host)],
       [5, () => this.freeze(host)],
       [4, () => this.hangAgent(host)],
+      [2, () => this.hangDisk(host)],
       [2, () => this.killAgent(host)],
       [
         4,
