@@ -5,7 +5,8 @@ import { beginStages, type Stages, terraformStage } from "../machine/terraform";
 import { OperatorError } from "../ops/operator-error";
 import { runAsCommand } from "../ops/run-as-command";
 import type { ClusterSettings } from "../topology/settings";
-import { FAULTS, type Fault, unfit } from "./faults";
+import type { Fault } from "./fault";
+import { FAULTS, unfit } from "./faults";
 import { type DrillResults, judge, type Row, table } from "./measure";
 import { ScratchCluster } from "./scratch/scratch-cluster";
 import { Stage } from "./stage";
@@ -42,6 +43,7 @@ function selectFaults(names: readonly string[], { short }: Options): Fault[] {
 }
 
 async function inject(cluster: ScratchCluster, fault: Fault): Promise<Row> {
+  cluster.ensure(fault.settings ?? {});
   await cluster.inSync(180);
   await cluster.serving();
   const stage = new Stage(cluster, fault.load ?? LOAD, say);

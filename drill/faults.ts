@@ -1,55 +1,10 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { PROJECT } from "../hosts/project";
-import { attemptSync, runSync } from "../ops/run";
-import type { Bounds } from "./measure";
+import { attemptSync } from "../ops/run";
+import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
-
-/** A fault to inject into a cluster, and the bounds on its effects. */
-export interface Fault {
-  /** Its name on the command line. */
-  readonly name: string;
-  /** What happens, for docs/failover.md. */
-  readonly what: string;
-  /** Whether it is short enough for every run of the tests. */
-  readonly short?: true;
-  readonly bounds: Bounds;
-  /** The load, in requests per second. Default 12 reads and 4 writes. */
-  readonly load?: { readonly readsPerSecond: number; readonly writesPerSecond: number };
-  /** Calls `stage.begin()`, injects the fault, and starts the recovery of what does not recover by itself. */
-  readonly inject: (stage: Stage) => Promise<void>;
-}
-
-/** Default duration of an outage, in seconds. */
-const AWAY = 15;
-
-const kill = (stage: Stage, host: string, unit: string) =>
-  stage.cluster.on(host, `systemctl kill --signal=KILL ${unit}`);
-
-/** Disconnects a host from the network, at the machine's end of its interface. Returns a function that reconnects it. */
-function cutOff(stage: Stage, host: string): () => void {
-  const state = JSON.parse(
-    runSync([
-      "incus",
-      "query",
-      `/1.0/instances/${host}/state?project=${stage.cluster.incusProject}`,
-    ]),
-  );
-  const device: string = state.network.eth0.host_name;
-  runSync(["ip", "link", "set", device, "down"]);
-  return () => runSync(["ip", "link", "set", device, "up"]);
-}
-
-/** Makes Terraform replace a host. */
-function replace(stage: Stage, host: string): void {
-  stage.cluster.workspace.terraform(stage.cluster.stack, [
-    "apply",
-    "-auto-approve",
-    "-no-color",
-    `-replace=terraform_data.host["${host}"]`,
-  ]);
-}
 
 /** Waits until a web server answers requests again. */
 async function answersAgain(stage: Stage, host: string): Promise<void> {
@@ -75,23 +30,6 @@ function changedApp(line: (source: string) => string): { directory: string; remo
 const withApp = (directory: string) => ({
   app: { directory, bundle: "server.ts", staticDirectory: "public" },
 });
-
-/** Checks that an old primary has come back as a replica, and has set aside what never reached the new primary. */
-async function comesBackAsReplica(stage: Stage, old: string, unacknowledged: string | undefined) {
-  const { replica } = await stage.databases();
-  if (replica !== old) {
-    throw new Error(`${old} came back as the primary`);
-  }
-  if (unacknowledged !== undefined) {
-    const found = stage.cluster.on(
-      old,
-      `grep --recursive --count --no-filename '${unacknowledged}' /srv/data/set-aside || true`,
-    );
-    if (!/[1-9]/.test(found)) {
-      throw new Error(`${old} has not set aside what never reached the new primary`);
-    }
-  }
-}
 
 /** A high write load. */
 const BUSY = { readsPerSecond: 12, writesPerSecond: 50 };
