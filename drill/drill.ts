@@ -92,6 +92,7 @@ async function drill(
     network: { cidr: "10.93.0.0/22" },
     localPort: 18093,
     local: { distribution },
+    database: { failover: "automatic" as const },
   };
   const cluster = new ScratchCluster(settings, [], on);
   const stages = beginStages("drill", cluster.stack);

@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { PROJECT } from "../hosts/project";
 import { attemptSync } from "../ops/run";
 import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
+import { PRIMARY_FAULTS } from "./primary-faults";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
 
@@ -34,6 +35,9 @@ const withApp = (directory: string) => ({
 /** A high write load. */
 const BUSY = { readsPerSecond: 12, writesPerSecond: 50 };
 
+/** An operator decides who is primary. */
+const MANUAL = { database: { failover: "manual" } } as const;
+
 /** Switches over several times, without a pause. None may be refused. */
 async function switchOver(stage: Stage, times: number): Promise<void> {
   await stage.databases();
@@ -44,8 +48,7 @@ async function switchOver(stage: Stage, times: number): Promise<void> {
   await stage.wait(2);
 }
 
-/** All faults, in the order in which they are injected. */
-export const FAULTS: readonly Fault[] = [
+const OTHER_FAULTS: readonly Fault[] = [
   {
     name: "app-killed",
     what: "An app's process is killed",
@@ -254,7 +257,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "switchover",
     what: "An operator switches over to the replica",
-    bounds: { failed: 0, writeGap: 3 },
+    bounds: { failed: 0, writeGap: 2 },
     inject: (stage) => switchOver(stage, 1),
   },
   {
@@ -275,7 +278,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "upgrade",
     what: "All hosts are upgraded, and all but the load balancer rebooted",
-    bounds: { failed: 0, writeGap: 3 },
+    bounds: { failed: 0, writeGap: 2 },
     async inject(stage) {
       // Everywhere but on the load balancer, whose reboot would interrupt service.
       const hosts = stage.cluster.topology.hosts.filter(({ role }) => role !== "load-balancer");
@@ -287,9 +290,10 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: "primary-restarts",
+    name: "manual-primary-restarts",
     what: "The primary's MySQL server is killed, and restarts",
     bounds: { failedReads: 0 },
+    settings: MANUAL,
     async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
@@ -298,9 +302,10 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: "primary-killed",
+    name: "manual-primary-killed",
     what: "The primary's MySQL server is killed and stays down; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
+    settings: MANUAL,
     async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
@@ -317,9 +322,10 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: "primary-host-stopped",
+    name: "manual-primary-stopped",
     what: "The primary's host is powered off; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
+    settings: MANUAL,
     async inject(stage) {
       const { primary } = await stage.databases();
       await stage.begin();
@@ -333,9 +339,10 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: "primary-cut-off",
+    name: "manual-primary-cut-off",
     what: "The primary loses its network; an operator promotes the replica",
     bounds: { failedReads: 0, commandToWrite: 3 },
+    settings: MANUAL,
     async inject(stage) {
       const { primary, replica } = await stage.databases();
       await stage.begin();
@@ -442,6 +449,13 @@ export const FAULTS: readonly Fault[] = [
       await stage.wait(3);
     },
   },
+];
+
+/** All faults, in the order in which they are injected: changes of the settings take time. */
+export const FAULTS: readonly Fault[] = [
+  ...OTHER_FAULTS.filter(({ settings }) => settings !== MANUAL),
+  ...PRIMARY_FAULTS,
+  ...OTHER_FAULTS.filter(({ settings }) => settings === MANUAL),
 ];
 
 /** Why this machine cannot run the drill, or undefined if it can. */

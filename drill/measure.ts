@@ -14,6 +14,8 @@ export interface Bounds {
 /** What was observed from the beginning of a fault until the cluster had recovered. */
 export interface Observed {
   readonly records: readonly RequestRecord[];
+  /** Writes that were acknowledged on connections to a database host itself. */
+  readonly direct?: readonly RequestRecord[];
   /** When the fault began and when the cluster had recovered, milliseconds since 1970. */
   readonly from: number;
   readonly to: number;
@@ -80,7 +82,7 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
   const failures = records.filter(({ outcome }) => outcome !== "ok");
   const reads = records.filter(({ kind }) => kind === "read");
   const writes = records.filter(({ kind }) => kind === "write");
-  const acknowledged = observed.records.filter(
+  const acknowledged = [...observed.records, ...(observed.direct ?? [])].filter(
     ({ kind, outcome }) => kind === "write" && outcome === "ok",
   );
   const firstWrite = writes

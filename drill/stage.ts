@@ -1,7 +1,10 @@
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { DATABASE_ACCOUNTS } from "../hosts/agreed";
+import type { DirectWriterSettings } from "./direct-writer";
 import { type LoadSettings, messageOf, type RequestRecord } from "./load";
 import type { Observed } from "./measure";
 import { type Answer, ask, type ScratchCluster } from "./scratch/scratch-cluster";
@@ -14,6 +17,7 @@ export class Stage {
   private from = 0;
   private underWay = 0;
   private commandAt: number | undefined;
+  private readonly direct: RequestRecord[] = [];
 
   constructor(
     readonly cluster: ScratchCluster,
@@ -97,6 +101,57 @@ export class Stage {
     });
   }
 
+  /**
+   * Writes on connections that lead from a web server to one database host and stay there, whatever becomes of it.
+   * Returns a function that ends them; what was acknowledged on them then counts like any other write.
+   *
+   * @throws Error if no write is acknowledged within ten seconds
+   */
+  async writeDirectly(host: string): Promise<() => Promise<void>> {
+    const { cluster } = this;
+    const { pid } = JSON.parse(
+      cluster.incus(["query", `/1.0/instances/web-1/state?project=${cluster.incusProject}`]),
+    );
+    const settings: DirectWriterSettings = {
+      host: cluster.address(host),
+      user: DATABASE_ACCOUNTS.app,
+      password: cluster.on("web-1", "cat /run/cluster/secrets/mysql-app-password").trim(),
+      database: cluster.topology.settings.database.name,
+      prefix: `drill-direct-${randomBytes(4).toString("hex")}`,
+      connections: 4,
+    };
+    const script = join(__dirname, "direct-writer.ts");
+    const writer = spawn(
+      "nsenter",
+      [`--net=/proc/${pid}/ns/net`, process.execPath, "-r", "ts-node/register", script],
+      { stdio: ["pipe", "pipe", "ignore"] },
+    );
+    let printed = "";
+    writer.stdout.setEncoding("utf8").on("data", (text: string) => {
+      printed += text;
+    });
+    const ended = new Promise((resolve) => writer.on("close", resolve));
+    writer.stdin.write(`${JSON.stringify(settings)}\n`);
+    await eventually(`a client that is connected to ${host} writes`, () => printed !== "", 10);
+    return async () => {
+      writer.stdin.end();
+      await ended;
+      const at = Date.now();
+      const keys = printed.split("\n").slice(0, -1);
+      this.note(`${keys.length} writes were acknowledged to clients connected to ${host}`);
+      this.direct.push(
+        ...keys.map((key) => ({
+          kind: "write" as const,
+          startedAt: at,
+          endedAt: at,
+          outcome: "ok",
+          server: undefined,
+          key,
+        })),
+      );
+    };
+  }
+
   /** Limits a database host's data volume to 40 MiB of free space. Returns a function that removes the limit. */
   fill(host: string): () => void {
     const used = Number(
@@ -117,6 +172,7 @@ export class Stage {
     const records = await this.records;
     return {
       records,
+      direct: this.direct,
       from: this.from,
       to,
       underWay: this.underWay,
