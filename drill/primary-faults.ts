@@ -187,11 +187,13 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
       await stage.begin();
       const join = cutOff(stage, primary);
       await stage.wait(AWAY);
-      const [closed] = stage.cluster.query(primary, "SELECT @@super_read_only");
+      const { stdout } = stage.cluster.attemptOn(primary, "mysql -N -e 'SELECT @@super_read_only'");
       stage.note("reconnected");
       join();
-      if (closed !== "1") {
-        throw new Error(`${primary} was still open, ${AWAY} s after it had lost its network`);
+      if (stdout.trim() !== "1") {
+        throw new Error(
+          `${primary} has to be up and closed ${AWAY} s after it lost its network; super_read_only is: ${stdout}`,
+        );
       }
       await stage.wait(2);
       await end();

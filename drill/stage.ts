@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { DATABASE_ACCOUNTS } from "../hosts/agreed";
+import { runSync } from "../ops/run";
 import type { DirectWriterSettings } from "./direct-writer";
 import { type LoadSettings, messageOf, type RequestRecord } from "./load";
 import type { Observed } from "./measure";
@@ -110,7 +111,7 @@ export class Stage {
   async writeDirectly(host: string): Promise<() => Promise<void>> {
     const { cluster } = this;
     const { pid } = JSON.parse(
-      cluster.incus(["query", `/1.0/instances/web-1/state?project=${cluster.incusProject}`]),
+      runSync(["incus", "query", `/1.0/instances/web-1/state?project=${cluster.incusProject}`]),
     );
     const settings: DirectWriterSettings = {
       host: cluster.address(host),

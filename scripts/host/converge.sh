@@ -8,6 +8,8 @@ source /opt/cluster/scripts/host/lib.sh
 if [[ -n $(command -v chronyc) ]]; then
   chronyc reload sources >/dev/null || log "chrony could not reload its time sources"
 fi
+# At the first boot cloud-init writes the settings after systemd has applied them.
+/usr/lib/systemd/systemd-sysctl /etc/sysctl.d/60-cluster.conf
 enable_at_boot nftables.service
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"
