@@ -63,7 +63,11 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     },
     {
       path: "docs/failover.md",
-      content: embed(read("docs/failover.md"), "drill", `\n\n${drillTable(drill)}\n\n`),
+      content: embed(
+        embed(read("docs/failover.md"), "timers", `\n\n${timerTable()}\n\n`),
+        "drill",
+        `\n\n${drillTable(drill)}\n\n`,
+      ),
     },
     {
       path: "docs/record.md",

@@ -69,7 +69,7 @@ const webServers = z.strictObject({
   ...machine({ instanceType: "t3.micro", memory: 512 }),
 });
 
-const database = z.strictObject({
+const databaseShape = z.strictObject({
   name: text(
     /^(?!(mysql|sys|cluster|cluster_trial|performance_schema|information_schema)$)[a-z][a-z0-9_]{0,31}$/,
     "a lower-case letter, then up to 31 lower-case letters, digits or underscores; not a system schema of MySQL, nor cluster or cluster_trial",
@@ -85,9 +85,10 @@ const database = z.strictObject({
       "When no replica acknowledges: writes continue without it after one second (available), or wait for it (lossless).",
     ),
   failover: oneOf(["manual", "automatic"])
-    .default("manual")
+    .optional()
+    .meta({ defaultInWords: '`"automatic"` with a replica, `"manual"` without one' })
     .describe(
-      "When the primary fails: an operator promotes a replica (manual), or the cluster does so itself (automatic), for which three of its hosts run etcd.",
+      "When the primary fails: the cluster makes a replica the primary by itself (automatic), for which three of its hosts run etcd, or an operator does (manual).",
     ),
   dataVolumeSize: whole(8, 16384, "GiB")
     .default(20)
@@ -104,6 +105,11 @@ const database = z.strictObject({
     .describe("Whether Terraform refuses to destroy a data volume. Stack aws only."),
   ...machine({ instanceType: "t3.small", memory: 1024, leastMemory: 768 }),
 });
+
+const database = databaseShape.transform(({ failover, ...rest }) => ({
+  ...rest,
+  failover: failover ?? (rest.replicas > 0 ? ("automatic" as const) : ("manual" as const)),
+}));
 
 const backup = z.strictObject({
   keepDays: whole(1, 365, "days")
@@ -308,7 +314,7 @@ export const clusterShapes: Record<string, unknown> = {
   network: clusterSchema.shape.network.unwrap().shape,
   loadBalancer: loadBalancer.shape,
   webServers: webServers.shape,
-  database: database.shape,
+  database: databaseShape.shape,
   backup: backup.shape,
   local: local.shape,
   app: app.shape,
