@@ -54,7 +54,7 @@ const YIELD_EVERY = 5_000;
 const LOOK_EVERY = 2_000;
 
 /** Between two writes that show whether the data volume takes any, in milliseconds. */
-const PROBE_EVERY = 1_000;
+const PROBE_EVERY = 500;
 
 /** The shortest time between two steps, in milliseconds, when something woke the loop. */
 const SHORTEST = 20;

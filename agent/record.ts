@@ -157,7 +157,7 @@ export const TIMER_TABLE = {
   ),
   unwell: timer(1_500, "a server that has not answered for this long is given up by the holder"),
   hung: timer(
-    2_500,
+    2_000,
     "a holder whose data volume has not taken a write for this long gives up its server",
   ),
   takeBack: timer(

@@ -41,13 +41,15 @@ const READS_WAIT = 3_000;
 const PAUSE = 100;
 /**
  * Failures of a write that may pass while it waits. A primary that refuses may be closing, or opening: it
- * has no room, or no replica, only when it goes on refusing.
+ * has no room, or no replica, only when it goes on refusing. One that gives no answer may be about to be
+ * succeeded, and a write carries a key: it is safe to repeat.
  */
 const PASSING: ReadonlySet<FailureKind | undefined> = new Set([
   "busy",
   "connection",
   "read-only",
   "refusing",
+  "timeout",
 ]);
 /** Pauses between attempts to create the table, in milliseconds: it doubles up to the longest. */
 const PREPARE_PAUSE = { first: 500, longest: 10_000 };
