@@ -47,6 +47,7 @@ const CLAIMS = [
   "(.+-)?client-(addr|address|port|cert|cert-chain)",
   "(x-)?forward.*",
   "x-proxied-.*",
+  "(x-)?coming-from",
   "(.+-)?via",
   "x-(real|remote|client|cluster-client|originating|proxyuser|proxy)-.*",
   "(x-)?remote-(addr|host|port|user|groups?|name|email)",

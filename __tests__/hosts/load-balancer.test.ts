@@ -126,6 +126,7 @@ describe("what visitors claim about themselves", () => {
     ...["ip", "x-ip", "x-true-client-ip", "x-http-client-ip", "x-source-ip", "client-ip-address"],
     ...["x-clientip", "x-realip", "x-sucuri-clientip", "ali-cdn-real-ip", "true-client-port"],
     ...["x-forward-for", "forward-for", "x-forward-proto", "x-proxied-for", "x-via", "cdn-loop"],
+    ...["x-coming-from", "coming-from"],
     ...["x-proto", "x-protocol", "x-https", "https", "x-ssl", "x-script-name", "x-server-name"],
     ...["x-host-override", "x-override-url", "x-path-info", "base-url", "x-country-code"],
     ...["client-cert", "client-cert-chain", "x-consumer-username", "tailscale-user-login"],
