@@ -190,7 +190,7 @@ export function appDatabase(cluster: ScratchCluster): void {
           "app",
           `SET default_tmp_storage_engine = MEMORY; CREATE TEMPORARY TABLE lost (id INT);
            PREPARE making FROM 'CREATE TABLE lost (id INT) ENGINE = "MyISAM"'; EXECUTE making;
-           CREATE TABLE IF NOT EXISTS lost (id INT) /*!50000 ENGINE=CSV */;
+           CREATE TABLE IF NOT EXISTS lost (id INT NOT NULL) /*!50000 ENGINE=CSV */;
            CREATE PROCEDURE lose() CREATE TABLE lost (id INT) ENGINE=MyISAM; CALL lose();`,
         ).match(/^ERROR \d+/gm),
       ).toEqual(Array(4).fill("ERROR 3161"));
