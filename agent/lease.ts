@@ -50,7 +50,7 @@ export interface LeaseIdentity {
 /** Between two requests to move etcd's leader away, in milliseconds. */
 const YIELD_EVERY = 5_000;
 
-/** How long other hosts are not looked at while there is no record, in milliseconds. */
+/** How long other hosts are not looked at while there is no record, nor this one's tables again, in milliseconds. */
 const LOOK_EVERY = 2_000;
 
 /** Between two writes that show whether the data volume takes any, in milliseconds. */
@@ -100,6 +100,10 @@ export class Lease {
   private probedAt: number | undefined;
   private probeAgainAt = Number.NEGATIVE_INFINITY;
   private incarnation: string | undefined;
+  /** Whether all of its tables are InnoDB; `undefined` until that was looked up. */
+  private isWhole: boolean | undefined;
+  private lookedAtTablesAt = Number.NEGATIVE_INFINITY;
+  private isLookingAtTables = false;
 
   // Promises.
   private isPromising = false;
@@ -242,6 +246,8 @@ export class Lease {
   ): void {
     if (incarnation !== this.incarnation) {
       this.incarnation = incarnation;
+      this.isWhole = undefined;
+      this.lookedAtTablesAt = Number.NEGATIVE_INFINITY;
       this.replicas.restarted();
       if (this.sight !== "unseen") {
         this.sight = "gone";
@@ -340,6 +346,7 @@ export class Lease {
       server: isLate && ["open", "ready", "closed"].includes(sight) ? late : sight,
       isStoreless: this.isStoreless,
       isSound: hasAnswered && own.state === "member" && own.replication !== "failed",
+      isWhole: this.isWhole === true,
       isHeld: this.isHeld,
       isLeaving: this.isLeaving,
       hasRoom: this.hasRoom,
@@ -766,6 +773,9 @@ export class Lease {
       }
       return;
     }
+    if (this.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
+      this.lookAtTables();
+    }
     const rivals = rivalsIn(record, this.identity.name);
     if (this.identity.peers.every(({ name }) => name === record?.holder)) {
       this.rivals = "behind";
@@ -773,6 +783,36 @@ export class Lease {
       const seen = await peers.look(CONNECT_SECONDS.inHaste);
       this.rivals = compareRivals(this.own, rivals, record, seen);
     }
+  }
+
+  /** Looks for tables whose rows this host may lack, before it might take over. Nobody waits for the answer. */
+  private lookAtTables(): void {
+    if (this.isLookingAtTables || this.now < this.lookedAtTablesAt + LOOK_EVERY) {
+      return;
+    }
+    this.isLookingAtTables = true;
+    const { incarnation } = this;
+    this.surroundings.server
+      .otherTables()
+      .then(
+        (tables) => {
+          if (incarnation !== this.incarnation) {
+            return;
+          }
+          const isWhole = tables.length === 0;
+          this.lookedAtTablesAt = this.now;
+          if (isWhole !== this.isWhole) {
+            this.isWhole = isWhole;
+            this.wake();
+          }
+        },
+        () => {
+          this.isWhole = undefined;
+        },
+      )
+      .finally(() => {
+        this.isLookingAtTables = false;
+      });
   }
 
   // --- Taking over

@@ -213,6 +213,8 @@ export interface RecordView {
   readonly isStoreless: boolean;
   /** Whether it holds the cluster's data, and can apply what it received. */
   readonly isSound: boolean;
+  /** Whether it is known that all of its tables are InnoDB: of others it may have no rows, since no clone copies them. */
+  readonly isWhole: boolean;
   readonly isHeld: boolean;
   /** Whether the server, or the host, is being stopped. */
   readonly isLeaving: boolean;
@@ -308,6 +310,7 @@ const isFit = predicate(
   ({ server, isSound, isHeld, isLeaving, hasRoom }) =>
     (server === "closed" || server === "ready") && isSound && !isHeld && !isLeaving && hasRoom,
 );
+const isWhole = predicate("all of its tables are InnoDB", (view) => view.isWhole);
 const isInSync = predicate(
   "this run of its server is in sync",
   ({ record, name, incarnation }) =>
@@ -392,7 +395,7 @@ export const STEP_PARTS: readonly Part<RecordView, Step>[] = [
     rules: [
       rule("wait", isUnrecorded),
       rule("close", mayBeOpen),
-      rule("take-over", isFree, isFit, isInSync, isForemost),
+      rule("take-over", isFree, isFit, isWhole, isInSync, isForemost),
       // It has all that was acknowledged, and whoever took over has acknowledged nothing yet.
       rule("take-back", isTaking, isStuck, isFit, wasBefore),
       rule("wait"),

@@ -23,7 +23,9 @@ const WITHOUT_CHANGE = [
 function withoutComments(statement: string): string {
   let text = statement;
   for (;;) {
-    const next = text.replace(/^\s*\/\*(?![!+])[\s\S]*?\*\//, "");
+    const next = text
+      .replace(/^\s*\/\*(?![!+])[\s\S]*?\*\//, "")
+      .replace(/^\s*(--(?=\s)|#)[^\n]*\n/, "");
     if (next === text) {
       return text.trim();
     }

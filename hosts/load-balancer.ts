@@ -41,23 +41,34 @@ const LONGER_THAN_NGINX = 2;
  * claims. Regular expressions for names in lower case, as HAProxy keeps them.
  */
 const CLAIMS = [
-  // The visitor's address, the scheme, the host and the port.
-  "(x-)?forwarded.*",
-  "via",
+  // The visitor's address: every name in which "ip" is a word, and names in which it is joined to what it is of.
+  "(.+-)?ip(-.+)?",
+  ".*(client|real|remote|source|user|visitor)ip(-.+)?",
+  "(.+-)?client-(addr|address|port|cert|cert-chain)",
+  "(x-)?forward.*",
+  "x-proxied-.*",
+  "(x-)?coming-from",
+  "(.+-)?via",
   "x-(real|remote|client|cluster-client|originating|proxyuser|proxy)-.*",
-  "(true-|proxy-|wl-proxy-|incap-|fastly-|fly-)?client-ip",
-  "(x-)?remote-(addr|host|ip|port|user|groups?|name|email)",
+  "(x-)?remote-(addr|host|port|user|groups?|name|email)",
   "(do|cf)-connecting-.*",
+  // The scheme, the host, the port and the path of the original request, before a rewrite.
   "(x-)?(url-)?scheme",
-  "x-(host|http-host-override|request-uri)",
-  "front-end-https",
-  // The original request, before a rewrite.
+  "x-proto(col)?",
+  "(x-)?(front-end-)?https",
+  "(x-)?(base-url|request-uri|path-info|script-name|server-(name|port|addr))",
+  "x-(host|host-override|http-host-override|http-path-override|override-url)",
   "x-(original|rewrite)-.*",
   // Headers added by CDNs and other clouds' load balancers.
-  "(cf|fastly|fly|cloudfront|akamai|x-akamai|x-amzn|x-azure|x-arr|x-appengine|x-envoy|x-vercel|x-nf|x-geo)-.*",
+  "(cf|fastly|fly|cloudfront|akamai|x-akamai|x-amzn|x-amz-cf|x-azure|x-appgw|x-arr|x-appengine|x-envoy|x-vercel|x-nf)-.*",
+  "(cdn|x-cdn|ali|x-sucuri|x-edge-connect)-.*",
+  "x-(geo|geoip|country)(-.*)?",
+  "x-nginx-proxy",
   // The visitor's identity, as stated by an authenticating proxy or a TLS terminator.
-  "(x-)?ssl-.*",
-  "x-(auth-request|authenticated|authentik|webauth|goog|ms-client|tls)-.*",
+  "(x-)?ssl(-.*)?",
+  "x-(auth-request|authenticated|authentik|webauth|goog|ms-client|tls|consumer|jwt-claim|pomerium|vouch)-.*",
+  "x-(credential-identifier|anonymous-consumer|userinfo)",
+  "(oidc|x-oidc|tailscale|sm)-.*",
   // Instructions to a proxy, which an app or its server could mistake for a proxy's own.
   "x-(accel|sendfile)-.*",
   "proxy",

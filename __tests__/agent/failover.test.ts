@@ -298,6 +298,40 @@ test("a replica that lost what it had acknowledged does not take over", async ()
   }
 });
 
+describe("with tables that no clone copies no replica takes over by itself", () => {
+  const withTables = async () => {
+    const one = await site();
+    for (const { mysql } of one.cluster.hosts) {
+      mysql.otherTables = ["app.old (MyISAM)"];
+    }
+    return one;
+  };
+
+  test("the primary is stopped, and is primary again when it is started", async () => {
+    const one = await withTables();
+    await one.after((primary) => primary.powerOff());
+    expect(one.primary).toBeUndefined();
+    await one.after((primary) => primary.powerOn());
+    expect([one.primary, one.missing]).toEqual(["database-1", 0]);
+  });
+
+  test("the server is restarted, gives its role away, and has it again", async () => {
+    const one = await withTables();
+    await one.after((primary) => void primary.restartServer());
+    expect([one.primary, one.missing]).toEqual(["database-1", 0]);
+  });
+
+  test("once they are InnoDB, it does", async () => {
+    const one = await withTables();
+    await one.after((primary) => primary.powerOff());
+    for (const { mysql } of one.cluster.hosts) {
+      mysql.otherTables = [];
+    }
+    await one.time.pass(5_000);
+    expect([one.primary, one.missing]).toEqual(["database-2", 0]);
+  });
+});
+
 describe("replicas", () => {
   test("one that was away is in sync again by itself", async () => {
     const one = await site();

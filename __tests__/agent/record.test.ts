@@ -63,6 +63,7 @@ const REPLICA: RecordView = {
   server: "closed",
   isStoreless: false,
   isSound: true,
+  isWhole: true,
   isHeld: false,
   isLeaving: false,
   hasRoom: true,
@@ -246,6 +247,16 @@ const CASES: readonly Case[] = [
   {
     when: "a replica, silence, cannot apply",
     view: { ...REPLICA, ...silent, isSound: false },
+    step: "wait",
+  },
+  {
+    when: "a replica, silence, may lack rows of tables that are not InnoDB",
+    view: { ...REPLICA, ...silent, isWhole: false },
+    step: "wait",
+  },
+  {
+    when: "a replica, the role given away, may lack rows of tables that are not InnoDB",
+    view: { ...REPLICA, ...of("vacant"), isWhole: false },
     step: "wait",
   },
   {

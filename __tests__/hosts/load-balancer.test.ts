@@ -122,6 +122,15 @@ describe("what visitors claim about themselves", () => {
       "x-ssl-cert",
     ],
     ...["x-accel-redirect", "x-sendfile-type", "proxy", "x-request-id"],
+    // Other names for the same: by word, joined, and of proxies that are less known.
+    ...["ip", "x-ip", "x-true-client-ip", "x-http-client-ip", "x-source-ip", "client-ip-address"],
+    ...["x-clientip", "x-realip", "x-sucuri-clientip", "ali-cdn-real-ip", "true-client-port"],
+    ...["x-forward-for", "forward-for", "x-forward-proto", "x-proxied-for", "x-via", "cdn-loop"],
+    ...["x-coming-from", "coming-from"],
+    ...["x-proto", "x-protocol", "x-https", "https", "x-ssl", "x-script-name", "x-server-name"],
+    ...["x-host-override", "x-override-url", "x-path-info", "base-url", "x-country-code"],
+    ...["client-cert", "client-cert-chain", "x-consumer-username", "tailscale-user-login"],
+    ...["oidc-claim-email", "x-userinfo", "x-jwt-claim-sub", "sm-user"],
   ])("%s is removed", (header) => {
     expect(header).toMatch(removed);
   });
@@ -136,6 +145,9 @@ describe("what visitors claim about themselves", () => {
       "idempotency-key",
     ],
     ...["proxy-authorization", "x-clientele", "content-type", "viable", "x-user-id", "traceparent"],
+    // Words that only contain the others; and headers of clients that sign or authenticate.
+    ...["x-tip", "x-zip-code", "x-shipping-id", "upgrade-insecure-requests", "x-amz-date"],
+    ...["x-auth-token", "x-auth-user", "x-correlation-id", "dpop", "server-timing"],
   ])("%s is not", (header) => {
     expect(header).not.toMatch(removed);
   });

@@ -183,6 +183,17 @@ export function appDatabase(cluster: ScratchCluster): void {
       expect(
         execute(cluster, "app", "SET default_storage_engine = MyISAM; CREATE TABLE lost (id INT)"),
       ).toMatch(/ERROR 3161 .* MyISAM is disabled/);
+      // However the engine comes about.
+      expect(
+        execute(
+          cluster,
+          "app",
+          `SET default_tmp_storage_engine = MEMORY; CREATE TEMPORARY TABLE lost (id INT);
+           PREPARE making FROM 'CREATE TABLE lost (id INT) ENGINE = "MyISAM"'; EXECUTE making;
+           CREATE TABLE IF NOT EXISTS lost (id INT NOT NULL) /*!50000 ENGINE=CSV */;
+           CREATE PROCEDURE lose() CREATE TABLE lost (id INT) ENGINE=MyISAM; CALL lose();`,
+        ).match(/^ERROR \d+/gm),
+      ).toEqual(Array(4).fill("ERROR 3161"));
       // Who does not insist on the engine gets InnoDB.
       succeed(
         cluster,
@@ -197,7 +208,11 @@ export function appDatabase(cluster: ScratchCluster): void {
         ),
       ).toEqual(["InnoDB"]);
     } finally {
-      execute(cluster, "app", "DROP TABLE IF EXISTS safe, lenient, lost");
+      execute(
+        cluster,
+        "app",
+        "DROP PROCEDURE IF EXISTS lose; DROP TABLE IF EXISTS safe, lenient, lost",
+      );
     }
     await cluster.inSync();
   });
@@ -368,6 +383,7 @@ export function appDatabase(cluster: ScratchCluster): void {
       await allowEngines(cluster, false);
     }
     const { primary, replica } = await hosts();
+    expect(execute(cluster, "app", "CREATE TABLE another LIKE kept")).toMatch(/^ERROR 3161 /);
     const tables = "app.kept (MyISAM), app.logged (MyISAM)";
     const status = cluster.attemptToOperate("status");
     expect([status.status, status.stdout]).toEqual([

@@ -210,6 +210,32 @@ export function durability(
       expect(cluster.on(primary, "systemctl list-units --failed --plain --no-legend")).toBe("");
     });
 
+    // The same from further away; what the client was told is kept on the volume.
+    if (wanted === "lossless") {
+      test("nor does a stop of its host", async () => {
+        const { primary, replica } = await hosts();
+        const message = `host-stopped-${Date.now()}`;
+        cluster.incus(["pause", replica]);
+        try {
+          cluster.on(
+            primary,
+            `waiting() { mysql -Ne "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" | cut -f2; }
+             { if mysql -e "${insertion(primary, message)}"; then echo acknowledged; else echo refused; fi
+             } >/srv/data/outcome 2>/dev/null &
+             for _ in {1..100}; do if [[ $(waiting) == 1 ]]; then exit 0; fi; done; exit 1`,
+          );
+          cluster.incus(["stop", primary]);
+        } finally {
+          cluster.incus(["resume", replica]);
+          cluster.incus(["start", primary]);
+        }
+        expect(await cluster.inSync()).toBe(primary);
+        expect(cluster.on(primary, "cat /srv/data/outcome; rm /srv/data/outcome")).toBe(
+          "refused\n",
+        );
+      });
+    }
+
     test("a replica killed between receiving and applying still has the write, and a promotion asks first", async () => {
       const { primary, replica } = await hosts();
       const message = `received-${wanted}-${Date.now()}`;

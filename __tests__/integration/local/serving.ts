@@ -35,6 +35,9 @@ export function serving(cluster: ScratchCluster): void {
     });
     expect(status).toBe(200);
     expect(headers["content-encoding"]).toBe("gzip");
+    expect(headers["content-type"]).toBe("text/css; charset=utf-8");
+    const picture = await ask(`${cluster.url}/static/guestbook.svg`);
+    expect(picture.headers["content-type"]).toBe("image/svg+xml");
     expect(headers["cache-control"]).toContain("max-age=3600");
   });
 

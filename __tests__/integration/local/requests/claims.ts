@@ -45,6 +45,9 @@ export function claims(cluster: ScratchCluster): void {
       "X-Authenticated-User",
       "X-ProxyUser-Ip",
     ],
+    ...["X-Forward-For", "X-True-Client-IP", "X-Source-IP", "X-ClientIP", "Cdn-Src-Ip", "X-Proto"],
+    ...["Client-Cert", "Client-Cert-Chain", "X-Https", "X-Script-Name", "X-Consumer-Username"],
+    ...["OIDC_CLAIM_email", "X-Host-Override", "X-Country-Code"],
     ...["X_Forwarded_For", "X_REAL_IP", "X-Forwarded_Host", "X.Forwarded.For", "REMOTE_USER"],
   ];
   const own = ["host", "x-forwarded-for", "x-forwarded-proto", "x-request-id"];
@@ -102,6 +105,9 @@ export function claims(cluster: ScratchCluster): void {
       referer: "http://elsewhere/",
       from: "robot@example.com",
       "x-clientele": "c",
+      "x-user-id": "u",
+      "x-auth-token": "a",
+      "x-zip-code": "z",
     };
     const { body } = await ask(`${cluster.url}/echo`, { headers: passing });
     const { rawHeaders } = JSON.parse(body) as Echo;
