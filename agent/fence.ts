@@ -11,8 +11,8 @@ export interface Fence {
   disarm(): Promise<void>;
 }
 
-/** The table and the set that hosts/firewall.ts declares. */
-const SET = "inet lease served";
+/** The table that hosts/firewall.ts declares. */
+const TABLE = "inet lease";
 
 /** An element of a set of nftables, with a timeout. One command at a time: none overtakes another. */
 export class NftablesFence implements Fence {
@@ -21,7 +21,15 @@ export class NftablesFence implements Fence {
   /** @param port MySQL's */
   constructor(private readonly port: number) {}
 
-  private run(commands: readonly string[]): Promise<void> {
+  /** From the first command on, the port is closed unless it is served. */
+  private run(...served: string[]): Promise<void> {
+    // An element that is there keeps its timeout, and one that is not there cannot be deleted.
+    const commands = [
+      `add element ${TABLE} fenced { ${this.port} }`,
+      `add element ${TABLE} served { ${this.port} }`,
+      `delete element ${TABLE} served { ${this.port} }`,
+      ...served,
+    ];
     const ran = this.last.then(async () => {
       const { status, stderr } = await program(["nft", commands.join("; ")], {
         seconds: 2,
@@ -40,19 +48,11 @@ export class NftablesFence implements Fence {
     await this.last;
     const left = Math.floor(milliseconds - (performance.now() - asked));
     if (left > 0) {
-      // An element that is there keeps its timeout, and one that is not there cannot be deleted.
-      await this.run([
-        `add element ${SET} { ${this.port} }`,
-        `delete element ${SET} { ${this.port} }`,
-        `add element ${SET} { ${this.port} timeout ${left}ms }`,
-      ]);
+      await this.run(`add element ${TABLE} served { ${this.port} timeout ${left}ms }`);
     }
   }
 
   disarm(): Promise<void> {
-    return this.run([
-      `add element ${SET} { ${this.port} }`,
-      `delete element ${SET} { ${this.port} }`,
-    ]);
+    return this.run();
   }
 }

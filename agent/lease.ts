@@ -106,6 +106,7 @@ export class Lease {
   private promise: number;
   private readonly promises = new Promises();
   private isAsking = false;
+  private isCreating = false;
 
   private readonly replicas: Replicas;
   private lookedAt = Number.NEGATIVE_INFINITY;
@@ -567,8 +568,8 @@ export class Lease {
         this.surroundings.observe().catch(() => undefined);
         return;
       case "create":
-        this.isStoreless = false;
-        return this.surroundings.createStore();
+        this.create().catch((error: Error) => log(`etcd's cluster: ${error.message}`));
+        return;
       case "write":
       case "resume":
       case "take-back":
@@ -581,6 +582,17 @@ export class Lease {
         return;
       default:
         return undefined;
+    }
+  }
+
+  /** This takes seconds, while the port has to stay open. */
+  private async create(): Promise<void> {
+    if (!this.isCreating) {
+      this.isCreating = true;
+      this.isStoreless = false;
+      await this.surroundings.createStore().finally(() => {
+        this.isCreating = false;
+      });
     }
   }
 
@@ -664,9 +676,9 @@ export class Lease {
     try {
       await this.look();
       if (release !== undefined && this.isHolding && this.hasLease && this.lacksTerm) {
-        const waitForReplica = this.identity.durability === "lossless";
+        const wait = this.identity.durability === "lossless" ? "for-ever" : "no";
         const term = this.stored?.record.term ?? 0;
-        await server.promote({ waitForReplica, open: false, outrankUnheard: false, term });
+        await server.promote({ wait, open: false, outrankUnheard: false, term });
         await this.look();
       }
     } finally {
@@ -892,7 +904,7 @@ export class Lease {
       }
       await marks.noteOriginal();
       await server.promote({
-        waitForReplica: durability === "lossless",
+        wait: durability === "lossless" ? "for-ever" : "no",
         open: false,
         outrankUnheard: false,
         term: taking.term,
@@ -910,7 +922,7 @@ export class Lease {
     this.isHeld = false;
     if (durability === "available" && this.hasRoom && this.hasLease) {
       this.noteOpening();
-      await server.admit("open", false);
+      await server.admit("open", "no");
     }
     return true;
   }

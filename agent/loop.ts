@@ -8,7 +8,7 @@ import type { HealthPort } from "./health-port";
 import { Lease } from "./lease";
 import type { Lock } from "./lock";
 import type { Marks } from "./marks";
-import type { Server } from "./mysql";
+import type { Server, Wait } from "./mysql";
 import {
   isPassing,
   type Objection,
@@ -53,6 +53,12 @@ export interface Identity {
 
 /** Between two answers, in milliseconds. */
 const ANSWER_EVERY = 900;
+
+/**
+ * How long `/primary` is permitted with each answer where no lease decides, in milliseconds: as long as an answer counts
+ * (hosts/database.ts).
+ */
+const PRIMARY_FOR = 4_000;
 
 /** Between two rounds, in milliseconds: if all is well, after an action, and while waiting for something. */
 const ROUND_EVERY = { settled: 2_000, acted: 100, waiting: 200 } as const;
@@ -314,8 +320,12 @@ export class Agent {
   }
 
   private async publish(own: Own, at: number): Promise<void> {
+    const { healthPort } = this.surroundings;
     const answers = await this.answers(own);
-    await this.surroundings.healthPort.publish(answers, at);
+    if (own.right === "any") {
+      await healthPort.permitPrimary(PRIMARY_FOR);
+    }
+    await healthPort.publish(answers, at);
     this.lease?.notePublished(answers.state.promise);
   }
 
@@ -514,8 +524,9 @@ export class Agent {
     const { server, bootstrap } = this.surroundings;
     const { lease } = this;
     lease?.noteOpening();
-    const governs = lease?.governsReplicas === true;
-    await server.admit(writability, governs ? lease.isSyncNeeded : true);
+    const isGoverned = lease?.governsReplicas === true;
+    const wait = isGoverned && !lease.isSyncNeeded ? "no" : this.patience;
+    await server.admit(writability, wait);
     // The lease may have ended while the server opened.
     if (lease?.right === "barred") {
       await bootstrap.close();
@@ -532,17 +543,28 @@ export class Agent {
   }
 
   /**
-   * Makes writes wait for a replica as soon as there is one: the cluster may have got its first since it was opened.
+   * For how long commits wait for a replica, if they do. A second where nobody takes over by itself; with a record,
+   * going on without a replica is the agent's decision, as the record has to say so first.
+   */
+  private get patience(): Wait {
+    const isForEver =
+      this.identity.durability === "lossless" || this.lease?.governsReplicas === true;
+    return isForEver ? "for-ever" : "a-second";
+  }
+
+  /**
+   * Makes writes wait for a replica as soon as there is one, and for as long as the settings say: the cluster may have
+   * got its first since it was opened, or other settings.
    */
   private async serve(own: Own): Promise<void> {
     const { server, bootstrap, clock } = this.surroundings;
     const { peers, durability } = this.identity;
-    const isGoverned = this.lease?.governsReplicas === true;
-    if (
-      !isGoverned &&
-      (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0)
-    ) {
-      await server.waitForReplica(peers.length > 0);
+    const { patience } = this;
+    const isOtherwise = own.semiSync
+      ? own.waitsForEver !== (patience === "for-ever")
+      : own.semiSyncReplicas > 0;
+    if (this.lease?.governsReplicas !== true && (peers.length === 0 ? own.semiSync : isOtherwise)) {
+      await server.waitForReplica(peers.length > 0 ? patience : "no");
     }
     // The declaration is part of the scripts and the facts, and this process restarts when they change. A write that
     // waits for a replica would block everybody else who needs this host, so there has to be a replica.
@@ -576,7 +598,7 @@ export class Agent {
     await marks.noteOriginal();
     await server.promote({
       // If no peer that could acknowledge answers, the first write would wait in vain.
-      waitForReplica: isLossless || view.peers.some(({ state }) => state === "member"),
+      wait: isLossless || view.peers.some(({ state }) => state === "member") ? this.patience : "no",
       open: !isLossless,
       outrankUnheard: view.peers.some(({ state }) => state === "unknown"),
     });

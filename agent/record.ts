@@ -407,7 +407,7 @@ export const nextStep = firstOutcome(STEP_PARTS);
 
 /** What the holder's server says about replicas that acknowledge. */
 export interface Acknowledgements {
-  /** Whether commits wait for a replica. */
+  /** Whether commits wait for a replica, for as long as it takes. */
   readonly isOn: boolean;
   /** Replicas that acknowledge. */
   readonly clients: number;

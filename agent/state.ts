@@ -43,6 +43,8 @@ export interface ServerState {
   readonly lagSeconds: number;
   /** Whether commits wait for a replica's acknowledgement right now. */
   readonly semiSync: boolean;
+  /** Whether they wait for as long as it takes, and not for a second. */
+  readonly waitsForEver: boolean;
   readonly semiSyncReplicas: number;
 }
 
@@ -62,6 +64,7 @@ export const UNKNOWN_SERVER: ServerState = {
   silentSeconds: Number.POSITIVE_INFINITY,
   lagSeconds: Number.POSITIVE_INFINITY,
   semiSync: false,
+  waitsForEver: false,
   semiSyncReplicas: 0,
 };
 

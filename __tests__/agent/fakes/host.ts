@@ -95,17 +95,15 @@ export class Host {
     this.machine = new Life(world.time);
     this.machine.end();
     const isAutomatic = world.quorum !== undefined;
-    this.healthPort = new FakeHealthPort(world.time, this.clock, isAutomatic);
+    this.healthPort = new FakeHealthPort(world.time, this.clock);
     this.fence = new FakeFence(world.time, isAutomatic);
     this.mysql = new FakeMysql(
       this.name,
       world.time,
       this.newDisk(),
-      world.durability,
       world.pace,
       world,
       world.chance,
-      isAutomatic,
     );
     this.mysql.opened = () => world.opened(this);
     this.mysql.ended = () => this.startServerLater(300);
