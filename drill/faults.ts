@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join, relative } from "node:path";
 import { PROJECT } from "../hosts/project";
 import { attemptSync } from "../ops/run";
+import { CHANGE_FAULTS } from "./change-faults";
 import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
@@ -190,6 +191,7 @@ export const FAULTS: readonly Fault[] = [
       stage.cluster.deploy();
     },
   },
+  ...CHANGE_FAULTS,
   {
     name: "replica-killed",
     what: "The replica's MySQL server is killed",
