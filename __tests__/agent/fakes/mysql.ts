@@ -597,6 +597,10 @@ export class FakeMysql {
       this.isApplyPlanned = false;
       const { disk } = this;
       while (this.isApplying && disk.relay.length > 0) {
+        // What is applied waits for a replica as what is written does, and nobody replicates from a replica.
+        if (this.isSemiSyncEnabled && this.isSemiSyncOn && this.waitsForEver) {
+          return;
+        }
         if (disk.isDamaged) {
           this.applierError = "conflict";
           this.isApplying = false;
@@ -683,6 +687,7 @@ export class FakeMysql {
         this.stopReplica();
         this.refuse(run, true, () => {
           this.resetReplica();
+          this.setSemiSync("no");
           this.disk.source = source;
           this.isReceiving = true;
           this.isApplying = true;
