@@ -9,6 +9,8 @@ export interface Fence {
   arm(milliseconds: number): Promise<void>;
   /** Closes the port at once, also to connections that are open. @throws Error if that is not certain */
   disarm(): Promise<void>;
+  /** Failover is manual: opens the port for good. @throws Error if that failed */
+  remove(): Promise<void>;
 }
 
 /** The table that hosts/firewall.ts declares. */
@@ -21,15 +23,18 @@ export class NftablesFence implements Fence {
   /** @param port MySQL's */
   constructor(private readonly port: number) {}
 
-  /** From the first command on, the port is closed unless it is served. */
-  private run(...served: string[]): Promise<void> {
+  /** From the first of these on, the port is closed unless it is served. */
+  private serve(...commands: string[]): Promise<void> {
     // An element that is there keeps its timeout, and one that is not there cannot be deleted.
-    const commands = [
+    return this.run([
       `add element ${TABLE} fenced { ${this.port} }`,
       `add element ${TABLE} served { ${this.port} }`,
       `delete element ${TABLE} served { ${this.port} }`,
-      ...served,
-    ];
+      ...commands,
+    ]);
+  }
+
+  private run(commands: readonly string[]): Promise<void> {
     const ran = this.last.then(async () => {
       const { status, stderr } = await program(["nft", commands.join("; ")], {
         seconds: 2,
@@ -48,11 +53,16 @@ export class NftablesFence implements Fence {
     await this.last;
     const left = Math.floor(milliseconds - (performance.now() - asked));
     if (left > 0) {
-      await this.run(`add element ${TABLE} served { ${this.port} timeout ${left}ms }`);
+      await this.serve(`add element ${TABLE} served { ${this.port} timeout ${left}ms }`);
     }
   }
 
   disarm(): Promise<void> {
-    return this.run();
+    return this.serve();
+  }
+
+  remove(): Promise<void> {
+    // One that is not there cannot be deleted.
+    return this.run([`add table ${TABLE}`, `delete table ${TABLE}`]);
   }
 }

@@ -39,8 +39,9 @@ export interface Surroundings {
   readonly healthPort: HealthPort;
   readonly clock: Clock;
   readonly log: (line: string) => void;
-  /** What automatic failover needs; `undefined` if failover is manual. */
-  readonly automatic?: { readonly store: RecordStore; readonly fence: Fence };
+  /** What automatic failover needs; `undefined` if failover is manual, and no record can be left. */
+  readonly automatic?: { readonly store: RecordStore };
+  readonly fence: Fence;
 }
 
 /** This host, as defined in the topology. */
@@ -49,6 +50,8 @@ export interface Identity {
   readonly number: number;
   readonly peers: readonly Address[];
   readonly durability: "available" | "lossless";
+  /** Whether failover is manual by the settings, and was automatic before; default false. */
+  readonly isEnding?: boolean;
 }
 
 /** Between two answers, in milliseconds. */
@@ -143,7 +146,7 @@ export class Agent {
   private lastRound = "";
   private generation: string | undefined;
   /** This host's part in the record of the primary; `undefined` if failover is manual. */
-  readonly lease: Lease | undefined;
+  lease: Lease | undefined;
 
   constructor(
     private readonly identity: Identity,
@@ -161,6 +164,7 @@ export class Agent {
             .permitPrimary(until - clock.monotonic())
             .catch((error: Error) => log(`no answer at /primary: ${error.message}`));
         },
+        ended: () => this.becomeManual(),
         observe: async () => {
           await this.observe();
           this.wake();
@@ -171,10 +175,36 @@ export class Agent {
 
   /** Runs the loops; returns only if one throws, which is a bug. */
   async run(): Promise<void> {
-    if (this.lease === undefined) {
+    const isManual = this.lease === undefined;
+    if (isManual) {
       await this.surroundings.marks.forgetRecord();
     }
-    await Promise.all([this.answerForEver(), this.decideForEver(), this.lease?.run()]);
+    await Promise.all([
+      this.answerForEver(),
+      this.decideForEver(),
+      isManual ? this.removeFence() : this.lease?.run(),
+    ]);
+  }
+
+  private async becomeManual(): Promise<void> {
+    this.lease = undefined;
+    this.removeFence().catch(() => undefined);
+    await this.surroundings.marks.forgetRecord();
+    await this.observe();
+    this.wake();
+  }
+
+  /** Nobody arms it any more. */
+  private async removeFence(): Promise<void> {
+    const { fence, clock, log } = this.surroundings;
+    for (;;) {
+      try {
+        return await fence.remove();
+      } catch (error) {
+        log(`the fence is still there: ${(error as Error).message}`);
+        await clock.sleep(1_000);
+      }
+    }
   }
 
   // --- Observing
@@ -590,6 +620,9 @@ export class Agent {
    */
   private async becomePrimary(view: View): Promise<void> {
     const { server, marks } = this.surroundings;
+    if (this.lease?.isLeftToOperator) {
+      await this.lease.end();
+    }
     if (this.lease !== undefined && this.lease.right !== "any") {
       return this.lease.becomePrimary();
     }
@@ -699,10 +732,13 @@ export class Agent {
   /**
    * Closes this host to writes and keeps it from reopening by itself, until it is promoted, follows another primary, or
    * is released. The first half of a switchover.
+   *
+   * @param successor the replica that is to take over; with automatic failover it does so at once
    */
-  async close(): Promise<string> {
+  async close(successor?: string): Promise<string> {
     const { marks, bootstrap, server } = this.surroundings;
     return this.alone(async () => {
+      this.lease?.prefer(successor);
       await marks.hold();
       await bootstrap.close();
       // A server that is down reports nothing, and that is published within a second anyway.
@@ -783,7 +819,11 @@ export class Agent {
         if (found.length === 0) {
           await this.becomePrimary(view);
           await this.observe();
-          return `${name} is the primary`;
+          const isAlone =
+            view.peers.length > 0 && view.peers.every(({ state }) => state === "unknown");
+          return this.identity.durability === "lossless" && isAlone
+            ? `${name} is the primary\ndurability is lossless, and no other database host answers: writes wait until one is back and has them`
+            : `${name} is the primary`;
         }
         if (!isPassing(found) || clock.monotonic() >= deadline) {
           const sentences = found.map(({ sentence }) => sentence);

@@ -2,8 +2,12 @@ import { Promises } from "../../agent/promises";
 
 // From when a holder may rely on what the others promise while etcd is away. Times are milliseconds.
 
-const said = (...promises: (number | undefined)[]) =>
-  promises.map((promise, index) => ({ name: `database-${index + 2}`, promise }));
+const said = (...promises: (number | "manual" | undefined)[]) =>
+  promises.map((promise, index) => ({
+    name: `database-${index + 2}`,
+    promise: promise === "manual" ? undefined : promise,
+    isManual: promise === "manual",
+  }));
 
 test("a promise that was there at the first question may be of any age", () => {
   expect(new Promises().note(said(7), 1_000)).toBe(Number.NEGATIVE_INFINITY);
@@ -35,4 +39,8 @@ test("of several the oldest counts, and none once etcd has answered", () => {
   expect(promises.note(said(9, 72), 2_500)).toBe(1_500);
   promises.forget();
   expect(promises.note(said(10, 73), 3_000)).toBe(Number.NEGATIVE_INFINITY);
+});
+
+test("a host where failover is manual takes over at no time", () => {
+  expect(new Promises().note(said("manual"), 1_000)).toBe(1_000);
 });
