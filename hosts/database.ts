@@ -37,7 +37,7 @@ const BINARY_LOG_SECONDS = 7 * 24 * 60 * 60;
  *
  * Only options that MySQL 8.4 and 9.7 both support.
  */
-function serverConfiguration(topology: Topology, host: TopologyHost): string {
+function serverConfiguration(host: TopologyHost): string {
   return `[mysqld]
 user = mysql
 datadir = ${MYSQL.dataDirectory}
@@ -206,7 +206,7 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
   return {
     packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "nodejs"],
     files: [
-      textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(topology, host)),
+      textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(host)),
       textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),
       textFile("/etc/systemd/system/cluster-database-agent.service", agentUnit(isAutomatic)),
       ...staticFiles("database"),

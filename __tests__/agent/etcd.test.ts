@@ -411,7 +411,10 @@ describeWithEtcd("with etcd itself", (etcd) => {
 
   test("a record is removed only as it was read", async () => {
     const store = storeOf("database-2");
-    const { record, revision } = (await store.read()) as { record: PrimaryRecord; revision: string };
+    const { record, revision } = (await store.read()) as {
+      record: PrimaryRecord;
+      revision: string;
+    };
     expect(await store.remove(String(Number(revision) - 1))).toBe(false);
     expect(await store.remove(revision)).toBe(true);
     expect(await store.read()).toBeUndefined();
