@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { BootstrapScripts } from "./bootstrap";
 import { SYSTEM_CLOCK } from "./clock";
 import { takeCommands } from "./commands";
@@ -34,21 +34,26 @@ function addressesIn(text: string): Address[] {
     });
 }
 
-/** What automatic failover needs; `undefined` if failover is manual. */
+/** Whether failover is manual by the settings, and was automatic: the mark is on the volume (agent/marks.ts). */
+const isEnding = () =>
+  fact("DATABASE_FAILOVER") === "manual" && existsSync(`${fact("DATABASE_VOLUME")}/recorded`);
+
+/** What automatic failover needs; `undefined` if failover is manual, and no record can be left. */
 function automatic(): ConstructorParameters<typeof Agent>[1]["automatic"] {
-  if (fact("DATABASE_FAILOVER") !== "automatic") {
+  if (fact("DATABASE_FAILOVER") !== "automatic" && !isEnding()) {
     return undefined;
   }
+  // Where failover is manual there are no voters: this host's member goes on until the record is removed.
+  const own = { name: fact("HOST_NAME"), address: fact("HOST_ADDRESS") };
   return {
     store: new EtcdRecordStore({
-      name: fact("HOST_NAME"),
-      endpoints: addressesIn(fact("ETCD_ENDPOINTS")),
+      name: own.name,
+      endpoints: isEnding() ? [own] : addressesIn(fact("ETCD_ENDPOINTS")),
       clientPort: Number(fact("ETCD_CLIENT_PORT")),
       configuration: fact("ETCD_CONFIGURATION"),
       directory: fact("ETCD_DIRECTORY"),
       volume: fact("DATABASE_VOLUME"),
     }),
-    fence: new NftablesFence(Number(fact("MYSQL_PORT"))),
   };
 }
 
@@ -64,6 +69,7 @@ function main(): void {
       number: Number(fact("HOST_NUMBER")),
       peers,
       durability: fact("DATABASE_DURABILITY") === "lossless" ? "lossless" : "available",
+      isEnding: isEnding(),
     },
     {
       server: new MysqlServer(name, peers, fact("MYSQL_SOCKET"), Number(fact("MYSQL_PORT"))),
@@ -77,6 +83,7 @@ function main(): void {
         `${run}/authority`,
       ),
       clock: SYSTEM_CLOCK,
+      fence: new NftablesFence(Number(fact("MYSQL_PORT"))),
       log: (line) => process.stderr.write(`${line}\n`),
       ...(failover && { automatic: failover }),
     },

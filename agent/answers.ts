@@ -122,6 +122,7 @@ export function answersOf(
       gtidPurged: formatGtidSet(own.purged),
       gtidReceived: formatGtidSet(own.received),
       gtidExecuted: formatGtidSet(own.executed),
+      failover: "manual",
       ...lease,
     },
   };

@@ -8,7 +8,7 @@ import { type Agent, Refusal } from "./loop";
 type Command = (agent: Agent, args: readonly string[]) => Promise<string | object>;
 
 const USAGE =
-  "usage: agent.sh candidate | status | state | observe | close | leave | release | promote [--lost HOST]... [--accept-loss]";
+  "usage: agent.sh candidate | status | state | observe | close [SUCCESSOR] | leave | release | promote [--lost HOST]... [--accept-loss]";
 
 function promote(agent: Agent, args: readonly string[]): Promise<string> {
   const lost: string[] = [];
@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   status: (agent) => agent.status(),
   state: (agent) => agent.state(),
   observe: (agent) => agent.publishNow(),
-  close: (agent) => agent.close(),
+  close: (agent, [successor]) => agent.close(successor),
   leave: (agent) => agent.leave(),
   release: (agent) => agent.release(),
   promote,

@@ -135,6 +135,18 @@ export class EtcdRecordStore implements RecordStore {
     return answer.header.revision;
   }
 
+  /** Sent to several members, only one removes it: the others answer that it is gone. */
+  async remove(revision: string): Promise<boolean> {
+    const answer = await this.first<{ readonly header: Header; readonly succeeded?: boolean }>(
+      "kv/txn",
+      {
+        compare: [{ key: KEY, target: "MOD", result: "EQUAL", modRevision: revision }],
+        success: [{ requestDeleteRange: { key: KEY } }],
+      },
+    );
+    return answer.succeeded === true;
+  }
+
   async yieldLeadership(): Promise<void> {
     const own = this.facts.endpoints.find(({ name }) => name === this.facts.name);
     if (own === undefined) {

@@ -9,10 +9,12 @@ export interface Fence {
   arm(milliseconds: number): Promise<void>;
   /** Closes the port at once, also to connections that are open. @throws Error if that is not certain */
   disarm(): Promise<void>;
+  /** Failover is manual: opens the port for good. @throws Error if that failed */
+  remove(): Promise<void>;
 }
 
-/** The table and the set that hosts/firewall.ts declares. */
-const SET = "inet lease served";
+/** The table that hosts/firewall.ts declares. */
+const TABLE = "inet lease";
 
 /** An element of a set of nftables, with a timeout. One command at a time: none overtakes another. */
 export class NftablesFence implements Fence {
@@ -20,6 +22,17 @@ export class NftablesFence implements Fence {
 
   /** @param port MySQL's */
   constructor(private readonly port: number) {}
+
+  /** From the first of these on, the port is closed unless it is served. */
+  private serve(...commands: string[]): Promise<void> {
+    // An element that is there keeps its timeout, and one that is not there cannot be deleted.
+    return this.run([
+      `add element ${TABLE} fenced { ${this.port} }`,
+      `add element ${TABLE} served { ${this.port} }`,
+      `delete element ${TABLE} served { ${this.port} }`,
+      ...commands,
+    ]);
+  }
 
   private run(commands: readonly string[]): Promise<void> {
     const ran = this.last.then(async () => {
@@ -40,19 +53,16 @@ export class NftablesFence implements Fence {
     await this.last;
     const left = Math.floor(milliseconds - (performance.now() - asked));
     if (left > 0) {
-      // An element that is there keeps its timeout, and one that is not there cannot be deleted.
-      await this.run([
-        `add element ${SET} { ${this.port} }`,
-        `delete element ${SET} { ${this.port} }`,
-        `add element ${SET} { ${this.port} timeout ${left}ms }`,
-      ]);
+      await this.serve(`add element ${TABLE} served { ${this.port} timeout ${left}ms }`);
     }
   }
 
   disarm(): Promise<void> {
-    return this.run([
-      `add element ${SET} { ${this.port} }`,
-      `delete element ${SET} { ${this.port} }`,
-    ]);
+    return this.serve();
+  }
+
+  remove(): Promise<void> {
+    // One that is not there cannot be deleted.
+    return this.run([`add table ${TABLE}`, `delete table ${TABLE}`]);
   }
 }

@@ -10,10 +10,7 @@ export interface HealthPort {
    * @param at when they were true, seconds since 1970
    */
   publish(answers: Answers, at: number): Promise<void>;
-  /**
-   * Lets `/primary` be answered with 200 for so long, and no longer. Without it, the answer at `/primary` ends like
-   * the others; with automatic failover it is always 503 without it (hosts/database.ts).
-   */
+  /** Lets `/primary` be answered with 200 for so long, and no longer (hosts/database.ts). */
   permitPrimary(milliseconds: number): Promise<void>;
 }
 

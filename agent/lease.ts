@@ -37,6 +37,8 @@ export interface LeaseSurroundings {
   readonly createStore: () => Promise<void>;
   /** Lets `/primary` be answered with 200 until this moment of the monotonic clock. */
   readonly publishLease: (until: number) => void;
+  /** Failover is manual from now on, and this host's part in the record is over. */
+  readonly ended: () => Promise<void>;
   /** Observes this host again, publishes that, and wakes the main loop. */
   readonly observe: () => Promise<void>;
 }
@@ -45,6 +47,8 @@ export interface LeaseIdentity {
   readonly name: string;
   readonly peers: readonly Address[];
   readonly durability: "available" | "lossless";
+  /** Whether failover is manual by the settings, and was automatic before; default false. */
+  readonly isEnding?: boolean;
 }
 
 /** Between two requests to move etcd's leader away, in milliseconds. */
@@ -68,6 +72,9 @@ const LEAVING = 30_000;
 /** How long a host that takes over waits for what it received to be applied before it tries anew, in milliseconds. */
 const APPLY_WITHIN = 60_000;
 
+/** A host's part in the record, for an operator. */
+export type LeaseStatus = ReturnType<Lease["status"]>;
+
 /** For the rules of the main loop, see {@link Own.right}. */
 export type Right = Own["right"];
 
@@ -88,6 +95,7 @@ export class Lease {
   private hasRoom = true;
   private leftAt = Number.NEGATIVE_INFINITY;
   private leftIncarnation: string | undefined;
+  private successor: string | undefined;
   private step: Step = "wait";
   private saidStep = "";
   private news = "";
@@ -110,6 +118,9 @@ export class Lease {
   private promise: number;
   private readonly promises = new Promises();
   private isAsking = false;
+  private isCreating = false;
+  private hasEnded = false;
+  private arePeersManual = false;
 
   private readonly replicas: Replicas;
   private lookedAt = Number.NEGATIVE_INFINITY;
@@ -175,6 +186,8 @@ export class Lease {
       isAnswered,
       isRecorded: this.isRecorded,
       hasLease: this.isHolding && this.hasLease,
+      /** How long it may stay open if it does not renew the record again. */
+      leaseSeconds: Math.max(0, Math.round((this.leaseUntil - this.now) / 100) / 10),
       step: this.step,
       quietSeconds: Math.floor(this.quiet / 1_000),
       says: this.sentences(),
@@ -186,15 +199,34 @@ export class Lease {
     const { stored, isAnswered, isRecorded } = this;
     const record = stored?.record;
     const said: string[] = [];
-    if (!isAnswered) {
+    if (this.isEnding) {
       said.push(
-        "etcd has no quorum, as far as this host sees: no host takes over until two of its members are back",
+        "failover is to be manual, and stays automatic until the record is removed or every other database host is manual",
+      );
+    } else if (!isAnswered) {
+      said.push(
+        "etcd does not answer: no host opens or takes over until two of its members are back; then whoever may does so by itself",
       );
     }
-    if (!isRecorded || record === undefined) {
+    if (!isRecorded) {
       return [...said, "there is no record of the primary yet: no host takes over"];
     }
-    if (record.state === "open" && record.sync.length === 0 && this.identity.peers.length > 0) {
+    if (record === undefined) {
+      const isLost = isAnswered && !this.isEnding;
+      return isLost ? [...said, "the record of the primary is gone: promote a host"] : said;
+    }
+    const isGone = record.holder !== this.identity.name && this.quiet > TIMERS.takeOver * 2;
+    if (isAnswered && record.state === "open" && isGone) {
+      said.push(
+        record.sync.length === 0
+          ? `${record.holder} is gone, and no replica has every acknowledged write: bring it back, or promote another host`
+          : `${record.holder} is gone, and ${record.sync.map(hostOf).join(" and ")}, which had every acknowledged write, ${record.sync.length === 1 ? "has" : "have"} to answer and not to have been started anew since: bring ${record.holder} back, or promote another host`,
+      );
+    } else if (
+      record.state === "open" &&
+      record.sync.length === 0 &&
+      this.identity.peers.length > 0
+    ) {
       said.push(
         `no replica has every acknowledged write: should ${record.holder} fail, no host takes over`,
       );
@@ -289,6 +321,7 @@ export class Lease {
       promise: this.nextPromise(),
       heardTerm: isOthers ? 0 : (record?.term ?? 0),
       voter: this.voter,
+      failover: "automatic",
     };
   }
 
@@ -325,6 +358,10 @@ export class Lease {
     return (this.own?.term ?? 0) < (this.stored?.record.term ?? 0);
   }
 
+  private get isEnding(): boolean {
+    return this.identity.isEnding === true;
+  }
+
   private get isLeaving(): boolean {
     return this.incarnation === this.leftIncarnation && this.now < this.leftAt + LEAVING;
   }
@@ -344,6 +381,8 @@ export class Lease {
       isOverdue: this.isOverdue,
       quiet: this.quiet,
       server: isLate && ["open", "ready", "closed"].includes(sight) ? late : sight,
+      isEnding: this.isEnding,
+      arePeersManual: this.arePeersManual,
       isStoreless: this.isStoreless,
       isSound: hasAnswered && own.state === "member" && own.replication !== "failed",
       isWhole: this.isWhole === true,
@@ -460,7 +499,7 @@ export class Lease {
 
   // --- The loops
 
-  /** Runs the loops; returns only if one throws, which is a bug. */
+  /** Runs the loops; returns only once failover has become manual, or if one throws, which is a bug. */
   async run(): Promise<void> {
     await Promise.all([this.keepForEver(), this.guardForEver(), this.senseForEver()]);
   }
@@ -478,9 +517,9 @@ export class Lease {
     return left > 0 ? Math.min(TIMERS.watch, left) : TIMERS.watch;
   }
 
-  private async keepForEver(): Promise<never> {
+  private async keepForEver(): Promise<void> {
     const { clock, log } = this.surroundings;
-    for (;;) {
+    while (!this.hasEnded) {
       const begun = clock.monotonic();
       await this.keep().catch((error: Error) => log(`the record: ${error.stack}`));
       const pause = Math.max(SHORTEST, begun + this.untilNextStep - clock.monotonic());
@@ -494,9 +533,9 @@ export class Lease {
   }
 
   /** Closes this host when its lease ends, whatever the other loops are doing. */
-  private async guardForEver(): Promise<never> {
+  private async guardForEver(): Promise<void> {
     const { clock, log } = this.surroundings;
-    for (;;) {
+    while (!this.hasEnded) {
       const isDue = this.right === "barred" && ["open", "ready"].includes(this.sight);
       if (isDue && this.isOverdue && !this.isTaking) {
         log("the lease has ended");
@@ -507,9 +546,9 @@ export class Lease {
     }
   }
 
-  private async senseForEver(): Promise<never> {
+  private async senseForEver(): Promise<void> {
     const { clock, log, store } = this.surroundings;
-    for (;;) {
+    while (!this.hasEnded) {
       const begun = clock.monotonic();
       await this.sense().catch((error: Error) => log(`the replicas: ${error.stack}`));
       if (this.voter !== "member" && begun >= this.voterAt + YIELD_EVERY) {
@@ -525,6 +564,7 @@ export class Lease {
     const { marks, log } = this.surroundings;
     // The data volume may have been mounted only now.
     this.isRecorded ||= await marks.isRecorded();
+    this.isRecorded &&= !this.hasEnded;
     this.isHeld = await marks.isHeld();
     const isRenewing =
       !this.isUncertain && this.isAnswered && this.isHolding && nextStep(this.view()) === "renew";
@@ -536,6 +576,9 @@ export class Lease {
       return;
     }
     await this.take(nextStep(this.view()));
+    if (this.hasEnded) {
+      return;
+    }
     this.keepReadable();
     const isNamed = this.own?.primary === this.identity.name;
     if (this.right === "pending" && this.hasLease && this.lacksTerm && isNamed) {
@@ -574,8 +617,12 @@ export class Lease {
         this.surroundings.observe().catch(() => undefined);
         return;
       case "create":
-        this.isStoreless = false;
-        return this.surroundings.createStore();
+        this.create().catch((error: Error) => log(`etcd's cluster: ${error.message}`));
+        return;
+      case "retire":
+        return this.retire();
+      case "end":
+        return this.end();
       case "write":
       case "resume":
       case "take-back":
@@ -588,6 +635,51 @@ export class Lease {
         return;
       default:
         return undefined;
+    }
+  }
+
+  /** Removes the record of this host. The next step then ends its part. */
+  private async retire(): Promise<void> {
+    const { log } = this.surroundings;
+    const revision = this.stored?.revision ?? NO_REVISION;
+    await this.request(async () => {
+      try {
+        const isRemoved = await this.surroundings.store.remove(revision);
+        this.noteAnswer(true);
+        if (isRemoved) {
+          log("removed the record of the primary: failover is manual");
+          return this.end();
+        }
+      } catch (error) {
+        this.noteAnswer(false, (error as Error).message);
+      }
+      this.isUncertain = true;
+      this.wake();
+    });
+  }
+
+  /** Whether an operator decides alone: failover is to be manual, and etcd is no more. */
+  get isLeftToOperator(): boolean {
+    return this.isEnding && !this.isAnswered;
+  }
+
+  /** From now on the rules without a record apply. */
+  async end(): Promise<void> {
+    if (!this.hasEnded) {
+      this.hasEnded = true;
+      this.isRecorded = false;
+      await this.surroundings.ended();
+    }
+  }
+
+  /** This takes seconds, while the port has to stay open. */
+  private async create(): Promise<void> {
+    if (!this.isCreating) {
+      this.isCreating = true;
+      this.isStoreless = false;
+      await this.surroundings.createStore().finally(() => {
+        this.isCreating = false;
+      });
     }
   }
 
@@ -637,7 +729,9 @@ export class Lease {
     const { record } = this.stored as Stored;
     this.replicas.withdraw();
     if (await this.shut()) {
-      await this.write({ ...record, state: "vacant", sequence: record.sequence + 1 });
+      const { successor } = this;
+      const sequence = record.sequence + 1;
+      await this.write({ ...record, state: "vacant", sequence, ...(successor && { successor }) });
     }
   }
 
@@ -653,7 +747,7 @@ export class Lease {
     };
     const record =
       step === "resume" && before !== undefined
-        ? { ...before, state: own.state, sequence: own.sequence }
+        ? { ...own, term: before.term, sync: before.sync }
         : own;
     if (record.term > 0 && (await this.write(record))) {
       this.recorded();
@@ -671,9 +765,9 @@ export class Lease {
     try {
       await this.look();
       if (release !== undefined && this.isHolding && this.hasLease && this.lacksTerm) {
-        const waitForReplica = this.identity.durability === "lossless";
+        const wait = this.identity.durability === "lossless" ? "for-ever" : "no";
         const term = this.stored?.record.term ?? 0;
-        await server.promote({ waitForReplica, open: false, outrankUnheard: false, term });
+        await server.promote({ wait, open: false, outrankUnheard: false, term });
         await this.look();
       }
     } finally {
@@ -714,7 +808,11 @@ export class Lease {
   // --- The server and its replicas
 
   private async sense(): Promise<void> {
-    const { server, marks } = this.surroundings;
+    const { server, marks, peers } = this.surroundings;
+    if (this.isEnding) {
+      const seen = await peers.look(CONNECT_SECONDS.inHaste);
+      this.arePeersManual = seen.every(({ isManual }) => isManual);
+    }
     const incarnation = await marks.incarnation();
     const at = this.now;
     if (!this.isHolding) {
@@ -821,12 +919,15 @@ export class Lease {
   async objections(): Promise<{ override: "nothing" | "time"; sentence: string }[]> {
     await this.read();
     const record = this.stored?.record;
+    if (this.isLeftToOperator) {
+      return [];
+    }
     if (!this.isAnswered) {
       return [
         {
           override: "nothing",
           sentence:
-            "etcd has no quorum, and without the record of the primary nobody is promoted: bring two of its three members back",
+            "etcd has no majority, and without the record of the primary nobody is promoted: bring two of its three members back; or, if two are lost for good, run /opt/cluster/scripts/etcd/restore-quorum.sh on the one that is left, and promote again",
         },
       ];
     }
@@ -932,7 +1033,7 @@ export class Lease {
       }
       await marks.noteOriginal();
       await server.promote({
-        waitForReplica: durability === "lossless",
+        wait: durability === "lossless" ? "for-ever" : "no",
         open: false,
         outrankUnheard: false,
         term: taking.term,
@@ -950,7 +1051,7 @@ export class Lease {
     this.isHeld = false;
     if (durability === "available" && this.hasRoom && this.hasLease) {
       this.noteOpening();
-      await server.admit("open", false);
+      await server.admit("open", "no");
     }
     return true;
   }
@@ -983,9 +1084,15 @@ export class Lease {
    * record is vacant, or after three seconds.
    */
   async leave(): Promise<void> {
+    this.successor = undefined;
     this.leftAt = this.now;
     this.leftIncarnation = this.incarnation;
     await this.handOver();
+  }
+
+  /** Which replica is to take over when this host is closed; any if omitted. */
+  prefer(successor: string | undefined): void {
+    this.successor = successor;
   }
 
   /** Waits until this host no longer holds the record, if it is to give it away. */

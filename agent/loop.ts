@@ -8,7 +8,7 @@ import type { HealthPort } from "./health-port";
 import { Lease } from "./lease";
 import type { Lock } from "./lock";
 import type { Marks } from "./marks";
-import type { Server } from "./mysql";
+import type { Server, Wait } from "./mysql";
 import {
   isPassing,
   type Objection,
@@ -39,8 +39,9 @@ export interface Surroundings {
   readonly healthPort: HealthPort;
   readonly clock: Clock;
   readonly log: (line: string) => void;
-  /** What automatic failover needs; `undefined` if failover is manual. */
-  readonly automatic?: { readonly store: RecordStore; readonly fence: Fence };
+  /** What automatic failover needs; `undefined` if failover is manual, and no record can be left. */
+  readonly automatic?: { readonly store: RecordStore };
+  readonly fence: Fence;
 }
 
 /** This host, as defined in the topology. */
@@ -49,10 +50,18 @@ export interface Identity {
   readonly number: number;
   readonly peers: readonly Address[];
   readonly durability: "available" | "lossless";
+  /** Whether failover is manual by the settings, and was automatic before; default false. */
+  readonly isEnding?: boolean;
 }
 
 /** Between two answers, in milliseconds. */
 const ANSWER_EVERY = 900;
+
+/**
+ * How long `/primary` is permitted with each answer where no lease decides, in milliseconds: as long as an answer counts
+ * (hosts/database.ts).
+ */
+const PRIMARY_FOR = 4_000;
 
 /** Between two rounds, in milliseconds: if all is well, after an action, and while waiting for something. */
 const ROUND_EVERY = { settled: 2_000, acted: 100, waiting: 200 } as const;
@@ -137,7 +146,7 @@ export class Agent {
   private lastRound = "";
   private generation: string | undefined;
   /** This host's part in the record of the primary; `undefined` if failover is manual. */
-  readonly lease: Lease | undefined;
+  lease: Lease | undefined;
 
   constructor(
     private readonly identity: Identity,
@@ -155,6 +164,7 @@ export class Agent {
             .permitPrimary(until - clock.monotonic())
             .catch((error: Error) => log(`no answer at /primary: ${error.message}`));
         },
+        ended: () => this.becomeManual(),
         observe: async () => {
           await this.observe();
           this.wake();
@@ -165,10 +175,36 @@ export class Agent {
 
   /** Runs the loops; returns only if one throws, which is a bug. */
   async run(): Promise<void> {
-    if (this.lease === undefined) {
+    const isManual = this.lease === undefined;
+    if (isManual) {
       await this.surroundings.marks.forgetRecord();
     }
-    await Promise.all([this.answerForEver(), this.decideForEver(), this.lease?.run()]);
+    await Promise.all([
+      this.answerForEver(),
+      this.decideForEver(),
+      isManual ? this.removeFence() : this.lease?.run(),
+    ]);
+  }
+
+  private async becomeManual(): Promise<void> {
+    this.lease = undefined;
+    this.removeFence().catch(() => undefined);
+    await this.surroundings.marks.forgetRecord();
+    await this.observe();
+    this.wake();
+  }
+
+  /** Nobody arms it any more. */
+  private async removeFence(): Promise<void> {
+    const { fence, clock, log } = this.surroundings;
+    for (;;) {
+      try {
+        return await fence.remove();
+      } catch (error) {
+        log(`the fence is still there: ${(error as Error).message}`);
+        await clock.sleep(1_000);
+      }
+    }
   }
 
   // --- Observing
@@ -314,8 +350,12 @@ export class Agent {
   }
 
   private async publish(own: Own, at: number): Promise<void> {
+    const { healthPort } = this.surroundings;
     const answers = await this.answers(own);
-    await this.surroundings.healthPort.publish(answers, at);
+    if (own.right === "any") {
+      await healthPort.permitPrimary(PRIMARY_FOR);
+    }
+    await healthPort.publish(answers, at);
     this.lease?.notePublished(answers.state.promise);
   }
 
@@ -514,8 +554,9 @@ export class Agent {
     const { server, bootstrap } = this.surroundings;
     const { lease } = this;
     lease?.noteOpening();
-    const governs = lease?.governsReplicas === true;
-    await server.admit(writability, governs ? lease.isSyncNeeded : true);
+    const isGoverned = lease?.governsReplicas === true;
+    const wait = isGoverned && !lease.isSyncNeeded ? "no" : this.patience;
+    await server.admit(writability, wait);
     // The lease may have ended while the server opened.
     if (lease?.right === "barred") {
       await bootstrap.close();
@@ -532,17 +573,28 @@ export class Agent {
   }
 
   /**
-   * Makes writes wait for a replica as soon as there is one: the cluster may have got its first since it was opened.
+   * For how long commits wait for a replica, if they do. A second where nobody takes over by itself; with a record,
+   * going on without a replica is the agent's decision, as the record has to say so first.
+   */
+  private get patience(): Wait {
+    const isForEver =
+      this.identity.durability === "lossless" || this.lease?.governsReplicas === true;
+    return isForEver ? "for-ever" : "a-second";
+  }
+
+  /**
+   * Makes writes wait for a replica as soon as there is one, and for as long as the settings say: the cluster may have
+   * got its first since it was opened, or other settings.
    */
   private async serve(own: Own): Promise<void> {
     const { server, bootstrap, clock } = this.surroundings;
     const { peers, durability } = this.identity;
-    const isGoverned = this.lease?.governsReplicas === true;
-    if (
-      !isGoverned &&
-      (peers.length === 0 ? own.semiSync : !own.semiSync && own.semiSyncReplicas > 0)
-    ) {
-      await server.waitForReplica(peers.length > 0);
+    const { patience } = this;
+    const isOtherwise = own.semiSync
+      ? own.waitsForEver !== (patience === "for-ever")
+      : own.semiSyncReplicas > 0;
+    if (this.lease?.governsReplicas !== true && (peers.length === 0 ? own.semiSync : isOtherwise)) {
+      await server.waitForReplica(peers.length > 0 ? patience : "no");
     }
     // The declaration is part of the scripts and the facts, and this process restarts when they change. A write that
     // waits for a replica would block everybody else who needs this host, so there has to be a replica.
@@ -568,6 +620,9 @@ export class Agent {
    */
   private async becomePrimary(view: View): Promise<void> {
     const { server, marks } = this.surroundings;
+    if (this.lease?.isLeftToOperator) {
+      await this.lease.end();
+    }
     if (this.lease !== undefined && this.lease.right !== "any") {
       return this.lease.becomePrimary();
     }
@@ -576,7 +631,7 @@ export class Agent {
     await marks.noteOriginal();
     await server.promote({
       // If no peer that could acknowledge answers, the first write would wait in vain.
-      waitForReplica: isLossless || view.peers.some(({ state }) => state === "member"),
+      wait: isLossless || view.peers.some(({ state }) => state === "member") ? this.patience : "no",
       open: !isLossless,
       outrankUnheard: view.peers.some(({ state }) => state === "unknown"),
     });
@@ -677,10 +732,13 @@ export class Agent {
   /**
    * Closes this host to writes and keeps it from reopening by itself, until it is promoted, follows another primary, or
    * is released. The first half of a switchover.
+   *
+   * @param successor the replica that is to take over; with automatic failover it does so at once
    */
-  async close(): Promise<string> {
+  async close(successor?: string): Promise<string> {
     const { marks, bootstrap, server } = this.surroundings;
     return this.alone(async () => {
+      this.lease?.prefer(successor);
       await marks.hold();
       await bootstrap.close();
       // A server that is down reports nothing, and that is published within a second anyway.
@@ -761,7 +819,11 @@ export class Agent {
         if (found.length === 0) {
           await this.becomePrimary(view);
           await this.observe();
-          return `${name} is the primary`;
+          const isAlone =
+            view.peers.length > 0 && view.peers.every(({ state }) => state === "unknown");
+          return this.identity.durability === "lossless" && isAlone
+            ? `${name} is the primary\ndurability is lossless, and no other database host answers: writes wait until one is back and has them`
+            : `${name} is the primary`;
         }
         if (!isPassing(found) || clock.monotonic() >= deadline) {
           const sentences = found.map(({ sentence }) => sentence);

@@ -4,6 +4,12 @@ import { succeeds } from "./program";
 import type { Acknowledgements } from "./record";
 import { type Address, type ServerState, UNKNOWN_SERVER, type Writability } from "./state";
 
+/** For how long commits wait for a replica's acknowledgement, until they are done without one. */
+export type Wait = "no" | "a-second" | "for-ever";
+
+/** In milliseconds; 49 days is MySQL's maximum, which the server starts with as well (hosts/database.ts). */
+const WAIT = { "a-second": 1_000, "for-ever": 4_294_967_295 } as const;
+
 /** A primary's state, as far as it changes within a second. */
 export interface PrimaryState extends Acknowledgements {
   readonly writability: Writability;
@@ -30,7 +36,7 @@ export interface Server {
    * @param then.term the term's number, where it comes from the record of the primary; counted by default
    */
   promote(then: {
-    readonly waitForReplica: boolean;
+    readonly wait: Wait;
     readonly open: boolean;
     readonly outrankUnheard: boolean;
     readonly term?: number;
@@ -39,7 +45,7 @@ export interface Server {
    * Stops being a replica, makes writes wait for one (or not), and allows writes: all, or only those of root and
    * replication.
    */
-  admit(writability: "open" | "ready", wait: boolean): Promise<void>;
+  admit(writability: "open" | "ready", wait: Wait): Promise<void>;
   /**
    * Refuses all writes within some milliseconds, or is killed. Whether it is certain that it is closed. It waits for
    * nothing else that was asked of the server.
@@ -50,7 +56,7 @@ export interface Server {
   /** Refuses only the app's writes. */
   refuseWrites(): Promise<void>;
   /** Makes commits wait for a replica's acknowledgement, or not. */
-  waitForReplica(wait: boolean): Promise<void>;
+  waitForReplica(wait: Wait): Promise<void>;
   /** Stops receiving, and applies what is in the relay log. */
   apply(): Promise<void>;
   stopReplicating(): Promise<void>;
@@ -105,6 +111,7 @@ SELECT
     TIMESTAMPDIFF(SECOND, connection.last_queued_transaction_start_queue_timestamp, NOW(6))) AS applyingSeconds,
   (SELECT variable_value FROM performance_schema.global_status
     WHERE variable_name = 'Rpl_semi_sync_source_status') AS semiSync,
+  @@rpl_semi_sync_source_timeout AS semiSyncTimeout,
   (SELECT variable_value FROM performance_schema.global_status
     WHERE variable_name = 'Rpl_semi_sync_source_clients') AS semiSyncReplicas
 FROM (SELECT '' AS channel_name) AS channel
@@ -127,7 +134,8 @@ SELECT
   @@super_read_only AS isClosed,
   @@read_only AS refusesWrites,
   @@gtid_executed AS executed,
-  MAX(IF(variable_name = 'Rpl_semi_sync_source_status', variable_value = 'ON', NULL)) AS isOn,
+  MAX(IF(variable_name = 'Rpl_semi_sync_source_status', variable_value = 'ON', NULL))
+    AND @@rpl_semi_sync_source_timeout = ${WAIT["for-ever"]} AS isOn,
   MAX(IF(variable_name = 'Rpl_semi_sync_source_clients', variable_value + 0, NULL)) AS clients,
   MAX(IF(variable_name = 'Rpl_semi_sync_source_wait_sessions', variable_value + 0, NULL)) AS waiting,
   MAX(IF(variable_name = 'Rpl_semi_sync_source_yes_tx', variable_value + 0, NULL)) AS acknowledged
@@ -156,6 +164,7 @@ export interface LookRow {
   readonly silentSeconds: number | null;
   readonly applyingSeconds: number | null;
   readonly semiSync: string | null;
+  readonly semiSyncTimeout: number;
   readonly semiSyncReplicas: string | null;
 }
 
@@ -208,6 +217,7 @@ export function serverStateOf(row: LookRow, peers: readonly Address[]): ServerSt
     silentSeconds: row.silentSeconds ?? Number.POSITIVE_INFINITY,
     lagSeconds: hasAllApplied ? 0 : (row.applyingSeconds ?? Number.POSITIVE_INFINITY),
     semiSync: row.semiSync === "ON",
+    waitsForEver: Number(row.semiSyncTimeout) === WAIT["for-ever"],
     semiSyncReplicas: Number(row.semiSyncReplicas ?? 0),
   };
 }
@@ -382,8 +392,10 @@ export class MysqlServer implements Server {
   }
 
   /** A primary without a declared replica never waits: no other host could acknowledge anything. */
-  private semiSync(wait: boolean): string {
-    return `SET GLOBAL rpl_semi_sync_source_enabled = ${wait && this.peers.length > 0 ? "ON" : "OFF"}`;
+  private semiSync(wait: Wait): string {
+    return wait === "no" || this.peers.length === 0
+      ? "SET GLOBAL rpl_semi_sync_source_enabled = OFF"
+      : `SET GLOBAL rpl_semi_sync_source_timeout = ${WAIT[wait]}, GLOBAL rpl_semi_sync_source_enabled = ON`;
   }
 
   /** STOP REPLICA would wait two seconds for a connection attempt to a lost source, unless the kernel can abort it. */
@@ -392,7 +404,7 @@ export class MysqlServer implements Server {
   }
 
   async promote({
-    waitForReplica,
+    wait,
     open,
     outrankUnheard,
     term: given,
@@ -408,16 +420,16 @@ export class MysqlServer implements Server {
       30,
       "STOP REPLICA",
       "RESET REPLICA ALL",
-      this.semiSync(false),
+      this.semiSync("no"),
       "SET GLOBAL super_read_only = OFF",
       `INSERT INTO cluster.primary_term (term, host, server_uuid)
          SELECT ${term}, '${this.hostName}', @@server_uuid FROM cluster.primary_term`,
-      ...(waitForReplica ? [this.semiSync(true)] : []),
+      ...(wait === "no" ? [] : [this.semiSync(wait)]),
       ...(open ? ["SET GLOBAL read_only = OFF"] : []),
     );
   }
 
-  async admit(writability: "open" | "ready", wait: boolean): Promise<void> {
+  async admit(writability: "open" | "ready", wait: Wait): Promise<void> {
     // Disabling read_only also disables super_read_only.
     const variable = writability === "open" ? "read_only" : "super_read_only";
     await this.abortConnecting();
@@ -435,7 +447,7 @@ export class MysqlServer implements Server {
     await this.run(5, "SET SESSION lock_wait_timeout = 2", "SET GLOBAL read_only = ON");
   }
 
-  async waitForReplica(wait: boolean): Promise<void> {
+  async waitForReplica(wait: Wait): Promise<void> {
     await this.run(5, this.semiSync(wait));
   }
 

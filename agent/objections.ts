@@ -1,5 +1,5 @@
 import { comparisonWith, type View } from "./decide";
-import { type GtidSet, isSubset, subtract, union } from "./gtid-set";
+import { type GtidSet, isSubset, subtract, union, writtenBy } from "./gtid-set";
 import { caughtUpName, type Peer } from "./state";
 
 /**
@@ -54,8 +54,10 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
     return undefined;
   }
   const source = view.peers.find((one) => one.name === followed && one.state === "member");
+  // What it wrote itself since its answer, which may be a second older than that of the peer, comes from it as well.
   const comesFromSource = (transactions: GtidSet) =>
-    source !== undefined && isSubset(transactions, source.executed);
+    source !== undefined &&
+    isSubset(transactions, union(source.executed, writtenBy(transactions, source.serverUuid)));
   // This host has acknowledged them, and may be the only one that has them.
   const unapplied = subtract(peer.received, peer.executed);
   if (!isSubset(unapplied, union(own.executed, own.received))) {
@@ -82,7 +84,9 @@ function aboutPeer(view: View, followed: string | undefined, peer: Peer): Object
   if (relation === "unknown") {
     return objection("time", `what ${name} holds could not be compared`);
   }
-  return followed === name && relation === "ahead"
+  const lacking = subtract(peer.executed, own.executed);
+  const isToCome = followed === name || (lacking.size > 0 && comesFromSource(lacking));
+  return isToCome && relation === "ahead"
     ? objection("time", `this host has not received all that ${name} holds`)
     : objection(
         "accept-loss",

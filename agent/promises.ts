@@ -24,8 +24,16 @@ export class Promises {
    * @param askedAt when the question was sent
    * @returns since when every one of them has promised; -Infinity if one has not
    */
-  note(answers: ReadonlyArray<Pick<Peer, "name" | "promise">>, askedAt: number): number {
-    for (const { name, promise } of answers) {
+  note(
+    answers: ReadonlyArray<Pick<Peer, "name" | "promise" | "isManual">>,
+    askedAt: number,
+  ): number {
+    for (const { name, promise, isManual } of answers) {
+      if (isManual) {
+        // It takes over at no time.
+        this.seen.set(name, { number: 0, since: askedAt, askedAt });
+        continue;
+      }
       const before = this.seen.get(name);
       if (promise === undefined) {
         this.seen.delete(name);

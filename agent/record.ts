@@ -22,6 +22,8 @@ export interface PrimaryRecord {
   readonly sync: readonly string[];
   /** One higher with each renewal. */
   readonly sequence: number;
+  /** The host that an operator wants to take over from a `vacant` record; omitted if it may be any. */
+  readonly successor?: string;
 }
 
 /** A record as the store returned it. */
@@ -62,6 +64,12 @@ export interface RecordStore {
    * @throws Error if it is not known whether it was written
    */
   write(record: PrimaryRecord, revision: string): Promise<string | undefined>;
+  /**
+   * Removes the record if it still has this revision. Whether it did.
+   *
+   * @throws Error if it is not known
+   */
+  remove(revision: string): Promise<boolean>;
   /** Makes another voter the store's leader, if the leader is on this host. Does nothing otherwise. @throws Error */
   yieldLeadership(): Promise<void>;
   /** The voters and learners, and which of them answer. @throws Error if no member answers */
@@ -81,11 +89,9 @@ const isCount = (value: unknown): value is number =>
  *
  * @param write makes the text unique to one write: whoever wrote it recognises it
  */
-export function serializeRecord(
-  { term, holder, state, sync, sequence }: PrimaryRecord,
-  write?: string,
-): string {
-  return JSON.stringify({ term, holder, state, sync, sequence, write });
+export function serializeRecord(record: PrimaryRecord, write?: string): string {
+  const { term, holder, state, sync, sequence, successor } = record;
+  return JSON.stringify({ term, holder, state, sync, sequence, successor, write });
 }
 
 /**
@@ -104,7 +110,7 @@ export function parseRecord(text: string): PrimaryRecord {
   } catch {
     throw wrong("it is not JSON");
   }
-  const { term, holder, state, sync, sequence } = said;
+  const { term, holder, state, sync, sequence, successor } = said;
   if (!isCount(term) || term === 0) {
     throw wrong("term has to be a whole number above 0");
   }
@@ -120,7 +126,13 @@ export function parseRecord(text: string): PrimaryRecord {
   if (!isCount(sequence)) {
     throw wrong("sequence has to be a whole number");
   }
-  return { term, holder, state, sync, sequence };
+  if (successor === undefined) {
+    return { term, holder, state, sync, sequence };
+  }
+  if (typeof successor !== "string" || !HOST.test(successor)) {
+    throw wrong("successor has to be a host's name");
+  }
+  return { term, holder, state, sync, sequence, successor };
 }
 
 // --- What a host does next about the record
@@ -209,6 +221,10 @@ export interface RecordView {
   /** Milliseconds since it first saw the record as it is, and since its last promise. */
   readonly quiet: number;
   readonly server: ServerSight;
+  /** Whether the settings have made failover manual, while a record may still let another host take over. */
+  readonly isEnding: boolean;
+  /** Whether every other database host says that failover is manual there: none takes over by itself. */
+  readonly arePeersManual: boolean;
   /** Whether no database host, this one included, holds data of etcd's; false if one does not answer. */
   readonly isStoreless: boolean;
   /** Whether it holds the cluster's data, and can apply what it received. */
@@ -239,6 +255,8 @@ export type Step =
   | "take-over"
   | "take-back"
   | "finish"
+  | "retire"
+  | "end"
   | "wait";
 
 /** The action for each step. */
@@ -255,15 +273,28 @@ export const STEP_DOES: Readonly<Record<Step, string>> = {
   "take-over": "records `taking`, applies everything, writes the term, records `open`, opens",
   "take-back": "records `open` with the next term, writes the term, opens",
   finish: "goes on with what it had begun to take over",
+  retire: "removes the record, so that nobody takes over any more",
+  end: "goes by the rules without a record, and says so in `/state`",
   wait: "waits",
 };
 
 const { predicate, rule } = tableOf<RecordView, Step>();
 
 const isUnanswered = predicate("etcd does not answer", (view) => !view.isAnswered);
+const isAnsweredNow = predicate("etcd answers", (view) => view.isAnswered);
 const isUnrecorded = predicate("this host has seen no record yet", (view) => !view.isRecorded);
 const hasNoRecord = predicate("there is no record", (view) => view.record === undefined);
 const hasLease = predicate("its lease has not ended", (view) => view.hasLease);
+const isEnding = predicate("the settings have made failover manual", ({ isEnding }) => isEnding);
+const isAutomatic = predicate("failover is automatic", ({ isEnding }) => !isEnding);
+const arePeersManual = predicate(
+  "every other database host says that failover is manual there",
+  (view) => view.arePeersManual,
+);
+const isOthers = predicate(
+  "its newest term and the record name other hosts, and it is closed",
+  ({ record, name, isNamed, server }) => record?.holder !== name && !isNamed && server === "closed",
+);
 const isOverdue = predicate("its lease has ended", (view) => view.isOverdue);
 const mayBeOpen = predicate("it is not known to be closed", ({ server }) =>
   ["open", "ready", "silent"].includes(server),
@@ -284,6 +315,10 @@ const isHolder = predicate(
 const is = (state: RecordState) =>
   predicate(`the record is \`${state}\``, ({ record }) => record?.state === state);
 const [isTaking, isVacant] = [is("taking"), is("vacant")];
+const isOpenOrVacant = predicate(
+  "the record is `open` or `vacant`",
+  ({ record }) => record?.state === "open" || record?.state === "vacant",
+);
 const isPrimary = predicate(
   "its newest term names it, and it is open or ready",
   ({ isNamed, server }) => isNamed && (server === "open" || server === "ready"),
@@ -321,8 +356,9 @@ const hasTaken = predicate(
   ({ record, term, isNamed }) => isNamed && record?.term === term,
 );
 const isFree = predicate(
-  "the record is `vacant`, or has not changed for `takeOver`",
-  ({ record, quiet }) => record?.state === "vacant" || quiet >= TIMERS.takeOver,
+  "the record is `vacant` and names no other successor, or has not changed for `takeOver`",
+  ({ record, name, quiet }) =>
+    (record?.state === "vacant" && (record.successor ?? name) === name) || quiet >= TIMERS.takeOver,
 );
 const isQuiet = predicate(
   "the record has not changed for `takeOver`",
@@ -343,6 +379,19 @@ const isStuck = predicate(
 
 /** Every rule; the first that applies decides. */
 export const STEP_PARTS: readonly Part<RecordView, Step>[] = [
+  {
+    title: "Failover has become manual",
+    when: [isEnding],
+    rules: [
+      rule("end", isUnrecorded),
+      // It never opens by itself.
+      rule("end", isOthers),
+      rule("end", isUnanswered, arePeersManual),
+      rule("end", isAnsweredNow, hasNoRecord),
+      // Nobody has taken over, and once it is removed nobody can.
+      rule("retire", isAnsweredNow, isHolder, isOpenOrVacant),
+    ],
+  },
   {
     title: "etcd does not answer",
     when: [isUnanswered],
@@ -395,9 +444,9 @@ export const STEP_PARTS: readonly Part<RecordView, Step>[] = [
     rules: [
       rule("wait", isUnrecorded),
       rule("close", mayBeOpen),
-      rule("take-over", isFree, isFit, isWhole, isInSync, isForemost),
+      rule("take-over", isAutomatic, isFree, isFit, isWhole, isInSync, isForemost),
       // It has all that was acknowledged, and whoever took over has acknowledged nothing yet.
-      rule("take-back", isTaking, isStuck, isFit, wasBefore),
+      rule("take-back", isAutomatic, isTaking, isStuck, isFit, wasBefore),
       rule("wait"),
     ],
   },
@@ -410,7 +459,7 @@ export const nextStep = firstOutcome(STEP_PARTS);
 
 /** What the holder's server says about replicas that acknowledge. */
 export interface Acknowledgements {
-  /** Whether commits wait for a replica. */
+  /** Whether commits wait for a replica, for as long as it takes. */
   readonly isOn: boolean;
   /** Replicas that acknowledge. */
   readonly clients: number;

@@ -84,7 +84,7 @@ export class Replicas {
     const { server, log } = this.surroundings;
     this.isDegrading = false;
     log("commits wait for no replica any more");
-    server.waitForReplica(false).catch((error: Error) => log(`degrade: ${error.message}`));
+    server.waitForReplica("no").catch((error: Error) => log(`degrade: ${error.message}`));
   }
 
   /** For how long no commit was acknowledged although one waited, or no replica was there. */
@@ -149,7 +149,7 @@ export class Replicas {
       this.isDegrading = true;
       wake();
     } else if (step === "await" && !this.isDegrading) {
-      await server.waitForReplica(true);
+      await server.waitForReplica("for-ever");
     } else if (step === "enter" && !this.isDegrading && this.baseline !== undefined) {
       this.wanted = following;
       wake();

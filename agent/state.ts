@@ -43,6 +43,8 @@ export interface ServerState {
   readonly lagSeconds: number;
   /** Whether commits wait for a replica's acknowledgement right now. */
   readonly semiSync: boolean;
+  /** Whether they wait for as long as it takes, and not for a second. */
+  readonly waitsForEver: boolean;
   readonly semiSyncReplicas: number;
 }
 
@@ -62,6 +64,7 @@ export const UNKNOWN_SERVER: ServerState = {
   silentSeconds: Number.POSITIVE_INFINITY,
   lagSeconds: Number.POSITIVE_INFINITY,
   semiSync: false,
+  waitsForEver: false,
   semiSyncReplicas: 0,
 };
 
@@ -118,6 +121,8 @@ export interface Peer
   readonly heardTerm: number | undefined;
   /** Whether it holds data of a member of etcd; `undefined` if that is not known. */
   readonly voter: "none" | "member" | undefined;
+  /** Whether it says that failover is manual there, so that it never takes over by itself. */
+  readonly isManual: boolean;
 }
 
 /** The primary of a term, as {@link Peer.caughtUpWith} names it. */
@@ -156,11 +161,14 @@ export function unknownPeer(name: string): Peer {
     promise: undefined,
     heardTerm: undefined,
     voter: undefined,
+    isManual: false,
   };
 }
 
-/** What a host publishes for automatic failover; nothing of it while failover is manual. */
+/** What a host publishes for automatic failover; only `failover` while failover is manual. */
 export interface LeaseAnswer {
+  /** See {@link Peer.isManual}. */
+  readonly failover: "automatic";
   /** See {@link Peer.incarnation}; `-` if there is none. */
   readonly incarnation: string;
   /** See {@link Peer.promise}; 0 if there is none. */
@@ -172,8 +180,10 @@ export interface LeaseAnswer {
 }
 
 /** The health port's answer at /state. */
-export interface StateAnswer extends Partial<LeaseAnswer> {
+export interface StateAnswer extends Partial<Omit<LeaseAnswer, "failover">> {
   readonly host: string;
+  /** Omitted by hosts with an older agent. */
+  readonly failover?: "manual" | "automatic";
   readonly state: Contents;
   readonly writability: Writability;
   readonly term: number;
@@ -254,6 +264,7 @@ export function parsePeer(name: string, answer: string | undefined): Peer {
         promise: isPositive(promise) ? promise : undefined,
         heardTerm: isPositive(heardTerm) ? heardTerm : undefined,
         voter: is(["none", "member"] as const, voter) ? voter : undefined,
+        isManual: said.failover === "manual",
       };
     }
   } catch {

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join, relative } from "node:path";
 import { PROJECT } from "../hosts/project";
 import { attemptSync } from "../ops/run";
+import { CHANGE_FAULTS } from "./change-faults";
 import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
 import { PRIMARY_FAULTS } from "./primary-faults";
 import { eventually } from "./scratch/workspace";
@@ -455,6 +456,7 @@ const OTHER_FAULTS: readonly Fault[] = [
 export const FAULTS: readonly Fault[] = [
   ...OTHER_FAULTS.filter(({ settings }) => settings !== MANUAL),
   ...PRIMARY_FAULTS,
+  ...CHANGE_FAULTS,
   ...OTHER_FAULTS.filter(({ settings }) => settings === MANUAL),
 ];
 

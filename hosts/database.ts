@@ -9,17 +9,6 @@ import { HIGHEST_PRIORITY } from "./unit-priority";
 export const AGENT_PROGRAM = "database/agent.js";
 
 /**
- * How long a write waits for a replica's acknowledgement, in milliseconds: 49 days is MySQL's maximum. With automatic
- * failover going on without a replica is the agent's decision, as the record of the primary has to say so first.
- */
-function acknowledgementTimeout({
-  durability,
-  failover,
-}: Topology["settings"]["database"]): number {
-  return durability === "available" && failover === "manual" ? 1_000 : 4_294_967_295;
-}
-
-/**
  * Engines with which no table can be created: a clone copies only InnoDB tables
  * (https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html), the contents of MEMORY are lost when the
  * server ends, and no other engine survives a crash or takes part in a transaction. The system's own tables already
@@ -48,7 +37,7 @@ const BINARY_LOG_SECONDS = 7 * 24 * 60 * 60;
  *
  * Only options that MySQL 8.4 and 9.7 both support.
  */
-function serverConfiguration(topology: Topology, host: TopologyHost): string {
+function serverConfiguration(host: TopologyHost): string {
   return `[mysqld]
 user = mysql
 datadir = ${MYSQL.dataDirectory}
@@ -118,7 +107,8 @@ rpl_semi_sync_source_wait_point = AFTER_SYNC
 rpl_semi_sync_source_wait_for_replica_count = 1
 # If the last replica disconnects while a commit waits, the commit keeps waiting until the timeout.
 rpl_semi_sync_source_wait_no_replica = ON
-rpl_semi_sync_source_timeout = ${acknowledgementTimeout(topology.settings.database)}
+# 49 days, the maximum, in milliseconds. The agent sets what follows from the settings, which so restart no server.
+rpl_semi_sync_source_timeout = 4294967295
 
 # Sizes that depend on this host's memory; written before each start.
 !include ${MYSQL.configuration}/memory.cnf
@@ -162,14 +152,8 @@ const LONGEST_AGE = 3;
  * The health port. HAProxy answers from memory, where the agent writes one line every second: `time|status of
  * /primary|of /replica|of /readable|state as JSON`. Without a fresh line the answer is no.
  */
-function healthPort(host: TopologyHost, isAutomatic: boolean): string {
+function healthPort(host: TopologyHost): string {
   const state = `content-type application/json lf-string "%[var(txn.now),field(5,|)]\\n"`;
-  // The primary's lease, in milliseconds since 1970: whoever is frozen stops being the primary by HAProxy's clock.
-  const lease = isAutomatic
-    ? `
-  http-request set-var(txn.lease) str(primary-until),map(${DATABASE.answers},0)
-  acl has_lease date(0,ms),sub(txn.lease) -m int lt 0`
-    : "";
   const authority = `str(certificate-authority),map(${DATABASE.answers})`;
   return `# HAProxy 3 (https://docs.haproxy.org/3.2/configuration.html): the health port. Tells peers and web servers this host's
 # state, as last reported by the agent.
@@ -195,8 +179,11 @@ frontend health
   http-request set-var(txn.at) var(txn.now),field(1,|)
   # Plus a second, to tolerate a clock that was set back.
   http-request set-var(txn.age) date,sub(txn.at),add(1)
-  acl is_fresh var(txn.age) -m int 0:${LONGEST_AGE + 1}${lease}
-  http-request set-var(txn.status) var(txn.now),field(2,|) if is_fresh${isAutomatic ? " has_lease" : ""} { path /primary }
+  acl is_fresh var(txn.age) -m int 0:${LONGEST_AGE + 1}
+  # The primary's lease, in milliseconds since 1970: whoever is frozen stops being the primary by HAProxy's clock.
+  http-request set-var(txn.lease) str(primary-until),map(${DATABASE.answers},0)
+  acl has_lease date(0,ms),sub(txn.lease) -m int lt 0
+  http-request set-var(txn.status) var(txn.now),field(2,|) if is_fresh has_lease { path /primary }
   http-request set-var(txn.status) var(txn.now),field(3,|) if is_fresh { path /replica }
   http-request set-var(txn.status) var(txn.now),field(4,|) if is_fresh { path /readable }
   http-request set-var(txn.status) str(200) if is_fresh { path /state }
@@ -219,8 +206,8 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
   return {
     packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "nodejs"],
     files: [
-      textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(topology, host)),
-      textFile("/etc/haproxy/haproxy.cfg", healthPort(host, isAutomatic)),
+      textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(host)),
+      textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),
       textFile("/etc/systemd/system/cluster-database-agent.service", agentUnit(isAutomatic)),
       ...staticFiles("database"),
     ],

@@ -37,14 +37,19 @@ function rules(
 /**
  * The kernel's part in automatic failover: web servers reach a database only while the agent says so (agent/fence.ts),
  * also over connections that are open, and in both directions. Loading the file again keeps what the agent last said.
+ * Until it has said anything the port is open: a server starts closed, and where failover was manual it goes on. Where
+ * failover becomes manual, the agent removes the table.
  */
 function lease(topology: Topology, host: TopologyHost): string {
   const isFenced = host.role === "database" && topology.settings.database.failover === "automatic";
   if (!isFenced) {
-    return host.role === "database" ? "table inet lease\ndelete table inet lease\n" : "";
+    return "";
   }
   const webs = hostsAt(topology, "web").map(({ address }) => address);
   return `table inet lease {
+  set fenced {
+    type inet_service
+  }
   set served {
     type inet_service
     flags timeout
@@ -59,10 +64,10 @@ function lease(topology: Topology, host: TopologyHost): string {
 flush table inet lease
 table inet lease {
   chain input {
-    ip saddr { ${webs.join(", ")} } tcp dport ${PORTS.mysql} tcp dport != @served reject with tcp reset
+    ip saddr { ${webs.join(", ")} } tcp dport ${PORTS.mysql} tcp dport @fenced tcp dport != @served reject with tcp reset
   }
   chain output {
-    ip daddr { ${webs.join(", ")} } tcp sport ${PORTS.mysql} tcp sport != @served drop
+    ip daddr { ${webs.join(", ")} } tcp sport ${PORTS.mysql} tcp sport @fenced tcp sport != @served drop
   }
 }
 `;

@@ -409,6 +409,19 @@ describeWithEtcd("with etcd itself", (etcd) => {
     expect(await one.write(record, revision)).toBeUndefined();
   });
 
+  test("a record is removed only as it was read", async () => {
+    const store = storeOf("database-2");
+    const { record, revision } = (await store.read()) as {
+      record: PrimaryRecord;
+      revision: string;
+    };
+    expect(await store.remove(String(Number(revision) - 1))).toBe(false);
+    expect(await store.remove(revision)).toBe(true);
+    expect(await store.read()).toBeUndefined();
+    expect(await store.remove(revision)).toBe(false);
+    expect(await store.write(record, NO_REVISION)).toBeDefined();
+  });
+
   test("leadership leaves a host that has it, and the members tell so", async () => {
     const leader = async () =>
       (await storeOf("database-1").members()).find(({ isLeader }) => isLeader)?.name;

@@ -77,10 +77,10 @@ class Site {
   }
 
   /** Makes something happen, and waits; the longest pause of the writes. */
-  async after(fault: (primary: Host, replica: Host) => void, milliseconds = 15_000) {
-    const [primary, replica] = this.cluster.hosts as [Host, Host];
+  async after(fault: (primary: Host, replica: Host, third?: Host) => void, milliseconds = 15_000) {
+    const [primary, replica, third] = this.cluster.hosts as [Host, Host, Host?];
     const from = this.time.now;
-    this.cluster.change(() => fault(primary, replica));
+    this.cluster.change(() => fault(primary, replica, third));
     await this.time.pass(milliseconds);
     return this.longestPauseSince(from);
   }
@@ -167,6 +167,30 @@ describe("an orderly end, and writes go on within 2 s", () => {
     const one = await site();
     expect(await one.after(fault)).toBeLessThan(2_000);
     expect(one.primary).toBe("database-2");
+    expect(one.missing).toBe(0);
+  });
+});
+
+describe("of two replicas", () => {
+  const close = (successor: string) => (primary: Host) =>
+    primary.agentLife?.enter(() => void primary.agent?.close(successor));
+
+  test.each(["database-2", "database-3"])("%s takes over if it is to", async (successor) => {
+    const one = await site({ hosts: 3 });
+    expect(await one.after(close(successor))).toBeLessThan(2_000);
+    expect(one.primary).toBe(successor);
+    expect(one.missing).toBe(0);
+  });
+
+  test("the other one takes over if the one that is to does not", async () => {
+    const one = await site({ hosts: 3 });
+    const pause = await one.after((primary, _, third) => {
+      third?.agentLife?.freeze();
+      close("database-3")(primary);
+      one.time.after(2_000, () => third?.agentLife?.thaw());
+    });
+    expect(pause).toBeLessThan(6_000);
+    expect(one.primary).toMatch(/database-[23]/);
     expect(one.missing).toBe(0);
   });
 });
@@ -288,7 +312,7 @@ test("a replica that lost what it had acknowledged does not take over", async ()
     const one = await site({ pace: { apply: () => pace.apply }, seed });
     pace.apply = 600_000;
     await one.after(() => undefined, 3_000);
-    await one.after((...hosts) => hosts.map((host) => host.powerOff()), 3_000);
+    await one.after((...hosts) => hosts.map((host) => host?.powerOff()), 3_000);
     pace.apply = 2;
     await one.after((_, replica) => replica.powerOn());
     expect(one.primary).toBeUndefined();
@@ -366,23 +390,69 @@ describe("replicas", () => {
   });
 });
 
-test("all hosts are switched off and on again, in any order, also after a failover", async () => {
-  const one = await site();
-  await one.after((primary) => primary.powerOff());
-  await one.after((primary) => primary.powerOn(), 20_000);
-  expect(one.primary).toBe("database-2");
-  for (const order of [
-    [0, 1],
-    [1, 0],
-  ]) {
-    await one.after((...hosts) => hosts.map((host) => host.powerOff()), 5_000);
-    for (const index of order) {
-      await one.after(() => one.cluster.hosts[index]?.powerOn(), 8_000);
-    }
-    await one.time.pass(20_000);
-    expect(one.isWell()).toBe(true);
-    expect(one.missing).toBe(0);
-  }
+describe("all hosts are switched off at once, and on again one after the other", () => {
+  const ORDERS: Record<number, readonly (readonly number[])[]> = {
+    2: [
+      [0, 1],
+      [1, 0],
+    ],
+    3: [
+      [0, 1, 2],
+      [0, 2, 1],
+      [1, 0, 2],
+      [1, 2, 0],
+      [2, 0, 1],
+      [2, 1, 0],
+    ],
+  };
+  const cases = ([2, 3] as const).flatMap((hosts) =>
+    (ORDERS[hosts] ?? []).flatMap((order) =>
+      ([false, true] as const).map((hasFailedOver) => ({ hosts, order, hasFailedOver })),
+    ),
+  );
+
+  /** What the hosts that are on tell an operator. */
+  const said = (one: Site) =>
+    one.cluster.hosts.flatMap((host) => host.agent?.lease?.status().says ?? []);
+
+  test.each(cases)(
+    "$hosts hosts, order $order, after a failover: $hasFailedOver",
+    async ({ hosts, order, hasFailedOver }) => {
+      const one = await site({ hosts });
+      if (hasFailedOver) {
+        await one.after((primary) => primary.powerOff());
+        await one.after((primary) => primary.powerOn(), 20_000);
+      }
+      const before = one.primary;
+      expect(before).toMatch(hasFailedOver ? /database-[23]/ : /database-1/);
+      // The load balancer, a voter, too.
+      await one.after((...all) => {
+        one.cluster.isBalancerDown = true;
+        for (const host of all) {
+          host?.powerOff();
+        }
+      }, 5_000);
+      for (const index of order) {
+        const host = one.cluster.hosts[index];
+        await one.after(() => host?.powerOn(), 10_000);
+        const isThere = one.cluster.named(before as string).isOn;
+        const isMajority = one.cluster.hosts.filter(({ isOn }) => isOn).length > 1;
+        // The record names the primary before, and no replica's server has run on.
+        expect(one.primary).toBe(isThere && isMajority ? before : undefined);
+        if (one.primary === undefined) {
+          expect(said(one).length).toBeGreaterThan(0);
+        }
+        if (isMajority && !isThere) {
+          expect(said(one)[0]).toContain(`${before} is gone`);
+        }
+      }
+      one.cluster.isBalancerDown = false;
+      await one.time.pass(20_000);
+      expect(one.isWell()).toBe(true);
+      expect(one.primary).toBe(before);
+      expect(one.missing).toBe(0);
+    },
+  );
 });
 
 test("a cluster is founded, and has a record and a replica in sync", async () => {
@@ -396,4 +466,86 @@ test("a cluster is founded, and has a record and a replica in sync", async () =>
     cluster.hosts.every((one) => one.isRecorded);
   expect(await cluster.time.until(isRecorded, 60_000)).toBe(true);
   expect(cluster.quorum?.record).toMatchObject({ term: 1, holder: "database-1", state: "open" });
+});
+
+describe("failover becomes manual on a cluster that is up, on one host after the other", () => {
+  const [PRIMARY, REPLICA] = [0, 1];
+  const turn = (one: Site, index: number, failover: "manual" | "automatic") =>
+    one.after((...hosts) => hosts[index]?.setFailover(failover), 20_000);
+
+  test.each([
+    ["the primary first", PRIMARY, false],
+    ["the replica first", REPLICA, false],
+    ["the replica first, and etcd has no majority any more", REPLICA, true],
+  ])("%s: writes go on, and no record is left", async (_, first, isLost) => {
+    const one = await site();
+    const { quorum } = one.cluster;
+    const pauses = [await turn(one, first, "manual")];
+    if (isLost) {
+      pauses.push(
+        await one.after(() => {
+          (quorum as { isAway: boolean }).isAway = true;
+        }, 10_000),
+      );
+    }
+    pauses.push(await turn(one, 1 - first, "manual"));
+    expect(Math.max(...pauses)).toBeLessThan(2_000);
+    expect(one.primary).toBe("database-1");
+    expect(one.cluster.hosts.map(({ isRecorded }) => isRecorded)).toEqual([false, false]);
+    if (!isLost) {
+      expect(quorum?.record).toBeUndefined();
+    }
+    // And now a person decides.
+    const pause = await one.after((_primary, replica) => replica.powerOff());
+    expect(pause).toBeLessThan(2_000);
+    expect(one.missing).toBe(0);
+  });
+
+  test("a primary that is cut off meanwhile goes by the record until it is removed", async () => {
+    const one = await site();
+    const pause = await one.after((primary) => {
+      primary.setFailover("manual");
+      one.link("cut", primary, "database-2", LB);
+    }, 20_000);
+    expect(pause).toBeLessThan(6_000);
+    expect(one.primary).toBe("database-2");
+    await one.after((primary) => {
+      one.link("open", primary, "database-2", LB);
+    }, 30_000);
+    expect(one.primary).toBe("database-2");
+    await turn(one, REPLICA, "manual");
+    expect(one.cluster.isInSync).toBe(true);
+    expect(one.cluster.hosts.map(({ isRecorded }) => isRecorded)).toEqual([false, false]);
+    expect(one.missing).toBe(0);
+  });
+
+  test.each([
+    ["the primary first", PRIMARY],
+    ["the replica first", REPLICA],
+  ])("and automatic again, %s", async (_, first) => {
+    const one = await site();
+    await turn(one, PRIMARY, "manual");
+    await turn(one, REPLICA, "manual");
+    one.cluster.quorum?.dissolve();
+    const pauses = [
+      await turn(one, first, "automatic"),
+      await turn(one, 1 - first, "automatic"),
+      await one.after(() => undefined, 10_000),
+    ];
+    expect(Math.max(...pauses)).toBeLessThan(2_000);
+    expect(one.primary).toBe("database-1");
+    expect(one.isWell()).toBe(true);
+    expect(await one.after((primary) => primary.powerOff())).toBeLessThan(6_000);
+    expect(one.missing).toBe(0);
+  });
+
+  test("writes do not wait for a replica that is away before there is a record", async () => {
+    const one = await site();
+    await turn(one, PRIMARY, "manual");
+    await turn(one, REPLICA, "manual");
+    one.cluster.quorum?.dissolve();
+    await turn(one, PRIMARY, "automatic");
+    expect(await one.after((_primary, replica) => replica.powerOff())).toBeLessThan(2_000);
+    expect(one.primary).toBe("database-1");
+  });
 });

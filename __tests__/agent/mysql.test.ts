@@ -21,6 +21,7 @@ const ROW: LookRow = {
   silentSeconds: 0,
   applyingSeconds: 3,
   semiSync: "OFF",
+  semiSyncTimeout: 1_000,
   semiSyncReplicas: "0",
 };
 
@@ -50,8 +51,9 @@ describe("what a server's row tells", () => {
     [{ silentSeconds: null }, { silentSeconds: Number.POSITIVE_INFINITY }],
     [
       { semiSync: "ON", semiSyncReplicas: "2" },
-      { semiSync: true, semiSyncReplicas: 2 },
+      { semiSync: true, semiSyncReplicas: 2, waitsForEver: false },
     ],
+    [{ semiSyncTimeout: 4_294_967_295 }, { waitsForEver: true }],
   ])("%j: %j", (row, expected) => {
     expect(stateOf(row)).toMatchObject(expected);
   });

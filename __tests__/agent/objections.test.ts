@@ -1,3 +1,4 @@
+import { parseGtidSet } from "../../agent/gtid-set";
 import { objections as objectionsOf, tableObjections } from "../../agent/objections";
 import type { Relation } from "../../agent/relation";
 import type { Own, Peer } from "../../agent/state";
@@ -104,6 +105,20 @@ describe("what nobody can override", () => {
   test("an open primary is switched over instead", () => {
     expect(objections({}, [{ writability: "open" }])[0]?.[2]).toContain("switch over");
   });
+});
+
+test("what another replica has applied a moment earlier comes from the primary to this one as well", () => {
+  const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+  const [executed, newer] = [parseGtidSet(`${uuid}:1-9`), parseGtidSet(`${uuid}:1-10`)];
+  const primary = { executed, serverUuid: uuid };
+  const replica = { ...third, executed: newer, relation: "ahead" } as const;
+  expect(overrides({ executed }, [primary, replica])).toEqual(["time database-3"]);
+  // What the primary has not written, or where it does not answer: it may be there alone.
+  const other = { ...replica, executed: parseGtidSet(`${uuid.replace("3e", "4e")}:1`) };
+  expect(overrides({ executed }, [primary, other])).toEqual(["accept-loss database-3"]);
+  expect(overrides({ executed, lost: ["database-1"] }, [gone, replica])).toEqual([
+    "accept-loss database-3",
+  ]);
 });
 
 describe("what somebody's word overrides", () => {

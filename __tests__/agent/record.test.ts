@@ -24,6 +24,8 @@ const RECORD: PrimaryRecord = {
 describe("the record's text", () => {
   test("says the same when it is read again", () => {
     expect(parseRecord(serializeRecord(RECORD))).toEqual(RECORD);
+    const named: PrimaryRecord = { ...RECORD, state: "vacant", successor: "database-3" };
+    expect(parseRecord(serializeRecord(named))).toEqual(named);
   });
 
   test.each([
@@ -34,6 +36,7 @@ describe("the record's text", () => {
     ["state has to be open, taking or vacant", serializeRecord(RECORD).replace("open", "closed")],
     ["sync has to be a list", serializeRecord({ ...RECORD, sync: ["database-2"] })],
     ["sequence has to be a whole number", serializeRecord({ ...RECORD, sequence: -1 })],
+    ["successor has to be a host's name", serializeRecord({ ...RECORD, successor: "" })],
     ["term has to be", "null"],
   ])("is refused: %s", (because, text) => {
     expect(() => parseRecord(text)).toThrow(because);
@@ -61,6 +64,8 @@ const REPLICA: RecordView = {
   isOverdue: true,
   quiet: 300,
   server: "closed",
+  isEnding: false,
+  arePeersManual: false,
   isStoreless: false,
   isSound: true,
   isWhole: true,
@@ -95,7 +100,43 @@ interface Case {
   readonly step: Step;
 }
 
+const ENDING = { isEnding: true };
+
 const CASES: readonly Case[] = [
+  // Failover has become manual.
+  { when: "the primary", view: { ...HOLDER, ...ENDING }, step: "retire" },
+  { when: "its holder, closed", view: { ...HOLDER, ...ENDING, ...of("vacant") }, step: "retire" },
+  { when: "a replica", view: { ...REPLICA, ...ENDING }, step: "end" },
+  {
+    when: "the primary, once the record is removed",
+    view: { ...HOLDER, ...ENDING, record: undefined },
+    step: "end",
+  },
+  {
+    when: "the primary, etcd away",
+    view: { ...HOLDER, ...ENDING, isAnswered: false },
+    step: "ask",
+  },
+  {
+    when: "the primary, etcd away, and no other host fails over by itself",
+    view: { ...HOLDER, ...ENDING, isAnswered: false, arePeersManual: true },
+    step: "end",
+  },
+  {
+    when: "the primary before, which might open by itself",
+    view: { ...REPLICA, ...ENDING, isNamed: true, ...silent },
+    step: "wait",
+  },
+  {
+    when: "it had begun to take over",
+    view: {
+      ...REPLICA,
+      ...ENDING,
+      ...of("taking", { holder: "database-2", term: 4 }),
+    },
+    step: "finish",
+  },
+
   // etcd does not answer.
   {
     when: "manual until now, the primary, no host has etcd's data",
@@ -214,6 +255,21 @@ const CASES: readonly Case[] = [
   { when: "a replica, the primary renews", view: REPLICA, step: "wait" },
   { when: "a replica, silence", view: { ...REPLICA, ...silent }, step: "take-over" },
   { when: "a replica, vacant", view: { ...REPLICA, ...of("vacant") }, step: "take-over" },
+  {
+    when: "a replica, vacant for it",
+    view: { ...REPLICA, ...of("vacant", { successor: "database-2" }) },
+    step: "take-over",
+  },
+  {
+    when: "a replica, vacant for another",
+    view: { ...REPLICA, ...of("vacant", { successor: "database-3" }) },
+    step: "wait",
+  },
+  {
+    when: "a replica, vacant for another, which does not take over",
+    view: { ...REPLICA, ...silent, ...of("vacant", { successor: "database-3" }) },
+    step: "take-over",
+  },
   {
     when: "a replica, silence, its server started anew",
     view: { ...REPLICA, ...silent, incarnation: "run-3" },
@@ -356,10 +412,26 @@ describe("what a host does about the record", () => {
   });
 
   test("nothing is written without an answer, nor into another's open record", () => {
-    const writes = when("renew", "vacate", "resume", "take-over", "take-back", "finish", "write");
+    const writes = when(
+      "renew",
+      "vacate",
+      "resume",
+      "take-over",
+      "take-back",
+      "finish",
+      "write",
+      "retire",
+    );
     expect(writes.every(({ isAnswered }) => isAnswered)).toBe(true);
-    const renewed = when("renew", "vacate", "resume", "finish");
+    const renewed = when("renew", "vacate", "resume", "finish", "retire");
     expect(renewed.every(({ record }) => record?.holder === "database-2")).toBe(true);
+  });
+
+  test("where failover has become manual nobody begins to take over", () => {
+    const steps = new Set(VIEWS.map((view) => nextStep({ ...view, isEnding: true })));
+    expect([...steps]).not.toContain("take-over");
+    expect([...steps]).not.toContain("take-back");
+    expect([...steps]).toContain("retire");
   });
 
   test("whoever may be open and has no right to it closes", () => {

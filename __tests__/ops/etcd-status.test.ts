@@ -54,7 +54,7 @@ test("before the cluster is created, and without a majority", () => {
     "etcd's cluster has not been created yet",
   ]);
   expect(etcdProblems({ first: away, second: away, balancer: none })).toEqual([
-    expect.stringMatching(/^etcd has no majority .*restore-quorum\.sh on one that is left$/),
+    expect.stringMatching(/^etcd has no majority .*restore-quorum\.sh on the one that is left$/),
   ]);
 });
 

@@ -208,7 +208,7 @@ export class OperatorOnAws {
           : {}),
         "agent/close": "",
         "agent/release": "",
-        "agent/promote": "",
+        "agent/promote": `echo ${host} is the primary`,
       };
       for (const [name, text] of Object.entries(others)) {
         this.script(`${host}/${name}`, text);

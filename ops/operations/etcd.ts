@@ -43,10 +43,15 @@ export function etcdLine(hosts: readonly EtcdHost[]): string | undefined {
     return undefined;
   }
   const members = parts.find(({ answers }) => answers)?.members ?? [];
-  const names = members.map(
-    ({ name, leader, learner }) =>
-      `${name}${leader ? " (leader)" : learner ? " (without a vote yet)" : ""}`,
-  );
+  const isAway = (name: string) => !parts.some(({ host, answers }) => host === name && answers);
+  const names = members.map(({ name, leader, learner }) => {
+    const notes = [
+      ...(leader ? ["leader"] : []),
+      ...(learner ? ["without a vote yet"] : []),
+      ...(isAway(name) && !learner ? ["does not answer"] : []),
+    ];
+    return notes.length === 0 ? name : `${name} (${notes.join(", ")})`;
+  });
   return `etcd: ${names.sort().join(", ") || "no majority answers"}`;
 }
 
@@ -62,7 +67,7 @@ export function problemsOfEtcd(hosts: readonly EtcdHost[]): string[] {
   if (first === undefined) {
     return [
       voters.some(({ hasData }) => hasData)
-        ? "etcd has no majority of its voters: nobody can become primary; if they are lost for good, /opt/cluster/scripts/etcd/restore-quorum.sh on one that is left"
+        ? "etcd has no majority of its voters: nobody can become primary; start those that are down, or, if two are lost for good, run /opt/cluster/scripts/etcd/restore-quorum.sh on the one that is left"
         : "etcd's cluster has not been created yet",
     ];
   }

@@ -360,11 +360,12 @@ export async function act(
     ...hold.map((host) => onHost(access, host, ["database/agent.sh", "close"])),
   ]);
   if (close !== undefined) {
-    await onHost(access, close, ["database/agent.sh", "close"]);
+    await onHost(access, close, ["database/agent.sh", "close", candidate]);
     say(`${close} is closed`);
   }
+  let promoted: string;
   try {
-    await onHost(access, candidate, [
+    promoted = await onHost(access, candidate, [
       "database/agent.sh",
       "promote",
       ...lost.flatMap((host) => ["--lost", host]),
@@ -383,5 +384,8 @@ export async function act(
       ? error
       : new OperatorError([(error as Error).message, ...closed].join("\n"));
   }
-  say(`${candidate} is the primary`);
+  // That it is the primary, and whether writes wait.
+  for (const line of promoted.trim().split("\n")) {
+    say(line);
+  }
 }

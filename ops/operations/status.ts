@@ -1,3 +1,4 @@
+import type { LeaseStatus } from "../../agent/lease";
 import type { Failure } from "../../agent/loop";
 import { nameTables } from "../../agent/objections";
 import type { StateAnswer } from "../../agent/state";
@@ -6,6 +7,7 @@ import type { Topology, TopologyHost } from "../../topology/topology";
 import type { HostAccess, Power, Ran } from "../platform/host-access";
 import { type CheckedServer, checkInWords, type Held, heldFor } from "./checks";
 import { type EtcdFacts, etcdLine, problemsOfEtcd } from "./etcd";
+import { problemsOfRecord, recordLine } from "./record";
 
 /** Available package upgrades of a host, and its running programs that are outdated (scripts/host/updates.sh). */
 export interface Updates {
@@ -74,6 +76,8 @@ export interface DatabaseFacts extends HostFacts, DatabaseState {
   readonly failure: Failure | null;
   readonly hasRoom: boolean;
   readonly freeMebibytes: number;
+  /** Its part in the record of the primary; `null` while failover is manual. Omitted if its agent does not answer. */
+  readonly lease?: LeaseStatus | null;
   readonly durability: "available" | "lossless";
   /** The answers of its health port. */
   readonly answers: {
@@ -227,9 +231,7 @@ function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: Databa
   if (semiSync !== "on") {
     return "writes do not wait for a replica";
   }
-  const replicas = factsOf(status, "database")
-    .filter(({ facts }) => facts.source === host && facts.replication === "running")
-    .map((replica) => replica.host);
+  const replicas = replicasOf(status, host);
   switch (replicas.length) {
     case 0:
       return "writes wait for a replica, but none replicates";
@@ -404,9 +406,50 @@ function updatesLine({ hosts }: ClusterStatus): string {
   ].join(", ");
 }
 
+/** The database hosts that replicate from this one. */
+function replicasOf(status: ClusterStatus, primary: string): string[] {
+  return factsOf(status, "database")
+    .filter(({ facts }) => facts.source === primary && facts.replication === "running")
+    .map(({ host }) => host);
+}
+
+/** Why writes wait although there is a primary, one sentence each. */
+function problemsOfWrites(status: ClusterStatus): string[] {
+  const databases = factsOf(status, "database");
+  const hasReplicas = status.hosts.filter(({ role }) => role === "database").length > 1;
+  const waiting = databases
+    .filter(
+      ({ host, facts }) =>
+        facts.primary === host &&
+        facts.writability !== "closed" &&
+        facts.durability === "lossless" &&
+        hasReplicas &&
+        replicasOf(status, host).length === 0,
+    )
+    .map(
+      ({ host }) =>
+        `writes to ${host} wait: durability is lossless, and no replica has them; start a replica`,
+    );
+  const [primary, ...more] = databases.filter(({ facts }) => facts.answers.primary === 200);
+  const cutOff = factsOf(status, "web")
+    .filter(({ facts }) => !facts.writesTo.includes(primary?.host ?? ""))
+    .map(({ host }) => host);
+  return primary === undefined || more.length > 0 || cutOff.length === 0
+    ? waiting
+    : [
+        ...waiting,
+        `${cutOff.join(" and ")} ${cutOff.length > 1 ? "do" : "does"} not reach ${primary.host}, the primary: writes fail there, and no replica takes over, as the primary is well; repair the network between them, or switch over`,
+      ];
+}
+
 /** All problems, one sentence each; empty if all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
-  const problems = [...status.hosts.flatMap(problemsOfHost), ...problemsOfEtcd(status.hosts)];
+  const problems = [
+    ...status.hosts.flatMap(problemsOfHost),
+    ...problemsOfEtcd(status.hosts),
+    ...problemsOfRecord(recordHostsOf(status)),
+    ...problemsOfWrites(status),
+  ];
   const databases = factsOf(status, "database");
   const primaries = databases.filter(({ facts }) => facts.writability === "open");
   if (primaries.length !== 1) {
@@ -444,9 +487,12 @@ export function problemsOf(status: ClusterStatus): string[] {
   return problems;
 }
 
-function etcdLines({ hosts }: ClusterStatus): string[] {
-  const line = etcdLine(hosts);
-  return line === undefined ? [] : [line];
+const recordHostsOf = (status: ClusterStatus) => factsOf(status, "database");
+
+function failoverLines(status: ClusterStatus): string[] {
+  return [recordLine(recordHostsOf(status)), etcdLine(status.hosts)].filter(
+    (line) => line !== undefined,
+  );
 }
 
 /** The status as a table for people, with all problems. */
@@ -479,7 +525,7 @@ export function statusTable(status: ClusterStatus): string[] {
     ...lines,
     "",
     backupLine(factsOf(status, "database").map(({ facts }) => facts)),
-    ...etcdLines(status),
+    ...failoverLines(status),
     updatesLine(status),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),

@@ -5,7 +5,9 @@
 #   agent.sh status       the facts that an operator needs, as JSON
 #   agent.sh state        the current state of this host's server, as JSON
 #   agent.sh observe      publish the server's state on the health port at once
-#   agent.sh close        close this host to writes, until it is promoted, follows another primary, or is released
+#   agent.sh close [SUCCESSOR]
+#                         close this host to writes, until it is promoted, follows another primary, or is released;
+#                         with automatic failover SUCCESSOR takes over, or any replica
 #   agent.sh leave        the server is about to be stopped: a replica takes over first, if one may
 #   agent.sh release      allow it to reopen by itself
 #   agent.sh promote [--lost HOST]... [--accept-loss]

@@ -10,16 +10,13 @@ source /opt/cluster/scripts/database/common.sh
 
 replication=$(replication_password)
 # What it had received and not applied is dropped, so its word about it no longer counts.
-semi_sync=''
-if [[ $DATABASE_FAILOVER != manual ]]; then
-  new_incarnation
-  # A source that was not restarted since would have what it applies wait for a replica of its own, without end.
-  semi_sync='SET GLOBAL rpl_semi_sync_source_enabled = OFF;'
-fi
+if [[ $DATABASE_FAILOVER != manual ]]; then new_incarnation; fi
+# A server that was a primary and was not restarted since would have what it applies wait for a replica of its own: with
+# lossless durability without end, and it would never be in sync.
 printf '%s\n' "
   STOP REPLICA;
   SET GLOBAL super_read_only = ON;
-  $semi_sync
+  SET GLOBAL rpl_semi_sync_source_enabled = OFF;
   CHANGE REPLICATION SOURCE TO
     SOURCE_HOST = '${1:?ADDRESS}', SOURCE_PORT = $MYSQL_PORT, SOURCE_AUTO_POSITION = 1,
     SOURCE_SSL = 1, SOURCE_SSL_CA = '$MYSQL_CONFIGURATION/certificate-authority.pem',

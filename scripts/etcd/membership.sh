@@ -6,6 +6,8 @@
 # - Data of another cluster, of a member that was removed, or with which etcd does not start is set aside for that, but
 #   only while a majority of the voters is there without this host.
 # - A member that is no voter goes on until all voters are members, and is then removed by one of them.
+# - Where failover has become manual a member goes on until the record is removed: the primary's agent, which does that,
+#   may get its new settings later than this host.
 #
 # It never creates a cluster: create.sh does.
 # shellcheck source=common.sh
@@ -15,6 +17,10 @@ source /opt/cluster/scripts/etcd/common.sh
 PATIENCE=20
 # So often in a row etcd may fail before its data counts as damaged.
 FAILURES=5
+
+# How long a member goes on where failover has become manual, at most, seconds; and when that began.
+STAY=300
+LEAVING=$ETCD_RUN/leaving
 
 # remove ID WHY
 remove() {
@@ -142,11 +148,26 @@ hand_over() {
   fi
 }
 
+# has_record: whether a majority still has the record, the one key there is.
+has_record() {
+  local answer
+  answer=$(call "$HOST_ADDRESS" kv/range '{"key":"AA==","range_end":"AA==","count_only":true}') &&
+    [[ $(jq '.count // "0" | tonumber' <<<"$answer") != 0 ]]
+}
+
+# is_needed: whether a primary may still go by the record although failover is manual.
+is_needed() {
+  [[ -z $ETCD_ENDPOINTS ]] && systemctl --quiet is-active "$UNIT" || return
+  [[ -e $LEAVING ]] || touch "$LEAVING"
+  (($(date +%s) - $(stat --format=%Y "$LEAVING") < STAY)) && has_record
+}
+
 # withdraw: as a host that is no voter.
 withdraw() {
   local attempt
   has_volume || fail "the data volume is not mounted yet"
   [[ -d $DATA ]] || return 0
+  if is_needed; then fail "failover is manual, and this host goes on until the record of the primary is removed"; fi
   if [[ -n $ETCD_ENDPOINTS ]] && systemctl --quiet is-active "$UNIT"; then
     # An election may be under way.
     for attempt in 1 2 3 4 5; do
@@ -160,6 +181,7 @@ withdraw() {
     done
   fi
   set_data_aside
+  rm --force "$LEAVING"
   log "this host is no member any more; its data is set aside in $FORMER"
 }
 
@@ -167,7 +189,12 @@ main() {
   # create.sh holds the lock, or restore-quorum.sh.
   lock_members 0 || return 0
   if [[ -n $ETCD_ENDPOINTS ]] && { is_voter || [[ $HOST_ROLE == database ]]; }; then "$HERE/certificates.sh"; fi
-  if is_voter; then take_part; else withdraw; fi
+  if is_voter; then
+    rm --force "$LEAVING"
+    take_part
+  else
+    withdraw
+  fi
 }
 
 main

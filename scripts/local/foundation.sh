@@ -46,12 +46,20 @@ is_profile() { grep --quiet --line-regexp "$1" <<<"$profiles"; }
 
 # replace_profile NAME: creates or replaces a profile from standard input. Secrets are passed only this way, never as
 # arguments or through Terraform.
+#
+# An edit fails, although it is saved, while one of the role's hosts is being removed by the same deploy: it is tried again.
 replace_profile() {
-  if is_profile "$1"; then
-    incus profile edit "$1"
-  else
+  local content attempt
+  if ! is_profile "$1"; then
     incus profile create --quiet "$1"
+    return
   fi
+  content=$(cat)
+  for attempt in {1..30}; do
+    if printf '%s\n' "$content" | incus profile edit "$1"; then return; fi
+    sleep 1
+  done
+  fail "profile $1 could not be changed in $attempt attempts"
 }
 
 # Every secret is generated once, stored in a profile that no host uses, and copied to the profiles of its readers.

@@ -4,21 +4,21 @@ import type { Life, VirtualTime } from "./time";
 /** The kernel's part, which goes on while the agent, or all processes of the host, are frozen. */
 export class FakeFence {
   private until = Number.NEGATIVE_INFINITY;
+  private hasBegun = false;
+  /** Whether it is there at all: not while failover is manual. */
+  isThere = true;
 
-  /** @param isAutomatic whether it is there at all */
-  constructor(
-    private readonly time: VirtualTime,
-    private readonly isAutomatic: boolean,
-  ) {}
+  constructor(private readonly time: VirtualTime) {}
 
   /** Whether web servers reach the server, and its answers reach them. */
   get isOpen(): boolean {
-    return !this.isAutomatic || this.time.now < this.until;
+    return !this.isThere || !this.hasBegun || this.time.now < this.until;
   }
 
   /** The host was started anew. */
   forget(): void {
     this.until = Number.NEGATIVE_INFINITY;
+    this.hasBegun = false;
   }
 
   askedBy(life: Life): Fence {
@@ -33,10 +33,20 @@ export class FakeFence {
       arm: (milliseconds) => {
         const until = this.time.now + milliseconds;
         return ran(() => {
+          this.hasBegun = true;
           this.until = until;
         });
       },
-      disarm: () => ran(() => this.forget()),
+      disarm: () =>
+        ran(() => {
+          this.hasBegun = true;
+          this.until = Number.NEGATIVE_INFINITY;
+        }),
+      remove: () =>
+        ran(() => {
+          this.isThere = false;
+          this.forget();
+        }),
     };
   }
 }

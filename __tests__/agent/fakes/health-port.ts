@@ -13,14 +13,10 @@ export class FakeHealthPort implements HealthPort {
   toldAt = Number.NEGATIVE_INFINITY;
   private primaryUntil = Number.NEGATIVE_INFINITY;
 
-  /**
-   * @param clock the host's, whose date may be wrong
-   * @param isAutomatic whether /primary needs a permission that ends
-   */
+  /** @param clock the host's, whose date may be wrong */
   constructor(
     private readonly time: VirtualTime,
     private readonly clock: { readonly skew: number } = { skew: 0 },
-    private readonly isAutomatic = false,
   ) {}
 
   async permitPrimary(milliseconds: number): Promise<void> {
@@ -29,7 +25,7 @@ export class FakeHealthPort implements HealthPort {
 
   /** Whether it answers 200 at /primary. */
   get isPrimary(): boolean {
-    const isPermitted = !this.isAutomatic || this.time.now + this.clock.skew < this.primaryUntil;
+    const isPermitted = this.time.now + this.clock.skew < this.primaryUntil;
     return this.answers?.primary === true && isPermitted;
   }
 

@@ -78,6 +78,8 @@ export class Host {
   isRestoring = false;
   isOriginal = false;
   isRecorded = false;
+  /** Whether its settings say that failover is manual. */
+  isManual = false;
   setAside: Transaction[] = [];
 
   // What a reboot removes.
@@ -94,18 +96,15 @@ export class Host {
   ) {
     this.machine = new Life(world.time);
     this.machine.end();
-    const isAutomatic = world.quorum !== undefined;
-    this.healthPort = new FakeHealthPort(world.time, this.clock, isAutomatic);
-    this.fence = new FakeFence(world.time, isAutomatic);
+    this.healthPort = new FakeHealthPort(world.time, this.clock);
+    this.fence = new FakeFence(world.time);
     this.mysql = new FakeMysql(
       this.name,
       world.time,
       this.newDisk(),
-      world.durability,
       world.pace,
       world,
       world.chance,
-      isAutomatic,
     );
     this.mysql.opened = () => world.opened(this);
     this.mysql.ended = () => this.startServerLater(300);
@@ -239,21 +238,27 @@ export class Host {
 
   startAgent(): void {
     const life = new Life(this.world.time, this.clock);
-    const { quorum } = this.world;
+    const isEnding = this.isManual && this.isRecorded;
+    const quorum = this.isManual && !isEnding ? undefined : this.world.quorum;
+    this.fence.isThere ||= !this.isManual;
     this.agentLife = life;
-    this.agent = new Agent(this.identity, {
-      server: this.mysql.askedBy(life),
-      peers: this.peersFor(life),
-      marks: this.marks(),
-      bootstrap: this.bootstrapFor(life),
-      lock: this.lock.askedBy(life),
-      healthPort: this.healthPort,
-      clock: life.clock(),
-      log: (line) => this.world.log(this.name, line),
-      ...(quorum && {
-        automatic: { store: quorum.askedBy(this.name, life), fence: this.fence.askedBy(life) },
-      }),
-    });
+    this.agent = new Agent(
+      { ...this.identity, isEnding },
+      {
+        server: this.mysql.askedBy(life),
+        peers: this.peersFor(life),
+        marks: this.marks(),
+        bootstrap: this.bootstrapFor(life),
+        lock: this.lock.askedBy(life),
+        healthPort: this.healthPort,
+        clock: life.clock(),
+        fence: this.fence.askedBy(life),
+        log: (line) => this.world.log(this.name, line),
+        ...(quorum && {
+          automatic: { store: quorum.askedBy(this.name, life) },
+        }),
+      },
+    );
     this.agent.run().catch((error: Error) => this.world.log(this.name, `ended: ${error.stack}`));
   }
 
@@ -267,6 +272,13 @@ export class Host {
         this.startAgent();
       }
     });
+  }
+
+  /** Its settings change, and its agent is started anew, as scripts/host/converge.sh does. */
+  setFailover(failover: "manual" | "automatic"): void {
+    this.isManual = failover === "manual";
+    this.agentLife?.end();
+    this.machine.after(800, () => this.startAgent());
   }
 
   // --- What the agent works with

@@ -6,7 +6,7 @@ import {
   union,
   writtenBy,
 } from "../../../agent/gtid-set";
-import type { PrimaryState, Server } from "../../../agent/mysql";
+import type { PrimaryState, Server, Wait } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
 import type { Chance } from "./random";
 import { Life, millisecondsAt, type VirtualTime } from "./time";
@@ -210,6 +210,7 @@ export class FakeMysql {
   private isClosing = false;
   private isSemiSyncEnabled = false;
   private isSemiSyncOn = false;
+  private waitsForEver = true;
   private waiters: Waiter[] = [];
   private isReceiving = false;
   private isApplying = false;
@@ -239,11 +240,9 @@ export class FakeMysql {
     readonly host: string,
     readonly time: VirtualTime,
     public disk: Disk,
-    private readonly durability: "available" | "lossless",
     private readonly pace: Pace,
     private readonly network: Network,
     private readonly chance: Chance,
-    private readonly isAutomatic = false,
   ) {}
 
   // --- Its process
@@ -296,6 +295,7 @@ export class FakeMysql {
     this.isClosing = false;
     this.isSemiSyncEnabled = false;
     this.isSemiSyncOn = false;
+    this.waitsForEver = true;
     const { waiters } = this;
     this.waiters = [];
     this.isReceiving = false;
@@ -366,7 +366,7 @@ export class FakeMysql {
     }
     const waiter = { transaction, position, done };
     this.waiters.push(waiter);
-    if (this.durability === "available" && !this.isAutomatic) {
+    if (!this.waitsForEver) {
       this.run?.after(1_000, () => {
         if (this.waiters.includes(waiter)) {
           this.isSemiSyncOn = false;
@@ -397,7 +397,9 @@ export class FakeMysql {
     }
   }
 
-  private setSemiSync(isEnabled: boolean): void {
+  private setSemiSync(wait: Wait): void {
+    const isEnabled = wait !== "no";
+    this.waitsForEver = isEnabled ? wait === "for-ever" : this.waitsForEver;
     this.isSemiSyncEnabled = isEnabled;
     this.isSemiSyncOn = isEnabled;
     if (!isEnabled) {
@@ -595,6 +597,10 @@ export class FakeMysql {
       this.isApplyPlanned = false;
       const { disk } = this;
       while (this.isApplying && disk.relay.length > 0) {
+        // What is applied waits for a replica as what is written does, and nobody replicates from a replica.
+        if (this.isSemiSyncEnabled && this.isSemiSyncOn && this.waitsForEver) {
+          return;
+        }
         if (disk.isDamaged) {
           this.applierError = "conflict";
           this.isApplying = false;
@@ -659,6 +665,7 @@ export class FakeMysql {
           : Math.floor((this.time.now - this.heardAt) / 1000),
       lagSeconds: hasAllApplied ? 0 : Math.floor((this.time.now - (disk.relay[0]?.at ?? 0)) / 1000),
       semiSync: this.isSemiSyncOn,
+      waitsForEver: this.waitsForEver,
       semiSyncReplicas: this.replicas.size,
     };
   }
@@ -680,6 +687,7 @@ export class FakeMysql {
         this.stopReplica();
         this.refuse(run, true, () => {
           this.resetReplica();
+          this.setSemiSync("no");
           this.disk.source = source;
           this.isReceiving = true;
           this.isApplying = true;
@@ -836,18 +844,18 @@ export class FakeMysql {
             done(() => ({
               writability: this.writability,
               executed: this.disk.executed,
-              isOn: this.isSemiSyncEnabled && this.isSemiSyncOn,
+              isOn: this.isSemiSyncEnabled && this.isSemiSyncOn && this.waitsForEver,
               clients: this.replicas.size,
               waiting: this.waiters.length,
               acknowledged: this.acknowledgedCount,
             })),
           ),
         ),
-      promote: ({ waitForReplica, open, outrankUnheard, term: given }) =>
+      promote: ({ wait, open, outrankUnheard, term: given }) =>
         ask<void>(life, this.connectable, 30_000, (run, done) =>
           run.after(this.pace.statement(), () => {
             this.resetReplica();
-            this.setSemiSync(false);
+            this.setSemiSync("no");
             this.isSuperReadOnly = false;
             const next = this.disk.term + 1;
             const counted = outrankUnheard ? Math.max(next, millisecondsAt(this.time)) : next;
@@ -856,8 +864,8 @@ export class FakeMysql {
             this.disk.log.push(transaction);
             this.disk.execute(transaction);
             run.after(this.pace.statement(), () => {
-              if (waitForReplica) {
-                this.setSemiSync(true);
+              if (wait !== "no") {
+                this.setSemiSync(wait);
               }
               if (open) {
                 this.open();

@@ -61,6 +61,12 @@ export class Quorum {
     this.isCreated = true;
   }
 
+  /** Every member has set its data aside. */
+  dissolve(): void {
+    this.isCreated = false;
+    this.text = undefined;
+  }
+
   private put(record: PrimaryRecord): void {
     this.text = serializeRecord(record);
     this.revision++;
@@ -158,6 +164,15 @@ export class Quorum {
           }
           this.put(record);
           return String(this.revision);
+        }),
+      remove: (revision) =>
+        this.request(host, life, () => {
+          if (this.text === undefined || revision !== String(this.revision)) {
+            return false;
+          }
+          this.text = undefined;
+          this.revision++;
+          return true;
         }),
       yieldLeadership: async () => {
         const other = this.voters.find((voter) => voter !== host && this.hasMajority(voter));

@@ -47,18 +47,20 @@ export function durability(
        (request_key, name, message, written_at, web_server, database_host)
        VALUES ('${message}', 'durability', '${message}', UTC_TIMESTAMP(3), 'none', '${host}')`;
 
-  /** Deploys, and waits until the servers go by it: they are started anew after the deploy has ended. */
+  /** Deploys, and waits until the primary goes by it: the agents, and no server, are started anew after the deploy. */
   async function deployed(wanted: Durability) {
-    cluster.ensure({ database: { durability: wanted } });
-    const timeout = wanted === "lossless" ? "4294967295" : "1000";
-    for (const host of cluster.databases) {
-      await eventually(
-        `${host} goes by it`,
-        () =>
-          cluster.query(host, "SELECT @@rpl_semi_sync_source_timeout")[0] === timeout || undefined,
-      );
-    }
+    const processes = () => cluster.databases.map((host) => cluster.on(host, "pgrep -x mysqld"));
     await cluster.inSync();
+    const before = processes();
+    cluster.ensure({ database: { durability: wanted } });
+    const primary = await cluster.inSync();
+    const timeout = wanted === "lossless" ? "4294967295" : "1000";
+    await eventually(
+      `${primary} goes by it`,
+      () =>
+        cluster.query(primary, "SELECT @@rpl_semi_sync_source_timeout")[0] === timeout || undefined,
+    );
+    expect(processes()).toEqual(before);
   }
 
   test.each([
