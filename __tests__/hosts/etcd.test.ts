@@ -4,6 +4,7 @@ import { compressUserData, USER_DATA_LIMIT } from "../../hosts/user-data";
 import { fileOf, hostOf, SCRIPTS, topologyOf } from "./rendered";
 
 const AUTOMATIC = { database: { failover: "automatic" } } as const;
+const MANUAL = { database: { failover: "manual" } } as const;
 const VOTERS = ["database-1", "database-2", "load-balancer-1"];
 const UNIT = "/etc/systemd/system/cluster-etcd.service";
 
@@ -46,8 +47,8 @@ test("what was acknowledged is on disk", () => {
 test("a host that is no voter has no etcd, and a web server nothing of it", () => {
   const paths = (name: string, settings = {}) =>
     hostOf(name, settings).files.map(({ path }) => path);
-  expect(paths("database-1")).not.toContain(UNIT);
-  expect(hostOf("database-1").facts).toMatchObject({
+  expect(paths("database-1", MANUAL)).not.toContain(UNIT);
+  expect(hostOf("database-1", MANUAL).facts).toMatchObject({
     DATABASE_FAILOVER: "manual",
     ETCD_ENDPOINTS: "",
     ETCD_MEBIBYTES: "0",
@@ -76,7 +77,7 @@ test("etcd's memory is bounded, and is no part of what MySQL shares out", () => 
 });
 
 test("a local host can become a voter by a change of settings: its image has etcd in any case", () => {
-  const hosts = renderHosts(topologyOf(), { platform: "local", scripts: SCRIPTS });
+  const hosts = renderHosts(topologyOf(MANUAL), { platform: "local", scripts: SCRIPTS });
   expect(packagesOf(hosts).split(" ")).toEqual(
     expect.arrayContaining(["etcd-client", "etcd-server"]),
   );

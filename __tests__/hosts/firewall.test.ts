@@ -1,3 +1,4 @@
+import { endsOf } from "../../topology/topology";
 import { fileOf, hostOf, topologyOf } from "./rendered";
 
 /** The rules of one chain that came from a flow, by its name. */
@@ -14,15 +15,17 @@ test.each(NAMES)("%s denies what it does not name, in both directions", (name) =
   expect(text.match(/hook (input|forward|output) priority filter; policy drop;/g)).toHaveLength(3);
 });
 
-test.each(topologyOf().hosts.map((host) => [host.name, host.role]))(
-  "%s has exactly the flows that end and start at its role",
-  (name, role) => {
-    const { flows } = topologyOf();
+test.each(topologyOf().hosts.map((host) => [host.name, host]))(
+  "%s has exactly the flows that end and start at it",
+  (name, host) => {
+    const topology = topologyOf();
+    const ends = endsOf(topology, host);
+    const { flows } = topology;
     expect(flowsIn(name, "input")).toEqual(
-      flows.filter((flow) => flow.to === role).map((flow) => flow.name),
+      flows.filter((flow) => (ends as string[]).includes(flow.to)).map((flow) => flow.name),
     );
     expect(flowsIn(name, "output")).toEqual(
-      flows.filter((flow) => flow.from === role).map((flow) => flow.name),
+      flows.filter((flow) => (ends as string[]).includes(flow.from)).map((flow) => flow.name),
     );
   },
 );
