@@ -33,9 +33,11 @@ const SERVICES: Record<Role, readonly string[]> = {
   database: ["haproxy", "mysql", "cluster-database-agent"],
 };
 
+/** Prints all tables in the order of their names; a table that was loaded again comes last in the kernel. */
+const TABLES = `nft list tables | sort | while read -r table; do nft --stateless --terse list $table; done`;
+
 /** Prints what differs between the firewall that is loaded and the one that is declared. */
-const FIREWALL = `diff <(nft --stateless --terse list ruleset) \
-  <(unshare --net bash -c 'nft --file /etc/nftables.conf && nft --stateless --terse list ruleset')`;
+const FIREWALL = `diff <(${TABLES}) <(unshare --net bash -c 'nft --file /etc/nftables.conf && { ${TABLES}; }')`;
 
 /** What a cluster is to be until the next group begins, and what is known of the attempts to make it so. */
 interface Upkeep {
