@@ -13,7 +13,8 @@ import { testsFailed } from "./well";
 const SETTINGS = {
   name: "ec2boot",
   network: { cidr: "10.98.0.0/22" },
-  database: { terminationProtection: false, preventDestroy: false },
+  // An operator decides who is primary: one test promotes.
+  database: { terminationProtection: false, preventDestroy: false, failover: "manual" as const },
 };
 
 /** Another app; the guestbook comes back by a rollback. */

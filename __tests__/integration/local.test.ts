@@ -5,6 +5,7 @@ import { browser } from "./local/browser";
 import { durability } from "./local/durability";
 import { firewall } from "./local/firewall";
 import { hosts } from "./local/hosts";
+import { manualFailover } from "./local/manual-failover";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
 import { serving } from "./local/serving";
@@ -19,6 +20,9 @@ const cluster = new ScratchCluster({
   network: { cidr: "10.94.0.0/22" },
   localPort: 18094,
 });
+
+/** An operator decides who is primary, and nobody takes over meanwhile. */
+const MANUAL = { database: { failover: "manual" } } as const;
 
 jest.setTimeout(180_000);
 
@@ -48,10 +52,11 @@ describe("local", () => {
   group("firewall", cluster, () => firewall(cluster));
   group("balancing", cluster, () => balancing(cluster));
   group("operations", cluster, () => operations(cluster));
-  group("durability", cluster, () => durability(cluster));
   group("the database as apps expect it", cluster, () => appDatabase(cluster));
   group("upgrade", cluster, () => upgrade(cluster));
   group("replication", cluster, () => replication(cluster));
+  group("durability", cluster, () => durability(cluster), MANUAL);
+  group("manual failover", cluster, () => manualFailover(cluster), MANUAL);
 
   leftWell();
 });

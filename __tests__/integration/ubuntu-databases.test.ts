@@ -63,7 +63,9 @@ describe("a backup from Debian, whose MySQL is of a newer series", () => {
   }, 300_000);
 });
 
-group("durability", cluster, () => durability(cluster, ["available"]));
+group("durability", cluster, () => durability(cluster, ["available"]), {
+  database: { failover: "manual" },
+});
 
 group("a change of the distribution", cluster, () => {
   /** When each host was made, and of what. */

@@ -276,10 +276,19 @@ export async function makeWell(cluster: ScratchCluster, change: Change = {}): Pr
   upkeep.failedBefore = testsFailed();
 }
 
-/** Tests that start from a cluster that is well, whatever became of those before, or when run alone. */
-export function group(name: string, cluster: ScratchCluster, tests: () => void): void {
+/**
+ * Tests that start from a cluster that is well, whatever became of those before, or when run alone.
+ *
+ * @param change of the settings that the cluster began with
+ */
+export function group(
+  name: string,
+  cluster: ScratchCluster,
+  tests: () => void,
+  change: Change = {},
+): void {
   describe(name, () => {
-    beforeAll(() => makeWell(cluster), LIMIT);
+    beforeAll(() => makeWell(cluster, change), LIMIT);
     beforeEach(async () => {
       const { change, failedBefore } = upkeepOf(cluster);
       if (testsFailed() > failedBefore) {

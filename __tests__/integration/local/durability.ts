@@ -52,7 +52,7 @@ export function durability(
     const processes = () => cluster.databases.map((host) => cluster.on(host, "pgrep -x mysqld"));
     await cluster.inSync();
     const before = processes();
-    cluster.ensure({ database: { durability: wanted } });
+    cluster.ensure({ database: { durability: wanted, failover: "manual" } });
     const primary = await cluster.inSync();
     const timeout = wanted === "lossless" ? "4294967295" : "1000";
     await eventually(

@@ -51,22 +51,6 @@ export function operations(cluster: ScratchCluster): void {
     expect(await cluster.inSync()).toBe(before);
   });
 
-  test("a promotion is refused while the primary may be open, and the flag is named", async () => {
-    const primary = await cluster.inSync();
-    const other = cluster.databases.find((host) => host !== primary) as string;
-    // Frozen, it is neither closed nor gone.
-    cluster.incus(["pause", primary]);
-    try {
-      const { status, stderr } = cluster.attemptToOperate("promote", other);
-      expect(status).toBe(1);
-      expect(stderr).toContain(`--fence ${primary}`);
-      expect(stderr).toContain(`--lost ${primary}`);
-    } finally {
-      cluster.incus(["resume", primary]);
-    }
-    expect(await cluster.inSync()).toBe(primary);
-  });
-
   test("a restore goes back to between two writes, and forth again", async () => {
     const primary = await cluster.inSync();
     await write(cluster, `dumped-${Date.now()}`);
