@@ -161,7 +161,7 @@ describe("an orderly end, and writes go on within 2 s", () => {
     ["the server is restarted", (primary) => void primary.restartServer()],
     [
       "an operator closes it",
-      (primary) => primary.agentLife?.enter(() => void primary.agent?.close()),
+      (primary) => primary.agentLife?.enter(() => void primary.commands?.close()),
     ],
   ])("%s", async (_, fault) => {
     const one = await site();

@@ -81,7 +81,7 @@ describe("transactions that a replica has of its own", () => {
     old.mysql.flush();
     await cluster.time.pass(100);
     powerOff(cluster, old);
-    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+    expect(await told(cluster, next.commands?.promote([old.name], true))).toBe(
       "database-2 is the primary",
     );
     const isFollowing = () => other.disk.source === next.name && other.healthPort.answers?.replica;
@@ -133,9 +133,9 @@ describe("what a replica has received and not applied", () => {
 
   test("keeps another from being promoted, and the one that has it is promoted once it is applied", async () => {
     const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("database-3 has received transactions that this host lacks");
-    expect(await told(cluster, holder.agent?.promote([primary.name], false))).toBe(
+    expect(await told(cluster, holder.commands?.promote([primary.name], false))).toBe(
       "database-3 is the primary",
     );
     expect(rows(holder.disk.applied)).toBe(2);
@@ -143,7 +143,7 @@ describe("what a replica has received and not applied", () => {
 
   test("keeps nobody from being promoted who is told that it may be lost", async () => {
     const { cluster, primary, candidate } = await inRelayLogAlone(600_000);
-    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
       "database-2 is the primary",
     );
   });
@@ -153,8 +153,8 @@ describe("what a replica has received and not applied", () => {
     const [primary, candidate] = cluster.hosts as [Host, Host];
     cluster.setLink(candidate.name, primary.name, "cut");
     expect(await write(cluster, primary)).toBe("copied");
-    await told(cluster, primary.agent?.close());
-    const promotion = told(cluster, candidate.agent?.promote([], false));
+    await told(cluster, primary.commands?.close());
+    const promotion = told(cluster, candidate.commands?.promote([], false));
     cluster.healLinks();
     expect(await promotion).toBe("database-2 is the primary");
   });
@@ -162,9 +162,9 @@ describe("what a replica has received and not applied", () => {
   test("is applied before it follows another primary, and set aside", async () => {
     const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
     cluster.setLink(candidate.name, holder.name, "cut");
-    expect(await told(cluster, candidate.agent?.promote([primary.name, holder.name], true))).toBe(
-      "database-2 is the primary",
-    );
+    expect(
+      await told(cluster, candidate.commands?.promote([primary.name, holder.name], true)),
+    ).toBe("database-2 is the primary");
     cluster.healLinks();
     await cluster.time.pass(30_000);
     expect(rows(holder.setAside)).toBe(1);
@@ -176,7 +176,7 @@ describe("what a replica has received and not applied", () => {
     cluster.setLink(candidate.name, primary.name, "cut");
     expect(await write(cluster, primary)).toBe("copied");
     powerOff(cluster, primary);
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("database-3 holds transactions that this host lacks");
   });
 });
@@ -191,7 +191,7 @@ describe("a promotion that lets acknowledged writes go", () => {
       expect(await write(cluster, primary)).toBe("copied");
       powerOff(cluster, primary);
       await cluster.time.pass(2_000);
-      expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+      expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
         "database-2 is the primary",
       );
       holder.agentLife?.freeze();
@@ -209,15 +209,15 @@ describe("a promotion that lets acknowledged writes go", () => {
   test("outranks an earlier one of a lost host, of which nobody heard", async () => {
     const cluster = await standing();
     const [first, second, third] = cluster.hosts as [Host, Host, Host];
-    await told(cluster, first.agent?.close());
+    await told(cluster, first.commands?.close());
     cluster.setLink(second.name, first.name, "cut");
     cluster.setLink(second.name, third.name, "cut");
-    expect(await told(cluster, second.agent?.promote([first.name, third.name], true))).toBe(
+    expect(await told(cluster, second.commands?.promote([first.name, third.name], true))).toBe(
       "database-2 is the primary",
     );
     powerOff(cluster, second);
     cluster.healLinks();
-    expect(await told(cluster, third.agent?.promote([second.name], false))).toBe(
+    expect(await told(cluster, third.commands?.promote([second.name], false))).toBe(
       "database-3 is the primary",
     );
     powerOn(cluster, second);
@@ -319,13 +319,13 @@ describe("an act", () => {
     const tried = (replica.runs.clone ?? 0) - before;
     expect(tried).toBeGreaterThanOrEqual(8);
     expect(tried).toBeLessThanOrEqual(11);
-    expect(await told(cluster, replica.agent?.status())).toMatchObject({
+    expect(await told(cluster, replica.commands?.status())).toMatchObject({
       failure: { decision: "clone", message: "clone.sh failed" },
     });
     replica.failing.clear();
     expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
     await cluster.time.pass(3_000);
-    expect(await told(cluster, replica.agent?.status())).toMatchObject({ failure: null });
+    expect(await told(cluster, replica.commands?.status())).toMatchObject({ failure: null });
   });
 
   test("waits for whoever holds the lock, answers do not, and commands say why", async () => {
@@ -337,7 +337,7 @@ describe("an act", () => {
     expect(replica.disk.source).toBe(primary.name);
     expect(replica.mysql.state().replication).toBe("stopped");
     expect(cluster.time.now - replica.healthPort.toldAt).toBeLessThan(3_000);
-    expect(await told(cluster, replica.agent?.close())).toContain("in the middle of something");
+    expect(await told(cluster, replica.commands?.close())).toContain("in the middle of something");
     release?.();
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
   });
@@ -386,13 +386,13 @@ describe("an act", () => {
     }
     await cluster.time.pass(50_000);
     expect(primary.runs.declare).toBe(1);
-    expect(await told(cluster, primary.agent?.status())).toMatchObject({
+    expect(await told(cluster, primary.commands?.status())).toMatchObject({
       failure: { decision: "serve", message: "declare.sh failed" },
     });
     primary.failing.clear();
     await cluster.time.pass(30_000);
     expect(primary.runs.declare).toBe(2);
-    expect(await told(cluster, primary.agent?.status())).toMatchObject({ failure: null });
+    expect(await told(cluster, primary.commands?.status())).toMatchObject({ failure: null });
     await cluster.time.pass(300_000);
     expect(primary.runs.declare).toBe(2);
   });
@@ -490,7 +490,7 @@ describe("a primary", () => {
     expect(await write(cluster, old)).toBe("alone");
     powerOff(cluster, old);
     cluster.healLinks();
-    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+    expect(await told(cluster, next.commands?.promote([old.name], true))).toBe(
       "database-2 is the primary",
     );
     powerOn(cluster, old);
@@ -504,7 +504,7 @@ describe("a primary", () => {
     const [old, next] = cluster.hosts as [Host, Host];
     cluster.change(() => old.freeze());
     await cluster.time.pass(5_000);
-    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+    expect(await told(cluster, next.commands?.promote([old.name], true))).toBe(
       "database-2 is the primary",
     );
     cluster.change(() => old.thaw());
@@ -532,7 +532,7 @@ describe("a primary", () => {
     const cluster = await standing({ durability: "lossless", hosts: 2 });
     const [lost, next] = cluster.hosts as [Host, Host];
     powerOff(cluster, lost);
-    expect(await told(cluster, next.agent?.promote([lost.name], false))).toBe(
+    expect(await told(cluster, next.commands?.promote([lost.name], false))).toBe(
       "database-2 is the primary",
     );
     await cluster.time.pass(30_000);
@@ -559,15 +559,15 @@ describe("what operators ask for", () => {
   test("a host that is closed stays closed over a restart, until it is released", async () => {
     const cluster = await standing();
     const [primary] = cluster.hosts as [Host];
-    expect(await told(cluster, primary.agent?.close())).toBe("database-1 is closed");
+    expect(await told(cluster, primary.commands?.close())).toBe("database-1 is closed");
     expect(primary.healthPort.answers?.primary).toBe(false);
     powerOff(cluster, primary);
     powerOn(cluster, primary);
     await cluster.time.pass(30_000);
     expect(cluster.open).toEqual([]);
     expect(primary.healthPort.answers?.state.decision).toBe("wait-for-release");
-    expect(await told(cluster, primary.agent?.candidate())).toMatchObject({ held: true });
-    expect(await told(cluster, primary.agent?.release())).toBe("database-1 may open again");
+    expect(await told(cluster, primary.commands?.candidate())).toMatchObject({ held: true });
+    expect(await told(cluster, primary.commands?.release())).toBe("database-1 may open again");
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
   });
 
@@ -580,7 +580,7 @@ describe("what operators ask for", () => {
     primary.mysql.write((written) => {
       how = written;
     });
-    expect(await told(cluster, primary.agent?.close())).toBe("database-1 is closed");
+    expect(await told(cluster, primary.commands?.close())).toBe("database-1 is closed");
     expect(how).toBe("failed");
     expect(cluster.open).toEqual([]);
   });
@@ -591,8 +591,10 @@ describe("what operators ask for", () => {
     expect(await write(cluster, old)).toBe("copied");
     const acknowledged = old.disk.applied.at(-1);
     const begun = cluster.time.now;
-    await told(cluster, old.agent?.close());
-    expect(await told(cluster, next.agent?.promote([], false))).toBe("database-2 is the primary");
+    await told(cluster, old.commands?.close());
+    expect(await told(cluster, next.commands?.promote([], false))).toBe(
+      "database-2 is the primary",
+    );
     expect(await cluster.time.until(() => cluster.open.length === 1, 10_000)).toBe(true);
     expect(cluster.time.now - begun).toBeLessThan(3_000);
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
@@ -603,32 +605,32 @@ describe("what operators ask for", () => {
   test("a promotion names what speaks against it, all of it, and does nothing", async () => {
     const cluster = await standing();
     const [primary, candidate, third] = cluster.hosts as [Host, Host, Host];
-    expect(await told(cluster, candidate.agent?.promote(["database-9"], false))).toContain(
+    expect(await told(cluster, candidate.commands?.promote(["database-9"], false))).toContain(
       "no other database host named database-9",
     );
-    expect(await told(cluster, candidate.agent?.promote([], true))).toContain(
+    expect(await told(cluster, candidate.commands?.promote([], true))).toContain(
       "database-1 is the primary, and open: switch over instead",
     );
     powerOff(cluster, primary);
     powerOff(cluster, third);
     await cluster.time.pass(2_000);
     const begun = cluster.time.now;
-    const said = await told(cluster, candidate.agent?.promote([], false));
+    const said = await told(cluster, candidate.commands?.promote([], false));
     expect(said).toContain("database-1 does not answer: whether it is closed cannot be known");
     expect(said).toContain("a write that was acknowledged may be there alone");
     expect(cluster.time.now - begun).toBeLessThan(2_000);
     expect(
-      await told(cluster, candidate.agent?.promote([primary.name, third.name], false)),
+      await told(cluster, candidate.commands?.promote([primary.name, third.name], false)),
     ).toContain("a write that was acknowledged may be there alone");
     candidate.mysql.otherTables = ["app.old (MyISAM)"];
     expect(
-      await told(cluster, candidate.agent?.promote([primary.name, third.name], false)),
+      await told(cluster, candidate.commands?.promote([primary.name, third.name], false)),
     ).toContain("app.old (MyISAM)");
     expect(candidate.disk.term).toBe(1);
-    expect(await told(cluster, candidate.agent?.promote([primary.name, third.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name, third.name], true))).toBe(
       "database-2 is the primary",
     );
-    expect(await told(cluster, candidate.agent?.promote([], false))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([], false))).toBe(
       "database-2 is the primary already",
     );
   });
@@ -636,8 +638,10 @@ describe("what operators ask for", () => {
   test("a promotion of the last primary that is known names hosts which may have been promoted since", async () => {
     const cluster = await standing({ durability: "lossless" });
     const [first, second, third] = cluster.hosts as [Host, Host, Host];
-    await told(cluster, first.agent?.close());
-    expect(await told(cluster, second.agent?.promote([], false))).toBe("database-2 is the primary");
+    await told(cluster, first.commands?.close());
+    expect(await told(cluster, second.commands?.promote([], false))).toBe(
+      "database-2 is the primary",
+    );
     powerOff(cluster, first);
     expect(await cluster.time.until(() => cluster.open.length === 1, 20_000)).toBe(true);
     expect(await write(cluster, second)).toBe("copied");
@@ -647,10 +651,12 @@ describe("what operators ask for", () => {
     powerOn(cluster, first);
     await cluster.time.pass(5_000);
     const lost = [second.name, third.name];
-    expect(await told(cluster, first.agent?.promote(lost, false))).toContain(
+    expect(await told(cluster, first.commands?.promote(lost, false))).toContain(
       "database-2 and database-3 do not answer: one of them may have been promoted since",
     );
-    expect(await told(cluster, first.agent?.promote(lost, true))).toBe("database-1 is the primary");
+    expect(await told(cluster, first.commands?.promote(lost, true))).toBe(
+      "database-1 is the primary",
+    );
   });
 
   test("a promotion is not kept waiting by a host whose clone was interrupted for good", async () => {
@@ -663,7 +669,7 @@ describe("what operators ask for", () => {
     powerOff(cluster, primary);
     await cluster.time.pass(20_000);
     expect(empty.healthPort.answers?.state.writability).toBe("closed");
-    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
       "database-3 is the primary",
     );
   });
@@ -676,13 +682,13 @@ describe("what operators ask for", () => {
     expect(await write(cluster, primary)).toBe("copied");
     powerOff(cluster, primary);
     const begun = cluster.time.now;
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("this host has not applied all it received");
     expect(said).toContain("that did not change within 10 s");
     expect(cluster.time.now - begun).toBeGreaterThan(9_900);
     expect(cluster.time.now - begun).toBeLessThan(12_000);
     await cluster.time.pass(10_000);
-    expect(await told(cluster, candidate.agent?.promote([primary.name], false))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], false))).toBe(
       "database-2 is the primary",
     );
     expect(rows(candidate.disk.applied)).toBe(2);
@@ -697,9 +703,9 @@ describe("what operators ask for", () => {
     powerOff(cluster, primary);
     cluster.change(() => candidate.mysql.end());
     await cluster.time.until(() => candidate.mysql.isUp, 5_000);
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("this host's server was started anew");
-    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
       "database-2 is the primary",
     );
     expect(rows(candidate.disk.applied)).toBe(2);

@@ -1,9 +1,11 @@
 import type { Bootstrap } from "../../../agent/bootstrap";
+import { Commands } from "../../../agent/commands";
 import { type GtidSet, isSubset, subtract } from "../../../agent/gtid-set";
-import { Agent, type Identity } from "../../../agent/loop";
+import { Agent } from "../../../agent/loop";
 import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
 import type { Peer } from "../../../agent/state";
+import type { Identity, Surroundings } from "../../../agent/surroundings";
 import { FakeFence } from "./fence";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
@@ -60,6 +62,8 @@ export class Host {
   readonly clock = { rate: 1, skew: 0 };
   lock = new FakeLock();
   agent: Agent | undefined;
+  /** What operators ask of the agent. */
+  commands: Commands | undefined;
   /** What is running where nothing else ends it: systemd. */
   machine: Life;
   agentLife: Life | undefined;
@@ -157,6 +161,7 @@ export class Host {
     this.agentLife?.end();
     this.agentLife = undefined;
     this.agent = undefined;
+    this.commands = undefined;
     this.mysql.end();
     this.disk.losePower(this.world.time.now, this.world.chance);
     this.incarnation = undefined;
@@ -222,11 +227,11 @@ export class Host {
   /** As scripts/database/stop.sh does. */
   async restartServer(): Promise<void> {
     const life = this.machine;
-    const { agent, agentLife } = this;
-    if (agent !== undefined && this.world.quorum !== undefined) {
+    const { commands, agentLife } = this;
+    if (commands !== undefined && this.world.quorum !== undefined) {
       await Promise.race([
         new Promise<void>((resolve) =>
-          agentLife?.enter(() => void agent.leave().then(() => resolve())),
+          agentLife?.enter(() => void commands.leave().then(() => resolve())),
         ),
         life.sleep(5_000),
       ]);
@@ -241,7 +246,7 @@ export class Host {
     const life = new Life(this.world.time, this.clock);
     const { quorum } = this.world;
     this.agentLife = life;
-    this.agent = new Agent(this.identity, {
+    const surroundings: Surroundings = {
       server: this.mysql.askedBy(life),
       peers: this.peersFor(life),
       marks: this.marks(),
@@ -253,7 +258,9 @@ export class Host {
       ...(quorum && {
         automatic: { store: quorum.askedBy(this.name, life), fence: this.fence.askedBy(life) },
       }),
-    });
+    };
+    this.agent = new Agent(this.identity, surroundings);
+    this.commands = new Commands(this.identity, surroundings, this.agent);
     this.agent.run().catch((error: Error) => this.world.log(this.name, `ended: ${error.stack}`));
   }
 
@@ -262,6 +269,7 @@ export class Host {
     this.agentLife?.end();
     this.agentLife = undefined;
     this.agent = undefined;
+    this.commands = undefined;
     this.machine.after(1_000, () => {
       if (this.agent === undefined) {
         this.startAgent();

@@ -261,14 +261,14 @@ export class RecordSchedule extends FaultSchedule {
       [
         1,
         () => {
-          const { agent, agentLife } = host;
-          if (agent !== undefined && isRunning) {
+          const { commands, agentLife } = host;
+          if (commands !== undefined && isRunning) {
             this.say(`an operator closes ${host.name}`);
             agentLife?.enter(() => {
-              agent
+              commands
                 .close()
                 .catch(() => undefined)
-                .then(() => agent.release())
+                .then(() => commands.release())
                 .catch(() => undefined);
             });
           }
