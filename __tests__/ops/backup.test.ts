@@ -175,12 +175,12 @@ describe("restore", () => {
   test("what will not be as it was is said before anybody stops serving", async () => {
     const { access } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
-        ? { ...DONE, stdout: "these become InnoDB: app.old (MyISAM)\n" }
+        ? { ...DONE, stdout: "converted to InnoDB: app.old (MyISAM)\n" }
         : undefined,
     );
     const said: string[] = [];
     await restore(topology, access, plan, (line) => said.push(line));
-    expect(said[0]).toBe("these become InnoDB: app.old (MyISAM)");
+    expect(said[0]).toBe("converted to InnoDB: app.old (MyISAM)");
   });
 
   test("when it fails nobody serves again", async () => {

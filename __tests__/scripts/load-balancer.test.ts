@@ -160,7 +160,7 @@ describe("a drain", () => {
     const script = host.bring("load-balancer/drain.sh", "host/lib.sh", "load-balancer/servers.sh");
     const { status, stderr } = await host.shell([script], 'PATIENCE=1; drain web-1 ""');
     expect(status).toBe(0);
-    expect(stderr).toContain("web-1 is drained; 5 requests are still under way after 1 s");
+    expect(stderr).toContain("web-1 is drained; 5 requests are still in progress after 1 s");
   });
 
   test.each<[string, Server[]]>([
@@ -173,7 +173,7 @@ describe("a drain", () => {
     looks([{}, ...others]);
     const { status, stderr } = await drain("web-1");
     expect(status).toBe(1);
-    expect(stderr).toContain("no other web server serves");
+    expect(stderr).toContain("web-1 is the last web server that serves");
     expect(commands()).toEqual([]);
     expect((await drain("web-1", "--force")).status).toBe(0);
     expect(commands()).toEqual(["set server web/web-1 state drain"]);
@@ -194,7 +194,7 @@ describe("a drain", () => {
     for (const args of [["web-1"], ["web-1", "--force"], ["--undo", "web-1"]]) {
       const { status, stderr } = await drain(...args);
       expect(status).toBe(1);
-      expect(stderr).toContain("the load balancer knows no web server web-1");
+      expect(stderr).toContain("the load balancer has no web server named web-1");
     }
     expect(commands()).toEqual([]);
   });
@@ -244,7 +244,7 @@ describe("a drain", () => {
     looks([{}, other]);
     const { status, stderr } = await drain(...args);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/usage: drain\.sh|knows no web server/);
+    expect(stderr).toMatch(/usage: drain\.sh|has no web server named/);
     expect(commands()).toEqual([]);
   });
 });
@@ -321,6 +321,6 @@ describe("waiting for checks", () => {
       ["web-1", "2", "5"],
     );
     expect(status).toBe(1);
-    expect(stderr).toContain("the load balancer knows no web server web-1");
+    expect(stderr).toContain("the load balancer has no web server named web-1");
   });
 });
