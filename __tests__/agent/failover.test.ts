@@ -1,7 +1,8 @@
 import type { Link } from "./fakes/cluster";
 import { Cluster, STEADY } from "./fakes/cluster";
+import type { Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
-import type { Pace, Transaction, Written } from "./fakes/mysql";
+import type { Pace, Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // Automatic failover, with the whole agent, in named scenarios: how long writes wait, and who ends up as primary. A

@@ -1,7 +1,8 @@
 import { subtract } from "../../agent/gtid-set";
 import { Cluster, STEADY } from "./fakes/cluster";
+import { gtidsOf, type Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
-import { gtidsOf, type Pace, type Transaction, type Written } from "./fakes/mysql";
+import type { Pace, Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // The whole agent, with its loops, in a world of its own: named scenarios.
@@ -337,7 +338,9 @@ describe("an act", () => {
     expect(replica.disk.source).toBe(primary.name);
     expect(replica.mysql.state().replication).toBe("stopped");
     expect(cluster.time.now - replica.healthPort.toldAt).toBeLessThan(3_000);
-    expect(await told(cluster, replica.commands?.close())).toContain("another operation on this host is in progress");
+    expect(await told(cluster, replica.commands?.close())).toContain(
+      "another operation on this host is in progress",
+    );
     release?.();
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
   });
