@@ -211,7 +211,7 @@ describe("a drain", () => {
     host.put("answer", "Require a server.\n");
     const { status, stderr } = await drain("web-1");
     expect(status).toBe(1);
-    expect(stderr).toContain("HAProxy: Require a server.");
+    expect(stderr).toContain("HAProxy rejected the command: Require a server.");
     expect(host.read(STATE)).toBe("1\n");
   });
 
@@ -220,7 +220,7 @@ describe("a drain", () => {
     host.put("state", "");
     const { status, stderr } = await drain("web-1");
     expect(status).toBe(1);
-    expect(stderr).toContain("could not be kept");
+    expect(stderr).toContain("could not be saved");
     expect(host.read(STATE)).toBe("1\n");
   });
 
