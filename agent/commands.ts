@@ -47,7 +47,9 @@ export class Commands {
   private async alone<Result>(act: () => Promise<Result>): Promise<Result> {
     const release = await this.surroundings.lock.take(LOCK_SECONDS);
     if (release === undefined) {
-      throw new Refusal("another operation on this host is in progress, perhaps a clone: try again when it has finished");
+      throw new Refusal(
+        "another operation on this host is in progress, perhaps a clone: try again when it has finished",
+      );
     }
     try {
       return await act();

@@ -197,7 +197,9 @@ export class Agent {
   private addressOf(peer: Peer | undefined): string {
     const found = this.identity.peers.find(({ name }) => name === peer?.name);
     if (found === undefined) {
-      throw new Error(`no database host named ${peer?.name} among ${this.identity.peers.map(({ name }) => name).join(", ")}`);
+      throw new Error(
+        `no database host named ${peer?.name} among ${this.identity.peers.map(({ name }) => name).join(", ")}`,
+      );
     }
     return found.address;
   }
@@ -228,7 +230,9 @@ export class Agent {
         const { extra } = comparisonWith(view);
         await marks.noteNewLogs();
         if (!(await server.forget(extra, leader?.executed ?? NO_GTIDS))) {
-          throw new Error("the server has received more transactions, which were not examined or not applied");
+          throw new Error(
+            "the server has received more transactions, which were not examined or not applied",
+          );
         }
         // The server will reuse these GTIDs for its next writes.
         this.observer.forgetJudged();

@@ -338,10 +338,13 @@ export class GuestbookInMysql implements Guestbook {
   private async prepare(pause: number): Promise<void> {
     try {
       await this.createTable();
-      this.log.info({}, "the guestbook's table is there");
+      this.log.info({}, "the guestbook's table exists");
     } catch (error) {
       if (this.closed) return;
-      this.log.warn(describe(error), "the guestbook's table could not be prepared yet");
+      this.log.warn(
+        describe(error),
+        "the guestbook's table could not be created yet; trying again",
+      );
       this.prepareTimer = setTimeout(() => {
         void this.prepare(Math.min(pause * 2, PREPARE_PAUSE.longest));
       }, pause);

@@ -31,6 +31,16 @@ export const PORTS = {
   etcdPeers: 2380,
 } as const;
 
+/** Ports on 127.0.0.1 that hosts use themselves. */
+export const LOCAL_PORTS = {
+  /** HAProxy on a web server: the way to the primary. */
+  databaseWrites: 3306,
+  /** HAProxy on a web server: the way to fresh replicas. */
+  databaseReads: 3307,
+  /** HAProxy's statistics on a load balancer. */
+  statistics: 8404,
+} as const;
+
 /** The flows of etcd, which is there only where there are voters. */
 const ETCD_FLOWS: readonly Flow[] = [
   {

@@ -178,7 +178,9 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   test("one host creates the cluster, and the other voters join it with a vote", async () => {
     host("database-2", ONE_REPLICA);
-    expect((await run("database-2", "membership")).stderr).toContain("no other voter is a member yet");
+    expect((await run("database-2", "membership")).stderr).toContain(
+      "no other voter is a member yet",
+    );
     await founded(ONE_REPLICA);
     const { members, ...rest } = await statusOf("load-balancer-1");
     expect(rest).toMatchObject({ voter: true, hasData: true, answers: true });
@@ -189,7 +191,9 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   test("nobody creates a second one: not where there is data, nor while another voter answers", async () => {
     await founded(["database-1", "database-2"]);
-    expect((await run("database-1", "create")).stderr).toContain("already has the data of a member");
+    expect((await run("database-1", "create")).stderr).toContain(
+      "already has the data of a member",
+    );
     host("load-balancer-1", ONE_REPLICA);
     expect((await run("load-balancer-1", "create")).stderr).toContain(
       "there is a cluster of etcd already: its member at 127.0.1.1 answers",
@@ -252,7 +256,9 @@ describeWithEtcd("members of etcd", (etcd) => {
     for (const name of [...ONE_REPLICA, "database-3"]) {
       host(name, TWO_REPLICAS);
     }
-    expect(await settle("load-balancer-1")).toContain("stays a member until all voters are members");
+    expect(await settle("load-balancer-1")).toContain(
+      "stays a member until all voters are members",
+    );
     await settle("database-1");
     expect(await namesAt("database-1")).toEqual(ONE_REPLICA);
     await settle("database-3");
@@ -281,7 +287,9 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   test("after the loss of a majority an operator makes the survivor the only member, and others join it", async () => {
     await founded(ONE_REPLICA);
-    expect((await run("database-2", "restore-quorum")).stderr).toContain("a majority of the voters is up");
+    expect((await run("database-2", "restore-quorum")).stderr).toContain(
+      "a majority of the voters is up",
+    );
     const { cluster } = await statusOf("database-2");
     await end("database-1");
     await end("load-balancer-1");

@@ -263,7 +263,9 @@ describe("what a restore plans", () => {
     expect(await plan(all, at(41))).toContain(
       "binary logs are archived only up to 2026-11-26T10:00:40.000000Z: restore that moment or an earlier one",
     );
-    expect(await plan([dump("d1", 10)], at(11))).toContain("no binary logs are archived from after the backup");
+    expect(await plan([dump("d1", 10)], at(11))).toContain(
+      "no binary logs are archived from after the backup",
+    );
   });
 });
 

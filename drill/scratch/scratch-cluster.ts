@@ -2,6 +2,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { CheckedServer } from "../../ops/operations/checks";
 import { attemptSync, run, runSync } from "../../ops/run";
+import { PORTS } from "../../topology/flows";
 import { localNames } from "../../topology/names";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
@@ -261,7 +262,7 @@ export class ScratchCluster {
     const ask = async (host: string) => {
       const printed = await this.printedOn(
         host,
-        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
+        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:${PORTS.databaseHealth}/$path; done`,
       );
       const [primary, replica] = printed.split(" ");
       return [

@@ -415,7 +415,9 @@ export function appDatabase(cluster: ScratchCluster): void {
     }
     const refused = cluster.attemptToOperate("restore", "--overwrite");
     expect(refused.status).not.toBe(0);
-    expect(refused.stderr).toMatch(/app\.groups_of \(MyISAM\) cannot be converted to InnoDB: ERROR 1075/);
+    expect(refused.stderr).toMatch(
+      /app\.groups_of \(MyISAM\) cannot be converted to InnoDB: ERROR 1075/,
+    );
     expect((await ask(`${cluster.url}/api/entries`)).status).toBe(200);
     succeed(cluster, "app", "DROP TABLE groups_of");
     cluster.operate("backup");
