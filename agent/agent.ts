@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { BootstrapScripts } from "./bootstrap";
 import { SYSTEM_CLOCK } from "./clock";
-import { takeCommands } from "./commands";
+import { takeCommands } from "./command-socket";
+import { Commands } from "./commands";
 import { EtcdRecordStore } from "./etcd";
 import { NftablesFence } from "./fence";
 import { HaproxyHealthPort } from "./health-port";
@@ -11,6 +12,7 @@ import { FileMarks } from "./marks";
 import { MysqlServer } from "./mysql";
 import { PeersByHealthPort } from "./peers";
 import type { Address } from "./state";
+import type { Identity, Surroundings } from "./surroundings";
 
 // The agent of a database host: it brings the host into the cluster, keeps it there, and updates the health port. Its
 // facts come from /etc/cluster/host.env.
@@ -39,7 +41,7 @@ const isEnding = () =>
   fact("DATABASE_FAILOVER") === "manual" && existsSync(`${fact("DATABASE_VOLUME")}/recorded`);
 
 /** What automatic failover needs; `undefined` if failover is manual, and no record can be left. */
-function automatic(): ConstructorParameters<typeof Agent>[1]["automatic"] {
+function automatic(): Surroundings["automatic"] {
   if (fact("DATABASE_FAILOVER") !== "automatic" && !isEnding()) {
     return undefined;
   }
@@ -63,32 +65,31 @@ function main(): void {
   const peers = addressesIn(fact("DATABASE_PEERS"));
   const failover = automatic();
   const name = fact("HOST_NAME");
-  const agent = new Agent(
-    {
-      name,
-      number: Number(fact("HOST_NUMBER")),
-      peers,
-      durability: fact("DATABASE_DURABILITY") === "lossless" ? "lossless" : "available",
-      isEnding: isEnding(),
-    },
-    {
-      server: new MysqlServer(name, peers, fact("MYSQL_SOCKET"), Number(fact("MYSQL_PORT"))),
-      peers: new PeersByHealthPort(peers, Number(fact("DATABASE_HEALTH_PORT"))),
-      marks: new FileMarks(fact("DATABASE_VOLUME"), run, fact("DATABASE_RESERVE")),
-      bootstrap: new BootstrapScripts("/opt/cluster/scripts/database"),
-      lock: new FileLock(run),
-      healthPort: new HaproxyHealthPort(
-        fact("HAPROXY_SOCKET"),
-        fact("DATABASE_ANSWERS"),
-        `${run}/authority`,
-      ),
-      clock: SYSTEM_CLOCK,
-      fence: new NftablesFence(Number(fact("MYSQL_PORT"))),
-      log: (line) => process.stderr.write(`${line}\n`),
-      ...(failover && { automatic: failover }),
-    },
-  );
-  takeCommands(agent, `${run}/agent.sock`);
+  const identity: Identity = {
+    name,
+    number: Number(fact("HOST_NUMBER")),
+    peers,
+    durability: fact("DATABASE_DURABILITY") === "lossless" ? "lossless" : "available",
+    isEnding: isEnding(),
+  };
+  const surroundings: Surroundings = {
+    server: new MysqlServer(name, peers, fact("MYSQL_SOCKET"), Number(fact("MYSQL_PORT"))),
+    peers: new PeersByHealthPort(peers, Number(fact("DATABASE_HEALTH_PORT"))),
+    marks: new FileMarks(fact("DATABASE_VOLUME"), run, fact("DATABASE_RESERVE")),
+    bootstrap: new BootstrapScripts("/opt/cluster/scripts/database"),
+    lock: new FileLock(run),
+    healthPort: new HaproxyHealthPort(
+      fact("HAPROXY_SOCKET"),
+      fact("DATABASE_ANSWERS"),
+      `${run}/authority`,
+    ),
+    clock: SYSTEM_CLOCK,
+    fence: new NftablesFence(Number(fact("MYSQL_PORT"))),
+    log: (line) => process.stderr.write(`${line}\n`),
+    ...(failover && { automatic: failover }),
+  };
+  const agent = new Agent(identity, surroundings);
+  takeCommands(new Commands(identity, surroundings, agent), `${run}/agent.sock`);
   void agent.run();
 }
 

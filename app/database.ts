@@ -9,41 +9,41 @@ import {
 } from "mysql2/promise";
 import type { Account, Address, DatabaseSettings } from "./settings-from-environment";
 
-/** Connections kept to one address. */
+/** Maximum number of connections to one address. */
 const CONNECTIONS = 10;
-/** Waiting for the answer to one write, which may itself wait for a replica's receipt. */
+/** Timeout of one write, which may itself wait for a replica's acknowledgement. */
 const WRITE_MILLISECONDS = 4_000;
 
-/** How long a task waits for its database, and how often it is tried. Times in milliseconds. */
+/** How long a task waits for its database, and how often it is attempted. Times in milliseconds. */
 export interface Patience {
   /** For a connection: TCP, TLS and login. */
   readonly connect: number;
-  /** For a connection of the pool, one that has to be opened first included. */
+  /** For a connection from the pool, including the time to open a new one. */
   readonly acquire: number;
   /** For the answer to one read. */
   readonly read: number;
-  /** How often, on connections that fail, a task is tried. */
+  /** How often a task is attempted if its connection fails. */
   readonly attempts: 1 | 2;
 }
 
-/** For a server that nobody can stand in for. */
+/** For a server without an alternative. */
 const PATIENT: Patience = { connect: 2_000, acquire: 2_500, read: 2_000, attempts: 2 };
-/** For a server besides which there is another one to ask. */
+/** For a server with an alternative. */
 export const IMPATIENT: Patience = { connect: 600, acquire: 700, read: 600, attempts: 1 };
 /**
- * Age at which a connection is closed instead of kept. A connection stays with the server it was
- * opened to, so without a limit reads would never return to a replica that has come back.
+ * Age at which a connection is closed instead of kept. A connection stays with the server to which
+ * it was opened, so without a limit reads would never return to a replica that has come back.
  */
 const CONNECTION_LIFETIME_MILLISECONDS = 30_000;
 
-/** What a write answers. */
+/** The result of a write. */
 export interface Written {
   readonly affectedRows: number;
-  /** The transaction's GTID, or undefined when the server did not tell it. */
+  /** The transaction's GTID, or undefined if the server did not report it. */
   readonly gtid: string | undefined;
 }
 
-/** One connection while a task holds it: every statement goes to the same server. */
+/** A connection reserved for one task: all statements go to the same server. */
 export interface Session {
   /** Name of the database server at the other end: its `report_host`, or else its `hostname`. */
   readonly databaseHost: string;
@@ -53,7 +53,7 @@ export interface Session {
   write(statement: string, values?: ExecuteValues): Promise<Written>;
 }
 
-/** Why a database could not do what was asked of it. */
+/** Why a database operation failed. */
 export type FailureKind =
   | "access-denied"
   | "busy"
@@ -62,9 +62,9 @@ export type FailureKind =
   | "damaged"
   | "disk-full"
   | "no-table"
-  /** It is not, or no longer, the server that takes writes. */
+  /** It is not the primary, or no longer. */
   | "read-only"
-  /** It is the server that takes writes, and takes none for the time being. */
+  /** It is the primary, but accepts no writes at the moment. */
   | "refusing"
   | "timeout";
 
@@ -106,27 +106,30 @@ const FAILURE_KINDS: Readonly<Record<string, FailureKind>> = {
 };
 
 /**
- * Tells what kind of failure an error of this module is, or undefined when it is none of the
- * database's doing, such as a mistake in a statement.
+ * Classifies an error of this module; undefined if the database is not the cause, for example a
+ * mistake in a statement.
  */
 export function failureKind(error: unknown): FailureKind | undefined {
   const { code, errno, sqlState } = error as { code?: string; errno?: number; sqlState?: string };
   const known = code === undefined ? undefined : FAILURE_KINDS[code];
   if (known !== undefined) return known;
-  // An error that no server numbered comes from the connection: refused, reset, closed, not
-  // verified, timed out. System errors carry negative numbers.
+  // An error without a server's error number comes from the connection: refused, reset, closed, not
+  // verified, timed out. System errors have negative numbers.
   const numberedByServer = sqlState !== undefined || (errno !== undefined && errno > 0);
   const fatal = (error as { fatal?: boolean }).fatal === true;
   return fatal || (code !== undefined && !numberedByServer) ? "connection" : undefined;
 }
 
-/** Says whether a failure may be the connection's alone, so that another one may do better. */
+/** Whether the failure may be due to the connection, so that another one may succeed. */
 function isWorthAnotherConnection(error: unknown): boolean {
   const kind = failureKind(error);
   return kind === "connection" || kind === "read-only" || kind === "access-denied";
 }
 
-/** A primary that takes no writes for the time being: without room, or without a replica to wait for. */
+/**
+ * A primary that accepts no writes at the moment: its volume is full, or it has no replica to wait
+ * for.
+ */
 class PrimaryRefusesError extends Error {
   readonly code = "PRIMARY_REFUSES";
 }
@@ -135,7 +138,9 @@ class NoFreeConnectionError extends Error {
   readonly code = "NO_FREE_CONNECTION";
 }
 
-/** A pool that is replaced, with all its connections, as soon as one of them proves stale. */
+/**
+ * A pool that is replaced, with all its connections, as soon as one of them turns out to be stale.
+ */
 interface Generation {
   readonly pool: Pool;
   inUse: number;
@@ -213,7 +218,7 @@ export class Database {
       const kind = failureKind(error);
       if (kind === "connection" || kind === "timeout" || generation.retired) connection?.destroy();
       else connection?.release();
-      // A new connection that took too long says nothing against those that are there.
+      // That a new connection took too long does not mean that existing ones are stale.
       const tookTooLong =
         connection === undefined && (error as { code?: string }).code === "ETIMEDOUT";
       if (isWorthAnotherConnection(error) && !tookTooLong) void this.retire(generation);
@@ -246,12 +251,16 @@ export class Database {
       connectTimeout: this.patience.connect,
       queueLimit: 200,
     });
-    // A connection that breaks while idle says so here; the pool drops it by itself.
+    // Errors of idle connections are emitted here; the pool removes such a connection by itself.
     pool.on("connection", (connection) => connection.on("error", () => undefined));
     return pool;
   }
 
-  /** Takes a connection, waiting for no longer than the patience for it. */
+  /**
+   * Takes a connection from the pool.
+   *
+   * @throws NoFreeConnectionError if none becomes free in time
+   */
   private async acquire(pool: Pool): Promise<PoolConnection> {
     const pending = pool.getConnection().catch((error: Error & { code?: string }) => {
       // The pool's own refusals (its queue is full) carry no code.
@@ -261,7 +270,7 @@ export class Database {
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
         reject(new NoFreeConnectionError("no connection became free in time"));
-        // Whoever asked is gone: what arrives later goes back.
+        // The caller has given up: a connection that arrives later is returned to the pool.
         pending.then(
           (connection) => connection.release(),
           () => undefined,
@@ -275,7 +284,7 @@ export class Database {
     }
   }
 
-  /** Prepares a connection at its first use, and remembers which server it leads to. */
+  /** Prepares a connection at its first use, and records to which server it leads. */
   private async opening(connection: PoolConnection): Promise<Opened> {
     const key = connection.connection;
     const known = this.opened.get(key);
@@ -303,14 +312,17 @@ export class Database {
   }
 }
 
-/** Ends a pool no task holds a connection of. That its connections may be dead is no news. */
+/**
+ * Closes a pool that no task uses. Errors of its connections are ignored: they may be broken
+ * already.
+ */
 async function endPool(pool: Pool): Promise<void> {
   await pool.end().catch(() => undefined);
 }
 
 /**
- * Tells a primary that refuses writes from a server that is no primary: the first is `read_only` alone,
- * every other `super_read_only` as well, and the error is the same.
+ * Distinguishes a primary that refuses writes from a server that is not a primary, as the error is
+ * the same: only the latter is `super_read_only`.
  */
 async function whyRefused(
   connection: PoolConnection,

@@ -17,32 +17,34 @@ import { READ_FROM_PRIMARY, type ReadAfter, readAfterWrite } from "./read-after"
 import type { DatabaseSettings } from "./settings-from-environment";
 import { YoungOutage } from "./young-outage";
 
-/** Where the guestbook reports what its visitors are not told. */
+/** The log for details that visitors are not shown. */
 export interface Log {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
 }
 
-/** How long, in seconds, a replica may take to catch up with the reader's own last write. */
+/** How long a read waits for a replica to execute the reader's own last write, in seconds. */
 const CATCH_UP_SECONDS = 0.5;
-/** Readers that may wait for that at once; any more would keep the connections from the others. */
+/**
+ * Maximum number of reads that wait for that at a time: more would use up the connections of the
+ * others.
+ */
 const WAITING_AT_MOST = 5;
-/** For how long, in milliseconds, a replica is left alone that did not answer in time. */
+/** How long a replica that did not answer in time is not used, in milliseconds. */
 const REPLICA_LEFT_ALONE = 1_000;
 /**
- * For how long, in milliseconds, a write waits for a server that takes it: longer than the part of the
- * primary takes to go from one server to another, also on a busy machine. The load balancer waits ten
- * seconds for an answer.
+ * How long a write waits for a primary, in milliseconds: longer than a switchover or a failover
+ * takes, also on a busy machine. The load balancer waits ten seconds for an answer.
  */
 const WRITES_WAIT = 8_000;
-/** The same for a read that no server answered: there is one for all but moments. */
+/** The same for a read that no server answered; a server for reads is missing for moments only. */
 const READS_WAIT = 3_000;
-/** Pause, in milliseconds, before a server is asked again. */
+/** Pause between two attempts, in milliseconds. */
 const PAUSE = 100;
 /**
- * Failures of a write that may pass while it waits. A primary that refuses may be closing, or opening: it
- * has no room, or no replica, only when it goes on refusing. One that gives no answer may be about to be
- * succeeded, and a write carries a key: it is safe to repeat.
+ * Failures of a write that may be temporary. A primary that refuses writes may be closing or
+ * opening; only if it goes on refusing is its volume full, or its replica missing. One that does not
+ * answer may be about to be replaced by another, and a write has a key: it is safe to repeat.
  */
 const PASSING: ReadonlySet<FailureKind | undefined> = new Set([
   "busy",
@@ -96,15 +98,15 @@ class NotCaughtUpError extends Error {
 export class GuestbookInMysql implements Guestbook {
   private readonly writing: Database;
   private readonly reading: Database;
-  /** The same server, where it does not know the account that reads. */
+  /** The same server, if the account for reads does not exist there yet. */
   private readonly readingAsWriter: Database;
   private waiting = 0;
   private replicaLeftAloneUntil = 0;
-  /** Every connection may just have been cut, because servers change their parts. */
+  /** For reads: connections may have been closed because of a switchover. */
   private readonly reads = new YoungOutage(READS_WAIT, (until) => this.pauses(until));
-  /** The part of the primary may just be going from one server to another. */
+  /** For writes: a switchover or a failover may be in progress. */
   private readonly writes = new YoungOutage(WRITES_WAIT, (until) => this.writesAreBack(until));
-  /** Under way while somebody asks for all whose writes wait. */
+  /** The one check on behalf of all waiting writes, while it runs. */
   private askingForWrites: Promise<boolean> | undefined;
   private prepareTimer: NodeJS.Timeout | undefined;
   private closed = false;
@@ -155,8 +157,8 @@ export class GuestbookInMysql implements Guestbook {
       ) {
         ways.unshift(() => fromCaughtUpReplica(after));
       }
-      // Last comes a replica as it is: with the primary away, a page that may lack the reader's own
-      // last entry beats no page.
+      // The last resort is a replica without waiting: if the primary is down, a page that may lack
+      // the reader's own last entry is better than none.
       return await this.firstThatWorks("read", ...ways);
     });
   }
@@ -213,7 +215,7 @@ export class GuestbookInMysql implements Guestbook {
     return Date.now() < this.replicaLeftAloneUntil;
   }
 
-  /** Reads from a replica; one that does not answer in time is not asked again for a moment. */
+  /** Reads from a replica; one that does not answer in time is not used again for a moment. */
   private async fromReplica<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
     try {
       return await this.read(task);
@@ -226,7 +228,7 @@ export class GuestbookInMysql implements Guestbook {
     }
   }
 
-  /** Reads at the read address: as the account that can do nothing else, once there is one. */
+  /** Reads from the read address, with the account that can only read, once it exists. */
   private async read<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
     try {
       return await this.reading.use(task);
@@ -236,7 +238,7 @@ export class GuestbookInMysql implements Guestbook {
     }
   }
 
-  /** Pauses, and tells whether to try again. */
+  /** Pauses; returns whether to try again. */
   private async pauses(until: number): Promise<boolean> {
     if (this.closed || Date.now() + PAUSE > until) return false;
     await pause(PAUSE);
@@ -244,8 +246,8 @@ export class GuestbookInMysql implements Guestbook {
   }
 
   /**
-   * Waits until a server takes writes, and tells whether one does. However many wait, one of them asks
-   * for all: a server that comes up is not met by a crowd.
+   * Waits until a server accepts writes; returns whether one does. One check serves all waiting
+   * writes, so that a server that has just come up is not flooded.
    */
   private async writesAreBack(until: number): Promise<boolean> {
     while (!this.closed && Date.now() + PAUSE < until) {
@@ -257,7 +259,7 @@ export class GuestbookInMysql implements Guestbook {
     return false;
   }
 
-  /** Asks, after a pause, whether there is a server that takes writes. Never throws. */
+  /** Checks, after a pause, whether a server accepts writes. Never throws. */
   private async takesWrites(): Promise<boolean> {
     await pause(PAUSE);
     try {
@@ -270,8 +272,8 @@ export class GuestbookInMysql implements Guestbook {
   }
 
   /**
-   * Inserts the entry, or finds what its key stored before. Both happen on one connection, so the
-   * key is looked up on the server that refused it.
+   * Inserts the entry, or reads the one that its key has stored before. Both use one connection, so
+   * the key is looked up on the server that reported the duplicate.
    */
   private async store(session: Session, draft: Draft): Promise<Stored> {
     let gtid: string | undefined;
@@ -287,7 +289,7 @@ export class GuestbookInMysql implements Guestbook {
     } catch (error) {
       if ((error as { code?: string }).code !== "ER_DUP_ENTRY") throw error;
       replayed = true;
-      // Which transaction stored it is not known any more, but all that are executed include it.
+      // The transaction that stored it is no longer known, but it is among those that are executed.
       const [row] = await session.select<{ executed: string }>(
         "SELECT @@global.gtid_executed AS executed",
       );
@@ -299,7 +301,7 @@ export class GuestbookInMysql implements Guestbook {
     return { entry: entryOf(row), replayed, readAfter: readAfterWrite(gtid) };
   }
 
-  /** Waits for the server to have executed the marker's transactions. An error counts as no. */
+  /** Waits until the server has executed the marker's transactions. An error counts as no. */
   private async hasCaughtUp(session: Session, marker: ReadAfter): Promise<boolean> {
     this.waiting += 1;
     try {
@@ -316,7 +318,7 @@ export class GuestbookInMysql implements Guestbook {
     }
   }
 
-  /** Tries one way after the other, and turns the last one's failure into what visitors see. */
+  /** Tries the alternatives in order, and converts the last one's error to one for visitors. */
   private async firstThatWorks<Result>(
     purpose: "check" | "read" | "write",
     ...ways: (() => Promise<Result>)[]
@@ -334,21 +336,24 @@ export class GuestbookInMysql implements Guestbook {
     throw new UnavailableError(explanation(purpose, last), { cause: last });
   }
 
-  /** Creates the table unless it is there, and tries again later when that does not work. */
+  /** Creates the table unless it exists, and tries again later if that fails. */
   private async prepare(pause: number): Promise<void> {
     try {
       await this.createTable();
-      this.log.info({}, "the guestbook's table is there");
+      this.log.info({}, "the guestbook's table exists");
     } catch (error) {
       if (this.closed) return;
-      this.log.warn(describe(error), "the guestbook's table could not be prepared yet");
+      this.log.warn(
+        describe(error),
+        "the guestbook's table could not be created yet; trying again",
+      );
       this.prepareTimer = setTimeout(() => {
         void this.prepare(Math.min(pause * 2, PREPARE_PAUSE.longest));
       }, pause);
     }
   }
 
-  /** Looks first: even a `CREATE TABLE IF NOT EXISTS` that does nothing is a transaction. */
+  /** Checks first: even a `CREATE TABLE IF NOT EXISTS` without effect is a transaction. */
   private async createTable(): Promise<void> {
     await this.writing.use(async (session) => {
       try {
@@ -372,7 +377,7 @@ function entryOf(row: Row): Entry {
   };
 }
 
-/** What the log is told of an error. Not the error itself, which carries the statement. */
+/** The loggable part of an error: the error itself contains the statement. */
 function describe(error: unknown): object {
   const { code, errno, message } = error as { code?: string; errno?: number; message?: string };
   return { kind: failureKind(error), code, errno, reason: message };

@@ -7,15 +7,15 @@ export const LONGEST_NAME = 80;
 /** Longest message, in characters. */
 export const LONGEST_MESSAGE = 1_000;
 
-/** An entry as its author wrote it, already found to be valid. */
+/** A valid entry, before it is stored. */
 export interface Draft {
   readonly name: string;
   readonly message: string;
-  /** Chosen by whoever sends the entry: the same key never stores a second one. */
+  /** Chosen by the client: a second entry with the same key is not stored. */
   readonly requestKey: string;
 }
 
-/** An entry as it is stored. */
+/** A stored entry. */
 export interface Entry {
   readonly id: number;
   readonly name: string;
@@ -27,31 +27,34 @@ export interface Entry {
   readonly database: string;
 }
 
-/** What a read found. */
+/** The result of a read. */
 export interface Listing {
   readonly entries: readonly Entry[];
   /** The database server that answered. */
   readonly database: string;
-  /** False when the reader's own last write may be missing, because no server could vouch for it. */
+  /**
+   * False if the reader's own last write may be missing, because no server could be confirmed to
+   * have it.
+   */
   readonly upToDate: boolean;
 }
 
-/** What a write did. */
+/** The result of a write. */
 export interface Stored {
   readonly entry: Entry;
   /** True when the key had been stored before, and nothing was written now. */
   readonly replayed: boolean;
-  /** Makes later reads see this write. */
+  /** The marker with which later reads see this write. */
   readonly readAfter: ReadAfter;
 }
 
-/** The names of the database servers that answer now; null where none does. */
+/** The names of the database servers that answer now; null if none does. */
 export interface DatabasesAnswering {
   readonly read: string | null;
   readonly write: string | null;
 }
 
-/** Keeps the entries. */
+/** Stores and reads entries. */
 export interface Guestbook {
   /**
    * Lists the newest entries.
@@ -70,12 +73,12 @@ export interface Guestbook {
    * @throws UnavailableError when that does not work.
    */
   check(): Promise<void>;
-  /** Asks which database servers answer. Never throws. */
+  /** Finds out which database servers answer. Never throws. */
   databases(): Promise<DatabasesAnswering>;
   close(): Promise<void>;
 }
 
-/** No database could do what was asked. The message is fit for a visitor. */
+/** The database is not available. The message can be shown to visitors. */
 export class UnavailableError extends Error {
   constructor(message: string, options?: { cause: unknown }) {
     super(message, options);
@@ -96,19 +99,17 @@ const REQUEST_KEY = /^[A-Za-z0-9_-]{16,64}$/;
 const UNWANTED_IN_NAME = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 const UNWANTED_IN_MESSAGE = /[^\P{Cc}\n\t]|[\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
 
-/** Says what is wrong with a request key, or gives undefined when it is a good one. */
+/** The problem with a request key, or undefined if it is valid. */
 export function problemWithRequestKey(key: unknown): string | undefined {
   if (typeof key === "string" && REQUEST_KEY.test(key)) return undefined;
   return "the request key must be 16 to 64 letters, digits, hyphens or underscores";
 }
 
 /**
- * Checks what somebody sent to the guestbook.
+ * Validates a submission. Both texts are normalised (Unicode NFC, line ends as `\n`, no surrounding
+ * white space) before their length is checked.
  *
- * Both texts are normalised (Unicode NFC, line ends as `\n`, no white space around them) before
- * their length is counted.
- *
- * @returns the texts, and every problem found with them; they are usable when there is none.
+ * @returns the texts, which are valid if there is no problem, and every problem
  */
 export function checkTexts(sent: { name?: unknown; message?: unknown }): {
   name: string;

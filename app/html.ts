@@ -26,7 +26,7 @@ function render(content: Content): string {
   return escapeHtml(String(content));
 }
 
-/** Template tag: everything put in is escaped, unless a template made it. */
+/** Template tag: values are escaped, unless they are the result of a template. */
 export function html(strings: TemplateStringsArray, ...contents: Content[]): Html {
   return new Html(strings.reduce((sum, part, index) => sum + render(contents[index - 1]) + part));
 }

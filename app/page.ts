@@ -8,14 +8,14 @@ import {
 } from "./guestbook";
 import { type Html, html } from "./html";
 
-/** Paths of what the page needs besides itself. */
+/** Paths of the page's stylesheet and script. */
 export const STATIC_PREFIX = "/static/";
 
-/** What is in the form when the page is shown. */
+/** The form's initial content. */
 export interface FormContent {
   readonly name: string;
   readonly message: string;
-  /** Travels hidden in the form, so that sending the same form twice stores one entry. */
+  /** A hidden field of the form: sending the same form twice stores one entry. */
   readonly requestKey: string;
 }
 
@@ -25,7 +25,7 @@ export interface PageContent {
   /** Undefined when the entries could not be read. */
   readonly listing: Listing | undefined;
   readonly form: FormContent;
-  /** What stood in the way of what the visitor wanted, in sentences or parts of one. */
+  /** Why the visitor's request failed: sentences or parts of one. */
   readonly problems: readonly string[];
 }
 
@@ -48,7 +48,7 @@ export function renderPage(content: PageContent): string {
   );
 }
 
-/** Renders a page that says only what went wrong. */
+/** Renders an error page. */
 export function renderMessagePage(title: string, message: string): string {
   return layout(
     title,
@@ -116,7 +116,7 @@ function form(content: FormContent): Html {
         </section>`;
 }
 
-/** Hidden until the script is there to serve it. */
+/** Hidden until the script is loaded, without which it does nothing. */
 function roundRobin(): Html {
   return html`<section class="panel" id="round-robin" hidden>
           <h2>Watch the round robin</h2>

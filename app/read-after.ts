@@ -18,14 +18,17 @@
 
 declare const marker: unique symbol;
 
-/** A GTID set to wait for, or `primary`. Only the functions of this module make one. */
+/** A GTID set to wait for, or `primary`. Only this module creates markers. */
 export type ReadAfter = string & { readonly [marker]: true };
 
-/** Header in which a program receives a marker and may send it back. */
+/** The header in which programs receive a marker, and send it back. */
 export const READ_AFTER_HEADER = "x-read-after";
 
 const COOKIE = "guestbook_read_after";
-/** A replica further behind than this takes no reads at all, so the marker can be forgotten. */
+/**
+ * A replica that is further behind than this serves no reads at all, so the marker is not needed
+ * for longer.
+ */
 const COOKIE_SECONDS = 60;
 const LONGEST = 1_000;
 
@@ -39,21 +42,21 @@ const GTID_SET = new RegExp(`^${MEMBER}(?:,${MEMBER})*$`);
 export const READ_FROM_PRIMARY = "primary" as ReadAfter;
 
 /**
- * Makes the marker of a write from what the server said of it. Without an identifier, or with one
- * too long for a cookie (a set grows with every server that was ever primary), it is `primary`.
+ * The marker of a write, from the GTID that the server reported. Without one, or if it is too long
+ * for a cookie (a set grows with every server that was ever primary), it is `primary`.
  */
 export function readAfterWrite(gtidSet: string | undefined): ReadAfter {
   const compact = gtidSet?.replace(/\s+/g, "").toLowerCase();
   return parseReadAfter(compact) ?? READ_FROM_PRIMARY;
 }
 
-/** Accepts a marker that came from outside, or gives undefined for anything that is not one. */
+/** Parses a marker from a request; undefined if it is invalid. */
 export function parseReadAfter(value: string | undefined): ReadAfter | undefined {
   if (value === undefined || value.length > LONGEST) return undefined;
   return value === READ_FROM_PRIMARY || GTID_SET.test(value) ? (value as ReadAfter) : undefined;
 }
 
-/** Finds the marker a request carries: the header's, or else the cookie's. */
+/** The marker of a request: from the header, or else from the cookie. */
 export function readAfterOf(headers: {
   cookie?: string | undefined;
   [READ_AFTER_HEADER]?: string | string[] | undefined;
@@ -69,7 +72,7 @@ export function readAfterOf(headers: {
   }
 }
 
-/** The value of a `Set-Cookie` header that makes a browser carry the marker for a minute. */
+/** The value of a `Set-Cookie` header that makes a browser send the marker for a minute. */
 export function readAfterCookie(value: ReadAfter, overTls: boolean): string {
   const attributes = `Max-Age=${COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=Lax`;
   return `${COOKIE}=${encodeURIComponent(value)}; ${attributes}${overTls ? "; Secure" : ""}`;

@@ -1,21 +1,21 @@
-/** Whether the process wants requests; if not, why. */
+/** Whether the process can take requests; if not, why. */
 export type Readiness = { readonly ready: true } | { readonly ready: false; reason: string };
 
-/** For how long, in milliseconds, an answer is given again without asking anew. */
+/** How long the result of a check is reused, in milliseconds. */
 const REMEMBERED_MILLISECONDS = 500;
-/** How long, in milliseconds, one check may take: the load balancer waits a second for the answer. */
+/** Timeout of one check, in milliseconds: the load balancer waits a second for the answer. */
 const PATIENCE_MILLISECONDS = 800;
 /**
- * For how long, in milliseconds, a process that was ready stays so while its checks fail: as long as a read
- * waits. All web servers share the database. Were they to leave with its first hiccup, all would, and
- * requests that could wait would be refused.
+ * How long a ready process stays ready while its checks fail, in milliseconds: as long as a read
+ * waits. All web servers share the database, so one short outage of it would otherwise take all of
+ * them out of service, and requests that could wait would fail.
  */
 const LENIENCE_MILLISECONDS = 3_000;
 
 /**
- * Answers health checks. However many come, one check is under way at a time and its outcome is
- * remembered for half a second. A check that takes longer than 0.8 s counts as failed. Once ready, a process
- * is unready when its checks have failed for three seconds.
+ * Answers health checks. At most one check runs at a time, and its result is reused for half a
+ * second. A check that takes longer than 0.8 s has failed. Once ready, the process becomes unready
+ * when its checks have failed for three seconds.
  */
 export class ReadinessProbe {
   private remembered: { readiness: Readiness; at: number } | undefined;
@@ -26,7 +26,7 @@ export class ReadinessProbe {
   /** @param check resolves when requests can be served, and rejects with the reason if not. */
   constructor(private readonly check: () => Promise<void>) {}
 
-  /** From now on the answer is no: the process is about to stop. */
+  /** From now on the process is not ready, because it is about to stop. */
   drain(): void {
     this.draining = true;
   }
@@ -36,7 +36,7 @@ export class ReadinessProbe {
     return this.draining;
   }
 
-  /** Tells whether the process is ready. Never throws. */
+  /** Whether the process is ready. Never throws. */
   async ask(): Promise<Readiness> {
     if (this.draining) return { ready: false, reason: "The process is stopping." };
     const { remembered } = this;

@@ -18,7 +18,7 @@ import { stop } from "./shutdown";
 import { makeWebServer } from "./web-server";
 
 async function run(settings: Settings): Promise<void> {
-  // The guestbook needs a log before there is the server whose log it is.
+  // The guestbook needs the log before the server that provides it exists.
   const log: Log = {
     info: (details, message) => app.log.info(details, message),
     warn: (details, message) => app.log.warn(details, message),

@@ -10,35 +10,35 @@ export interface Address {
 /** An account of the database. */
 export interface Account {
   readonly user: string;
-  /** A path and not the password: the file is read again when a login needs it. */
+  /** A path instead of the password: the file is read again for each login. */
   readonly passwordFile: string;
 }
 
-/** Where the database is and how to log in to it. */
+/** The database's addresses and accounts. */
 export interface DatabaseSettings extends Account {
-  /** Behind it is the primary, whichever server that is at the time. */
+  /** Leads to the current primary. */
   readonly writeAddress: Address;
-  /** Behind it is a replica that is up to date, or the primary when there is none. */
+  /** Leads to a replica that is up to date, or to the primary if there is none. */
   readonly readAddress: Address;
   readonly name: string;
-  /** The account that can do nothing but read; left out, the other one reads as well. */
+  /** An account that can only read; if omitted, reads use the other one. */
   readonly reader?: Account | undefined;
   /** Path of the PEM file with the authority that signed the servers' certificates. */
   readonly authorityFile: string;
 }
 
-/** Everything the process is told from outside. */
+/** The settings of the process. */
 export interface Settings {
   readonly host: string;
   readonly port: number;
   /** Name of the machine, shown on every page and sent as `x-served-by`. */
   readonly hostName: string;
-  /** How long, in seconds, a stopping process still serves while it reports itself not ready. */
+  /** How long a stopping process still serves while it reports that it is not ready, in seconds. */
   readonly drainSeconds: number;
   readonly database: DatabaseSettings;
 }
 
-/** Thrown with every problem of the environment at once, not only the first. */
+/** The environment is invalid. Contains every problem, not only the first. */
 export class SettingsError extends Error {
   constructor(readonly problems: readonly string[]) {
     super(`The environment is not usable:\n${problems.map((line) => `  - ${line}`).join("\n")}`);
@@ -117,7 +117,7 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
     return path;
   };
 
-  // A host may tell of the account before it has the password for it: then there is none yet.
+  // The host may have the account's name before its password; then there is no such account yet.
   const readUser = text("DATABASE_READ_USER");
   const readPasswordFile = text("DATABASE_READ_PASSWORD_FILE");
   const reader =
@@ -126,7 +126,7 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
       : undefined;
 
   const hostName = text("HOST_NAME") ?? hostname();
-  // The name travels in a response header and into the database.
+  // The name is sent in a response header and stored in the database.
   if (!HOST_NAME.test(hostName)) {
     problems.push(`HOST_NAME must be a host name of at most 63 characters, not "${hostName}"`);
   }

@@ -3,10 +3,10 @@ import type { FastifyInstance } from "fastify";
 import type { Guestbook } from "./guestbook";
 import type { ReadinessProbe } from "./readiness";
 
-/** Longest a stop takes, in milliseconds, however long requests do. */
+/** Maximum duration of a stop, in milliseconds; requests that take longer are cut off. */
 const LONGEST_STOP_MILLISECONDS = 10_000;
 
-/** What there is to stop. */
+/** The parts that are stopped. */
 export interface Running {
   readonly app: FastifyInstance;
   readonly guestbook: Guestbook;
@@ -14,13 +14,12 @@ export interface Running {
 }
 
 /**
- * Stops in an order that loses no request: first the health check says no, then for
- * `drainSeconds` everything is still served so that whoever asks the health check can turn away,
- * then no connection is accepted any more, the requests under way finish, and the database is let
- * go.
+ * Stops without losing a request: the health check fails first; for `drainSeconds` everything is
+ * still served, until the load balancer has noticed; then no connection is accepted any more,
+ * requests in flight finish, and the database connections are closed.
  *
- * @returns true when all of that was done, false when it took longer than `longest` milliseconds
- * (default 10 seconds) and was left as it was.
+ * @returns true if all of that was done, false if it took longer than `longest` milliseconds
+ * (default 10 seconds) and was abandoned
  */
 export async function stop(
   running: Running,

@@ -10,11 +10,10 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Serves the files of a folder, not of those below it, from memory.
- *
- * Only for a process that runs alone: on a web server Nginx answers these paths itself. The files
- * are read once at start, so no path from a request ever reaches the file system. An absent folder
- * serves nothing.
+ * Serves the files of a folder, without its subfolders, from memory. Only for a process that runs
+ * without a proxy: on a web server Nginx serves these paths itself. Files are read once at the
+ * start, so no path from a request reaches the file system. If the folder does not exist, nothing
+ * is served.
  */
 export function serveStaticFiles(app: FastifyInstance, folder: string): void {
   let names: string[] = [];

@@ -25,11 +25,12 @@ import { serveStaticFiles } from "./static-files";
 
 /** Largest request body, in bytes. */
 export const LONGEST_BODY = 16 * 1024;
-/** Seconds after which a client that got a 503 may try again. */
+/** The `Retry-After` of a 503, in seconds. */
 const RETRY_AFTER_SECONDS = 2;
 /**
- * Milliseconds an idle connection is kept. Longer than the 75 seconds the proxy in front keeps one:
- * the side that sends requests has to be the one that closes, or a request meets a closing door.
+ * Milliseconds that an idle connection is kept open. Longer than the proxy's 75 seconds: the proxy
+ * has to be the side that closes, otherwise it may send a request on a connection that is being
+ * closed.
  */
 const KEEP_ALIVE_MILLISECONDS = 80_000;
 
@@ -45,7 +46,7 @@ const SECURITY_HEADERS = {
   "x-frame-options": "DENY",
 };
 
-/** What a web server is made of. */
+/** The parts of a web server. */
 export interface WebServerParts {
   /** Name of the machine, sent as `x-served-by`. */
   readonly hostName: string;
@@ -53,11 +54,11 @@ export interface WebServerParts {
   readonly readiness: ReadinessProbe;
   /** Whether to log each request as lines of JSON on standard output. Default: false. */
   readonly logging?: boolean;
-  /** Folder with the files below `/static/`; left out, something in front serves them. */
+  /** Folder with the files below `/static/`; if omitted, a proxy serves them. */
   readonly publicFolder?: string;
 }
 
-/** A request that cannot be served as it is. The problems are told to whoever sent it. */
+/** A request that is refused as invalid. Its problems are sent to the client. */
 class RefusedError extends Error {
   constructor(
     readonly statusCode: number,
@@ -91,9 +92,9 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     requestTimeout: 15_000,
     requestIdHeader: false,
-    // A process that stops finishes what reaches it on connections that are still open.
+    // While the process is stopping, requests on open connections are still served.
     return503OnClosing: false,
-    // Only the proxy on the same machine may say whose request it passes on.
+    // X-Forwarded-For is trusted only from the proxy on the same machine.
     trustProxy: ["127.0.0.1", "::1"],
     logger: parts.logging ?? false,
   });
@@ -107,13 +108,14 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
       "x-request-id": request.id,
       "x-served-by": hostName,
     });
-    // Another site's page has no business writing here in its visitors' name.
+    // Against cross-site request forgery: a page of another site must not post on behalf of its
+    // visitors.
     if (request.method === "POST" && request.headers["sec-fetch-site"] === "cross-site") {
       throw new RefusedError(403, ["entries cannot be sent from another site"]);
     }
   });
 
-  // A connection kept open would keep a stopping process until the proxy lets go of it.
+  // A connection that is kept open would delay a stop until the proxy closes it.
   app.addHook("onSend", async (_request, reply) => {
     if (readiness.isDraining) reply.header("connection", "close");
   });
@@ -139,7 +141,8 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
         form: {
           name: textOr(sent.name, ""),
           message: textOr(sent.message, ""),
-          // The key stays while its outcome is open, so that trying again cannot store it twice.
+          // The form keeps its key while the outcome is unknown, so that a retry cannot store the
+          // entry twice.
           requestKey: statusCode === 503 ? textOr(sent.requestKey, newKey()) : newKey(),
         },
       });
@@ -219,7 +222,7 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
   return app;
 }
 
-/** Takes over the identifier a proxy gave the request, when it is a harmless one. */
+/** Uses the proxy's identifier of the request, if it is well-formed. */
 function genReqId(request: Pick<IncomingMessage, "headers">): string {
   const sent = request.headers["x-request-id"];
   return typeof sent === "string" && /^[\w.:-]{1,128}$/.test(sent) ? sent : randomUUID();
@@ -244,7 +247,11 @@ function fieldsOf(body: unknown): SentFields {
   throw new RefusedError(400, ["send an object or a form with the fields name and message"]);
 }
 
-/** Makes a draft of what was sent, or refuses it with everything that is wrong with it. */
+/**
+ * Validates a submission.
+ *
+ * @throws RefusedError with every problem
+ */
 function draftFrom(sent: SentFields, keys: readonly unknown[]): Draft {
   const { name, message, problems } = checkTexts(sent);
   const given = keys.filter((key) => key !== undefined);
@@ -264,7 +271,10 @@ function draftFrom(sent: SentFields, keys: readonly unknown[]): Draft {
   return { name, message, requestKey: String(requestKey) };
 }
 
-/** Lets whoever wrote read it back, wherever the next request ends up. */
+/**
+ * Gives the client the marker with which its next read sees this write, whichever server handles
+ * it.
+ */
 function rememberWrite(request: FastifyRequest, reply: FastifyReply, stored: Stored): void {
   reply.header(READ_AFTER_HEADER, stored.readAfter);
   reply.header("set-cookie", readAfterCookie(stored.readAfter, request.protocol === "https"));
@@ -275,7 +285,7 @@ function asJson(entry: Entry): object {
   return { ...rest, writtenAt: writtenAt.toISOString(), database: { write: database } };
 }
 
-/** What is told of an error. Of one that nobody foresaw, nothing. */
+/** What a client is told about an error; of an unexpected one, nothing. */
 function refusalOf(error: unknown): { statusCode: number; problems: readonly string[] } {
   if (error instanceof RefusedError) return error;
   if (error instanceof KeyReusedError) return { statusCode: 409, problems: [error.message] };
@@ -301,7 +311,7 @@ const TITLES: Readonly<Record<number, string>> = {
   503: "Not available right now",
 };
 
-/** Refuses a request: as JSON to programs, as a page to browsers. */
+/** Sends an error: JSON to programs, a page to browsers. */
 async function refuse(
   request: FastifyRequest,
   reply: FastifyReply,

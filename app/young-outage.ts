@@ -1,9 +1,9 @@
 /**
- * Tries again what fails for a moment, while the outage is young: one that lasts is told to visitors at
- * once instead of keeping all of them waiting. What is tried must be safe to repeat.
+ * Retries an operation during a short outage. Once an outage has lasted longer than that, errors
+ * are returned at once, so that visitors do not all wait. The operation must be safe to repeat.
  */
 export class YoungOutage {
-  /** Since when nothing has worked; undefined while the last try did. */
+  /** When the outage began; undefined if the last attempt succeeded. */
   private since: number | undefined;
 
   /**

@@ -1,7 +1,13 @@
 import { buildSync } from "esbuild";
 
-/** The part of a module's path that leads out of the project, and so depends on the project's location. */
-const LEADS_OUT = /^(?:\.\.?\/|[^\n]*?\/)*(?=node_modules\/)|^(?:\.\.\/)+/;
+/** A path that does not lead into the project. */
+const IS_OUTSIDE = /^\.\.?\/|^\//;
+
+/** The part of such a path that depends on the project's location: all before the first `node_modules/`. */
+const LEADS_OUT = /^(?:.*?\/)?(?=node_modules\/)|^(?:\.\.\/)+/;
+
+/** Where esbuild writes a module's path: in the comment before it and, for CommonJS, as the name of its function. */
+const MODULE_PATH = /^(\/\/ | {2}")([^"\n]+)/gm;
 
 /**
  * Bundles a TypeScript program and everything that it imports into one file, for the Node of every host. The result does
@@ -24,14 +30,11 @@ export function bundle(project: string, entryPoint: string): string {
     metafile: true,
     write: false,
   });
-  const outside = Object.keys(metafile.inputs).filter((path) => /^\.\.?\/|^\//.test(path));
-  return (
-    outside
-      // Longest first: one path may be a prefix of another.
-      .sort((one, other) => other.length - one.length)
-      .reduce(
-        (all, path) => all.replaceAll(path, path.replace(LEADS_OUT, "")),
-        outputFiles[0]?.text ?? "",
-      )
-  );
+  const outside = new Set(Object.keys(metafile.inputs).filter((path) => IS_OUTSIDE.test(path)));
+  const text = outputFiles[0]?.text ?? "";
+  return outside.size === 0
+    ? text
+    : text.replace(MODULE_PATH, (all, before: string, path: string) =>
+        outside.has(path) ? `${before}${path.replace(LEADS_OUT, "")}` : all,
+      );
 }

@@ -1,4 +1,4 @@
-import { PORTS } from "../topology/flows";
+import { PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, DATABASE_ACCOUNTS, HAPROXY_SOCKET, MYSQL } from "./agreed";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";

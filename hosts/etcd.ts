@@ -1,4 +1,4 @@
-import { PORTS } from "../topology/flows";
+import { PORTS } from "../topology/ports";
 import { endsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, ETCD } from "./agreed";
 import { type Facts, type HostFile, type RoleContent, textFile } from "./host";

@@ -1,4 +1,5 @@
-import { type Flow, PORTS } from "../topology/flows";
+import type { Flow } from "../topology/flows";
+import { PORTS } from "../topology/ports";
 import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
 

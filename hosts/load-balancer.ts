@@ -1,4 +1,4 @@
-import { PORTS } from "../topology/flows";
+import { LOCAL_PORTS, PORTS } from "../topology/ports";
 import { hostsOf, type Topology } from "../topology/topology";
 import { HAPROXY_SOCKET } from "./agreed";
 import { type RoleContent, textFile } from "./host";
@@ -186,7 +186,7 @@ backend web
 ${servers.join("\n")}
 
 frontend metrics
-  bind 127.0.0.1:8404
+  bind 127.0.0.1:${LOCAL_PORTS.statistics}
   no log
   http-request use-service prometheus-exporter if { path /metrics }
   stats enable

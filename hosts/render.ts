@@ -66,9 +66,12 @@ export interface OversizedUserData {
   readonly bytes: number;
 }
 
-/** The hosts whose compressed user-data exceeds {@link USER_DATA_LIMIT}. */
-export function oversizedUserData(hosts: readonly Host[]): OversizedUserData[] {
+/** The hosts whose compressed user-data exceeds the limit, in bytes. */
+export function oversizedUserData(
+  hosts: readonly Host[],
+  limit = USER_DATA_LIMIT,
+): OversizedUserData[] {
   return hosts
     .map(({ name, userData }) => ({ host: name, bytes: compressUserData(userData).length }))
-    .filter(({ bytes }) => bytes > USER_DATA_LIMIT);
+    .filter(({ bytes }) => bytes > limit);
 }

@@ -6,14 +6,23 @@ import { PROJECT } from "./project";
 
 const FILES = join(PROJECT, "hosts", "files");
 
-/**
- * The verbatim files of every host, of every host of a role, or of those with etcd: hosts/files/<who>/<path on the
- * host>. Files with parameters are rendered instead.
- */
-export function staticFiles(who: "every" | "etcd" | Role): HostFile[] {
+function read(who: string): readonly HostFile[] {
   const folder = join(FILES, who);
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((path) => statSync(join(folder, path)).isFile())
     .sort()
     .map((path) => textFile(`/${path}`, readFileSync(join(folder, path), "utf8")));
+}
+
+/** What was read: hosts of a role have the same files. */
+const known = new Map<string, readonly HostFile[]>();
+
+/**
+ * The verbatim files of every host, of every host of a role, or of those with etcd: hosts/files/<who>/<path on the
+ * host>. Files with parameters are rendered instead. They are read once.
+ */
+export function staticFiles(who: "every" | "etcd" | Role): readonly HostFile[] {
+  const files = known.get(who) ?? read(who);
+  known.set(who, files);
+  return files;
 }

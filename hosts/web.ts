@@ -1,14 +1,10 @@
-import { PORTS } from "../topology/flows";
+import { LOCAL_PORTS, PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE_ACCOUNTS, HAPROXY_SOCKET } from "./agreed";
 import { envFile } from "./env-file";
 import { type RoleContent, textFile } from "./host";
 import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
 import { staticFiles } from "./static-files";
-
-/** Local ports of a web server on which HAProxy follows the database's roles. */
-const WRITE_PORT = 3306;
-const READ_PORT = 3307;
 
 /**
  * How often a web server checks each database host's role, in milliseconds. Each makes four checks, so the interval
@@ -55,13 +51,13 @@ defaults
   default-server check init-state down port ${PORTS.databaseHealth} inter ${interval}ms fastinter 250ms downinter ${interval / 2}ms fall 2 rise 1 on-marked-down shutdown-sessions
 
 listen writes
-  bind 127.0.0.1:${WRITE_PORT}
+  bind 127.0.0.1:${LOCAL_PORTS.databaseWrites}
   # If two hosts ever claim to be primary, writes go to neither.
   tcp-request connection reject unless { nbsrv(writes) eq 1 }
 ${servers("primary")}
 
 listen reads
-  bind 127.0.0.1:${READ_PORT}
+  bind 127.0.0.1:${LOCAL_PORTS.databaseReads}
   balance leastconn
   # A server that refuses a connection is marked down at once, and the connection goes to another one: its health check
   # may fail only a second later.
@@ -193,8 +189,8 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
         envFile({
           HOST: "127.0.0.1",
           HOST_NAME: host.name,
-          DATABASE_WRITE_ADDRESS: `127.0.0.1:${WRITE_PORT}`,
-          DATABASE_READ_ADDRESS: `127.0.0.1:${READ_PORT}`,
+          DATABASE_WRITE_ADDRESS: `127.0.0.1:${LOCAL_PORTS.databaseWrites}`,
+          DATABASE_READ_ADDRESS: `127.0.0.1:${LOCAL_PORTS.databaseReads}`,
           DATABASE_NAME: database.name,
           DATABASE_USER: DATABASE_ACCOUNTS.app,
           DATABASE_READ_USER: DATABASE_ACCOUNTS.reads,

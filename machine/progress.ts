@@ -67,9 +67,9 @@ export class Line {
 }
 
 /** Returns a function that tells whether the operator has interrupted since: the cleanup after an interrupt does not count. */
-export function interruptedFromNow(): () => boolean {
-  const before = wasInterrupted();
-  return () => wasInterrupted() && !before;
+export function interruptedFromNow(isInterrupted = wasInterrupted): () => boolean {
+  const before = isInterrupted();
+  return () => isInterrupted() && !before;
 }
 
 /**
@@ -83,7 +83,11 @@ export class Progress {
   private timer: NodeJS.Timeout | undefined;
   private readonly redraws: boolean;
 
-  constructor(private readonly screen: Screen = process.stdout) {
+  /** @param isInterrupted whether the operator has interrupted this command */
+  constructor(
+    private readonly screen: Screen = process.stdout,
+    private readonly isInterrupted = wasInterrupted,
+  ) {
     this.redraws = screen.isTTY === true && process.env.TERM !== "dumb";
   }
 
@@ -106,7 +110,7 @@ export class Progress {
    */
   async stage<T>(name: string, work: (line: Line) => Promise<T>): Promise<T> {
     const line = this.begin(name);
-    const interrupted = interruptedFromNow();
+    const interrupted = interruptedFromNow(this.isInterrupted);
     try {
       const result = await work(line);
       if (interrupted()) {

@@ -5,7 +5,7 @@ import { checkInWords } from "../ops/operations/checks";
 import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/status";
 import { localHostAccess } from "../ops/platform/local";
 import { runScript, wasInterrupted } from "../ops/run";
-import { PORTS } from "../topology/flows";
+import { PORTS } from "../topology/ports";
 import { hostsOf } from "../topology/topology";
 
 /** The role that a database host reports. */

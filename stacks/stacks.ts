@@ -4,7 +4,7 @@ import { packScripts } from "../archives/pack-scripts";
 import { stackNames } from "../topology/names";
 import { type ClusterSettingsInput, SettingsError } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
-import { makeApp } from "./app";
+import { makeApp, withPlainStackTraces } from "./app";
 import { AwsStack } from "./aws";
 import { checkClusters } from "./check";
 import { LocalStack } from "./local";
@@ -24,14 +24,16 @@ export function synthesize(
   const parsed = checkClusters(clusters, project);
   const app = makeApp(outdir);
   const scripts = packScripts(project);
-  parsed.forEach((cluster, index) => {
-    const names = stackNames(cluster, index);
-    const topology = buildTopology(cluster);
-    const release = packRelease(project, cluster.app);
-    new LocalStack(app, names.local, { topology, scripts, release });
-    new AwsStack(app, names.aws, { topology, scripts, release });
+  withPlainStackTraces(() => {
+    parsed.forEach((cluster, index) => {
+      const names = stackNames(cluster, index);
+      const topology = buildTopology(cluster);
+      const release = packRelease(project, cluster.app);
+      new LocalStack(app, names.local, { topology, scripts, release });
+      new AwsStack(app, names.aws, { topology, scripts, release });
+    });
+    app.synth();
   });
-  app.synth();
   return app;
 }
 

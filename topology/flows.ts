@@ -1,3 +1,4 @@
+import { PORTS } from "./ports";
 import { ROLES, type Role } from "./roles";
 
 /** Where a flow may come from or go to, besides the cluster's own hosts. */
@@ -20,16 +21,6 @@ export interface Flow {
   /** Description of the rule, one sentence; EC2 permits no apostrophe, and at most 255 characters. */
   readonly purpose: string;
 }
-
-/** Port numbers that several hosts share. */
-export const PORTS = {
-  http: 80,
-  mysql: 3306,
-  /** The health port of each database host: `/primary`, `/replica` and so on, over HTTP. */
-  databaseHealth: 8008,
-  etcdClients: 2379,
-  etcdPeers: 2380,
-} as const;
 
 /** The flows of etcd, which is there only where there are voters. */
 const ETCD_FLOWS: readonly Flow[] = [

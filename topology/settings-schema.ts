@@ -2,7 +2,16 @@ import { posix } from "node:path";
 import * as z from "zod";
 import { COMMAND_WANTED, problemOfCommand } from "./command";
 import { problemOfInstanceType } from "./instance-types";
+import { LOCAL_PORTS, PORTS } from "./ports";
 import { REGIONS } from "./regions";
+
+/** Ports above 1023 that load balancers, web servers or database hosts use themselves. */
+const USED_PORTS: readonly number[] = [
+  LOCAL_PORTS.databaseWrites,
+  LOCAL_PORTS.databaseReads,
+  PORTS.databaseHealth,
+  LOCAL_PORTS.statistics,
+];
 
 const WHOLE_NUMBER = "a whole number";
 
@@ -167,8 +176,8 @@ const app = z.strictObject({
       "Start command, run in the app's folder: a program by its absolute path, and its arguments. If you need a shell, put a script into the folder.",
     ),
   port: whole(1024, 65535)
-    .refine((port) => ![3306, 3307, 8008, 8404].includes(port), {
-      message: "a port that the host does not use itself (3306, 3307, 8008, 8404)",
+    .refine((port) => !USED_PORTS.includes(port), {
+      message: `a port that the host does not use itself (${USED_PORTS.join(", ")})`,
     })
     .default(3000)
     .describe("Port on 127.0.0.1 that the app listens on; passed to it as PORT."),

@@ -26,7 +26,7 @@ const REPLICA: Partial<Own> = {
   lagSeconds: 0,
 };
 
-describe("what the health port answers yes to", () => {
+describe("which paths of the health port return 200", () => {
   test.each<[string, Partial<Own>, string, string]>([
     ["the primary", PRIMARY, "serve", "primary readable"],
     [
@@ -70,14 +70,14 @@ describe("what the health port answers yes to", () => {
     expect(answered(facts, decision)).toBe(yes);
   });
 
-  test("nothing while a restore is under way", () => {
+  test("none while a restore is in progress", () => {
     for (const facts of [PRIMARY, REPLICA]) {
       expect(answered(facts, "serve", true)).toBe("");
     }
   });
 });
 
-test("how far a replica is behind", () => {
+test("the lag of a replica", () => {
   const lag = (facts: Partial<Own>) =>
     answersOf(own(1, facts), { decision: "follow", since: 0 }, false, undefined).state.lagSeconds;
   expect(lag(REPLICA)).toBe(0);
@@ -87,7 +87,7 @@ test("how far a replica is behind", () => {
   expect(lag(PRIMARY)).toBeNull();
 });
 
-test("whatever it is, it is never both primary and replica, nor either without data", () => {
+test("a host is never both primary and replica, and neither without data", () => {
   const chance = new Chance(3);
   for (let round = 0; round < 5_000; round++) {
     const facts: Partial<Own> = {

@@ -1,7 +1,8 @@
 import type { Link } from "./fakes/cluster";
 import { Cluster, STEADY } from "./fakes/cluster";
+import type { Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
-import type { Pace, Transaction, Written } from "./fakes/mysql";
+import type { Pace, Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // Automatic failover, with the whole agent, in named scenarios: how long writes wait, and who ends up as primary. A
@@ -161,7 +162,7 @@ describe("an orderly end, and writes go on within 2 s", () => {
     ["the server is restarted", (primary) => void primary.restartServer()],
     [
       "an operator closes it",
-      (primary) => primary.agentLife?.enter(() => void primary.agent?.close()),
+      (primary) => primary.agentLife?.enter(() => void primary.commands?.close()),
     ],
   ])("%s", async (_, fault) => {
     const one = await site();
@@ -173,7 +174,7 @@ describe("an orderly end, and writes go on within 2 s", () => {
 
 describe("of two replicas", () => {
   const close = (successor: string) => (primary: Host) =>
-    primary.agentLife?.enter(() => void primary.agent?.close(successor));
+    primary.agentLife?.enter(() => void primary.commands?.close(successor));
 
   test.each(["database-2", "database-3"])("%s takes over if it is to", async (successor) => {
     const one = await site({ hosts: 3 });

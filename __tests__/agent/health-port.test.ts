@@ -51,7 +51,7 @@ const port = new HaproxyHealthPort(socket, "/etc/haproxy/answers.map", authority
 const answers = (): Answers =>
   answersOf(REPLICA, { decision: "follow", since: 3 }, false, "database-1:1");
 
-test("HAProxy is given one value for the answers, which a peer reads whole", async () => {
+test("HAProxy gets all answers as one value, so that peers never read a mixture", async () => {
   await port.publish(answers(), 17);
   const [, now = ""] =
     /^set map \S+ now (\S+); set map \S+ certificate-authority -\n$/.exec(received) ?? [];
@@ -65,13 +65,13 @@ test("HAProxy is given one value for the answers, which a peer reads whole", asy
   });
 });
 
-test("the authority is told as soon as there is one", async () => {
+test("the certificate authority is published as soon as it exists", async () => {
   writeFileSync(authority, "abc|def\n");
   await port.publish(answers(), 17);
   expect(received).toContain(" certificate-authority abc|def\n");
 });
 
-test("an answer that HAProxy would cut off is none", async () => {
+test("an answer that HAProxy would truncate is not published", async () => {
   const decided = { decision: "fol low", since: 3 };
   await expect(port.publish(answersOf(REPLICA, decided, false, undefined), 17)).rejects.toThrow(
     "white space",
@@ -79,7 +79,7 @@ test("an answer that HAProxy would cut off is none", async () => {
   expect(received).toBe("");
 });
 
-test("without HAProxy nothing is said, and nothing fails", async () => {
+test("without HAProxy nothing is published, and nothing fails", async () => {
   const nobody = new HaproxyHealthPort(join(directory, "none.sock"), "/map", authority);
   await expect(nobody.publish(answers(), 17)).resolves.toBeUndefined();
 });

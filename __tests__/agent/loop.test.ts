@@ -1,7 +1,8 @@
 import { subtract } from "../../agent/gtid-set";
 import { Cluster, STEADY } from "./fakes/cluster";
+import { gtidsOf, type Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
-import { gtidsOf, type Pace, type Transaction, type Written } from "./fakes/mysql";
+import type { Pace, Written } from "./fakes/mysql";
 import { Chance } from "./fakes/random";
 
 // The whole agent, with its loops, in a world of its own: named scenarios.
@@ -62,7 +63,7 @@ const rows = (transactions: readonly Transaction[]) =>
   transactions.filter(({ change }) => change === "row").length;
 
 describe("transactions that a replica has of its own", () => {
-  test("what was judged once is judged anew when the server gives its name to another", async () => {
+  test("are examined again if the server may have reused their GTIDs", async () => {
     const cluster = await standing();
     const replica = cluster.host(3);
     replica.mysql.stray("none");
@@ -74,14 +75,14 @@ describe("transactions that a replica has of its own", () => {
     expect(cluster.isInSync).toBe(true);
   });
 
-  test("what came from an old primary and changes no row is forgotten, and the host follows the new one", async () => {
+  test("that came from an old primary and change no row are forgotten, and the host follows the new one", async () => {
     const cluster = await standing();
     const [old, next, other] = cluster.hosts as [Host, Host, Host];
     cluster.setLink(next.name, old.name, "cut");
     old.mysql.flush();
     await cluster.time.pass(100);
     powerOff(cluster, old);
-    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+    expect(await told(cluster, next.commands?.promote([old.name], true))).toBe(
       "database-2 is the primary",
     );
     const isFollowing = () => other.disk.source === next.name && other.healthPort.answers?.replica;
@@ -89,7 +90,7 @@ describe("transactions that a replica has of its own", () => {
     expect(other.setAside).toEqual([]);
   });
 
-  test("one that changes no row is forgotten by a host whose relay log was cut off", async () => {
+  test("that change no row are forgotten even if the relay log ends in the middle of a transaction", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     expect(await write(cluster, primary)).toBe("copied");
@@ -105,7 +106,7 @@ describe("transactions that a replica has of its own", () => {
     expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
   });
 
-  test("none that changes a row keeps it from a clone when what arrives does not fit", async () => {
+  test("that change rows do not prevent a clone if the primary's transactions do not apply", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     replica.mysql.stray("none");
@@ -131,30 +132,30 @@ describe("what a replica has received and not applied", () => {
     return { cluster, primary, candidate, holder };
   }
 
-  test("keeps another from being promoted, and the one that has it is promoted once it is applied", async () => {
+  test("prevents the promotion of another replica, and is applied before its own", async () => {
     const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("database-3 has received transactions that this host lacks");
-    expect(await told(cluster, holder.agent?.promote([primary.name], false))).toBe(
+    expect(await told(cluster, holder.commands?.promote([primary.name], false))).toBe(
       "database-3 is the primary",
     );
     expect(rows(holder.disk.applied)).toBe(2);
   });
 
-  test("keeps nobody from being promoted who is told that it may be lost", async () => {
+  test("does not prevent a promotion that accepts its loss", async () => {
     const { cluster, primary, candidate } = await inRelayLogAlone(600_000);
-    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
       "database-2 is the primary",
     );
   });
 
-  test("keeps nobody from a switchover who is about to receive it", async () => {
+  test("does not prevent a switchover to a replica that is about to receive it", async () => {
     const cluster = await standing();
     const [primary, candidate] = cluster.hosts as [Host, Host];
     cluster.setLink(candidate.name, primary.name, "cut");
     expect(await write(cluster, primary)).toBe("copied");
-    await told(cluster, primary.agent?.close());
-    const promotion = told(cluster, candidate.agent?.promote([], false));
+    await told(cluster, primary.commands?.close());
+    const promotion = told(cluster, candidate.commands?.promote([], false));
     cluster.healLinks();
     expect(await promotion).toBe("database-2 is the primary");
   });
@@ -162,26 +163,26 @@ describe("what a replica has received and not applied", () => {
   test("is applied before it follows another primary, and set aside", async () => {
     const { cluster, primary, candidate, holder } = await inRelayLogAlone(8_000);
     cluster.setLink(candidate.name, holder.name, "cut");
-    expect(await told(cluster, candidate.agent?.promote([primary.name, holder.name], true))).toBe(
-      "database-2 is the primary",
-    );
+    expect(
+      await told(cluster, candidate.commands?.promote([primary.name, holder.name], true)),
+    ).toBe("database-2 is the primary");
     cluster.healLinks();
     await cluster.time.pass(30_000);
     expect(rows(holder.setAside)).toBe(1);
     expect(holder.healthPort.answers?.replica).toBe(true);
   });
-  test("is known before another is promoted, although it was received after the last answer", async () => {
+  test("is taken into account for a promotion, even if it was received after the last answer", async () => {
     const cluster = await standing();
     const [primary, candidate] = cluster.hosts as [Host, Host];
     cluster.setLink(candidate.name, primary.name, "cut");
     expect(await write(cluster, primary)).toBe("copied");
     powerOff(cluster, primary);
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("database-3 holds transactions that this host lacks");
   });
 });
 
-describe("a promotion that lets acknowledged writes go", () => {
+describe("a promotion that accepts the loss of acknowledged writes", () => {
   test.each(["available", "lossless"] as const)(
     "is not undone by the closed host that still has them (%s)",
     async (durability) => {
@@ -191,7 +192,7 @@ describe("a promotion that lets acknowledged writes go", () => {
       expect(await write(cluster, primary)).toBe("copied");
       powerOff(cluster, primary);
       await cluster.time.pass(2_000);
-      expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+      expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
         "database-2 is the primary",
       );
       holder.agentLife?.freeze();
@@ -206,18 +207,18 @@ describe("a promotion that lets acknowledged writes go", () => {
     },
   );
 
-  test("outranks an earlier one of a lost host, of which nobody heard", async () => {
+  test("has a higher term than an earlier one, of a lost host, that no other host has seen", async () => {
     const cluster = await standing();
     const [first, second, third] = cluster.hosts as [Host, Host, Host];
-    await told(cluster, first.agent?.close());
+    await told(cluster, first.commands?.close());
     cluster.setLink(second.name, first.name, "cut");
     cluster.setLink(second.name, third.name, "cut");
-    expect(await told(cluster, second.agent?.promote([first.name, third.name], true))).toBe(
+    expect(await told(cluster, second.commands?.promote([first.name, third.name], true))).toBe(
       "database-2 is the primary",
     );
     powerOff(cluster, second);
     cluster.healLinks();
-    expect(await told(cluster, third.agent?.promote([second.name], false))).toBe(
+    expect(await told(cluster, third.commands?.promote([second.name], false))).toBe(
       "database-3 is the primary",
     );
     powerOn(cluster, second);
@@ -271,7 +272,7 @@ describe("the first boot", () => {
     },
   );
 
-  test("of a host whose data is gone founds nothing, while the silent one may have it", async () => {
+  test("of a host whose data is gone founds no cluster while a silent peer may have data", async () => {
     const cluster = await standing();
     const [first, second, third] = cluster.hosts as [Host, Host, Host];
     for (const host of cluster.hosts) {
@@ -289,8 +290,8 @@ describe("the first boot", () => {
   });
 });
 
-describe("an act", () => {
-  test("that takes ten minutes keeps no answer waiting", async () => {
+describe("an action", () => {
+  test("that takes ten minutes delays no answer", async () => {
     const cluster = await standing({ pace: { clone: () => 600_000 } });
     const [, replica] = cluster.hosts as [Host, Host];
     powerOff(cluster, replica);
@@ -306,7 +307,7 @@ describe("an act", () => {
     expect(await cluster.time.until(() => cluster.isInSync, 200_000)).toBe(true);
   });
 
-  test("that fails is tried again, not in haste, and status says so until it works", async () => {
+  test("that fails is retried with a pause, and status reports the failure until it succeeds", async () => {
     const cluster = await standing();
     const [, replica] = cluster.hosts as [Host, Host];
     powerOff(cluster, replica);
@@ -319,16 +320,16 @@ describe("an act", () => {
     const tried = (replica.runs.clone ?? 0) - before;
     expect(tried).toBeGreaterThanOrEqual(8);
     expect(tried).toBeLessThanOrEqual(11);
-    expect(await told(cluster, replica.agent?.status())).toMatchObject({
+    expect(await told(cluster, replica.commands?.status())).toMatchObject({
       failure: { decision: "clone", message: "clone.sh failed" },
     });
     replica.failing.clear();
     expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
     await cluster.time.pass(3_000);
-    expect(await told(cluster, replica.agent?.status())).toMatchObject({ failure: null });
+    expect(await told(cluster, replica.commands?.status())).toMatchObject({ failure: null });
   });
 
-  test("waits for whoever holds the lock, answers do not, and commands say why", async () => {
+  test("waits for the lock; answers do not, and commands report why they failed", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     const release = await replica.lock.take(replica.machine, 0);
@@ -337,12 +338,14 @@ describe("an act", () => {
     expect(replica.disk.source).toBe(primary.name);
     expect(replica.mysql.state().replication).toBe("stopped");
     expect(cluster.time.now - replica.healthPort.toldAt).toBeLessThan(3_000);
-    expect(await told(cluster, replica.agent?.close())).toContain("in the middle of something");
+    expect(await told(cluster, replica.commands?.close())).toContain(
+      "another operation on this host is in progress",
+    );
     release?.();
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
   });
 
-  test("that was decided before somebody else acted is void", async () => {
+  test("is dropped if somebody else has acted since the decision", async () => {
     const cluster = await standing();
     const [primary] = cluster.hosts as [Host];
     cluster.change(() => primary.mysql.end());
@@ -362,7 +365,7 @@ describe("an act", () => {
     expect(primary.healthPort.answers?.state.decision).toBe("wait-for-release");
   });
 
-  test("of a member that clones comes once a minute", async () => {
+  test("clones a member at most once a minute", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     for (let times = 1; times <= 2; times++) {
@@ -376,7 +379,7 @@ describe("an act", () => {
     expect(cluster.isInSync).toBe(true);
   });
 
-  test("of declaring that failed is tried again after a minute", async () => {
+  test("that failed to declare accounts is retried after a minute", async () => {
     const cluster = new Cluster();
     cluster.stand();
     const [primary] = cluster.hosts as [Host];
@@ -386,20 +389,20 @@ describe("an act", () => {
     }
     await cluster.time.pass(50_000);
     expect(primary.runs.declare).toBe(1);
-    expect(await told(cluster, primary.agent?.status())).toMatchObject({
+    expect(await told(cluster, primary.commands?.status())).toMatchObject({
       failure: { decision: "serve", message: "declare.sh failed" },
     });
     primary.failing.clear();
     await cluster.time.pass(30_000);
     expect(primary.runs.declare).toBe(2);
-    expect(await told(cluster, primary.agent?.status())).toMatchObject({ failure: null });
+    expect(await told(cluster, primary.commands?.status())).toMatchObject({ failure: null });
     await cluster.time.pass(300_000);
     expect(primary.runs.declare).toBe(2);
   });
 });
 
 describe("answers", () => {
-  test("are dated by when the server was asked, however late they are given", async () => {
+  test("have the time at which the server was queried, however late they are published", async () => {
     const pace = { look: 2 };
     const cluster = await standing({ pace: { look: () => pace.look } });
     const [primary] = cluster.hosts as [Host];
@@ -422,7 +425,7 @@ describe("answers", () => {
     }
   });
 
-  test("end three seconds after the agent does", async () => {
+  test("expire three seconds after the agent has stopped", async () => {
     const cluster = await standing();
     const [primary] = cluster.hosts as [Host];
     primary.agentLife?.freeze();
@@ -433,7 +436,7 @@ describe("answers", () => {
     expect(primary.healthPort.answers?.primary).toBe(true);
   });
 
-  test("are no while a restore is under way", async () => {
+  test("are negative while a restore is in progress", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     for (const host of [primary, replica]) {
@@ -453,7 +456,7 @@ describe("answers", () => {
     expect(primary.healthPort.answers?.primary).toBe(true);
   });
 
-  test("of a peer are those of that peer alone, and whole", async () => {
+  test("of a peer are accepted only if complete and from that peer", async () => {
     const cluster = await standing();
     const [primary, replica, other] = cluster.hosts as [Host, Host, Host];
     for (const link of ["half", "garbage", "another"] as const) {
@@ -468,7 +471,7 @@ describe("answers", () => {
 });
 
 describe("a primary", () => {
-  test("that starts anew takes no write while a peer is unknown, since that may be primary now", async () => {
+  test("that restarts accepts no write while a peer is unknown, because that peer may be the primary now", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     cluster.setLink(primary.name, replica.name, "cut");
@@ -481,7 +484,7 @@ describe("a primary", () => {
     expect(cluster.open).toEqual([primary]);
   });
 
-  test("that comes back after a promotion sets aside what it alone had, and follows", async () => {
+  test("that comes back after a promotion sets aside the transactions that only it has, and follows", async () => {
     const cluster = await standing();
     const [old, next] = cluster.hosts as [Host, Host];
     for (const { name } of old.identity.peers) {
@@ -490,7 +493,7 @@ describe("a primary", () => {
     expect(await write(cluster, old)).toBe("alone");
     powerOff(cluster, old);
     cluster.healLinks();
-    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+    expect(await told(cluster, next.commands?.promote([old.name], true))).toBe(
       "database-2 is the primary",
     );
     powerOn(cluster, old);
@@ -499,12 +502,12 @@ describe("a primary", () => {
     expect(rows(old.setAside)).toBe(1);
   });
 
-  test("that stood still while another was promoted closes when it goes on", async () => {
+  test("that was frozen while another was promoted closes when it continues", async () => {
     const cluster = await standing();
     const [old, next] = cluster.hosts as [Host, Host];
     cluster.change(() => old.freeze());
     await cluster.time.pass(5_000);
-    expect(await told(cluster, next.agent?.promote([old.name], true))).toBe(
+    expect(await told(cluster, next.commands?.promote([old.name], true))).toBe(
       "database-2 is the primary",
     );
     cluster.change(() => old.thaw());
@@ -513,7 +516,7 @@ describe("a primary", () => {
     expect(cluster.open).toEqual([next]);
   });
 
-  test("without room refuses writes and says that it is the primary, until there is room", async () => {
+  test("with a full volume refuses writes and still reports that it is the primary, until there is space", async () => {
     const cluster = await standing();
     const [primary] = cluster.hosts as [Host];
     primary.hasRoom = false;
@@ -528,11 +531,11 @@ describe("a primary", () => {
     expect(cluster.open).toEqual([primary]);
   });
 
-  test("in lossless does not open before a replica acknowledges, though it was promoted", async () => {
+  test("with lossless durability does not open before a replica acknowledges, even after its promotion", async () => {
     const cluster = await standing({ durability: "lossless", hosts: 2 });
     const [lost, next] = cluster.hosts as [Host, Host];
     powerOff(cluster, lost);
-    expect(await told(cluster, next.agent?.promote([lost.name], false))).toMatch(
+    expect(await told(cluster, next.commands?.promote([lost.name], false))).toMatch(
       /^database-2 is the primary\n.*lossless.*: writes wait/,
     );
     await cluster.time.pass(30_000);
@@ -543,7 +546,7 @@ describe("a primary", () => {
     expect(cluster.open).toEqual([next]);
   });
 
-  test("in lossless takes writes when a replica acknowledges, and acknowledges none without", async () => {
+  test("with lossless durability accepts writes when a replica acknowledges, and acknowledges none without", async () => {
     const cluster = await standing({ durability: "lossless" });
     const [primary, second, third] = cluster.hosts as [Host, Host, Host];
     powerOff(cluster, second);
@@ -561,8 +564,10 @@ describe("a primary", () => {
       [first, second],
       [second, first],
     ] as const) {
-      await told(cluster, from.agent?.close());
-      expect(await told(cluster, to.agent?.promote([], false))).toBe(`${to.name} is the primary`);
+      await told(cluster, from.commands?.close());
+      expect(await told(cluster, to.commands?.promote([], false))).toBe(
+        `${to.name} is the primary`,
+      );
       expect(await cluster.time.until(() => cluster.isInSync, 30_000)).toBe(true);
       expect(await write(cluster, to)).toBe("copied");
       expect(await cluster.time.until(() => cluster.isInSync, 5_000)).toBe(true);
@@ -570,23 +575,23 @@ describe("a primary", () => {
   });
 });
 
-describe("what operators ask for", () => {
-  test("a host that is closed stays closed over a restart, until it is released", async () => {
+describe("operators' commands", () => {
+  test("a closed host stays closed across a restart, until it is released", async () => {
     const cluster = await standing();
     const [primary] = cluster.hosts as [Host];
-    expect(await told(cluster, primary.agent?.close())).toBe("database-1 is closed");
+    expect(await told(cluster, primary.commands?.close())).toBe("database-1 is closed");
     expect(primary.healthPort.answers?.primary).toBe(false);
     powerOff(cluster, primary);
     powerOn(cluster, primary);
     await cluster.time.pass(30_000);
     expect(cluster.open).toEqual([]);
     expect(primary.healthPort.answers?.state.decision).toBe("wait-for-release");
-    expect(await told(cluster, primary.agent?.candidate())).toMatchObject({ held: true });
-    expect(await told(cluster, primary.agent?.release())).toBe("database-1 may open again");
+    expect(await told(cluster, primary.commands?.candidate())).toMatchObject({ held: true });
+    expect(await told(cluster, primary.commands?.release())).toBe("database-1 may open again");
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
   });
 
-  test("a close acknowledges no write that waits for a replica", async () => {
+  test("closing acknowledges no write that waits for a replica", async () => {
     const cluster = await standing({ durability: "lossless" });
     const [primary, second, third] = cluster.hosts as [Host, Host, Host];
     cluster.setLink(primary.name, second.name, "cut");
@@ -595,19 +600,21 @@ describe("what operators ask for", () => {
     primary.mysql.write((written) => {
       how = written;
     });
-    expect(await told(cluster, primary.agent?.close())).toBe("database-1 is closed");
+    expect(await told(cluster, primary.commands?.close())).toBe("database-1 is closed");
     expect(how).toBe("failed");
     expect(cluster.open).toEqual([]);
   });
 
-  test("a switchover loses nothing and takes a moment", async () => {
+  test("a switchover loses nothing and is short", async () => {
     const cluster = await standing({ durability: "lossless" });
     const [old, next] = cluster.hosts as [Host, Host];
     expect(await write(cluster, old)).toBe("copied");
     const acknowledged = old.disk.applied.at(-1);
     const begun = cluster.time.now;
-    await told(cluster, old.agent?.close());
-    expect(await told(cluster, next.agent?.promote([], false))).toBe("database-2 is the primary");
+    await told(cluster, old.commands?.close());
+    expect(await told(cluster, next.commands?.promote([], false))).toBe(
+      "database-2 is the primary",
+    );
     expect(await cluster.time.until(() => cluster.open.length === 1, 10_000)).toBe(true);
     expect(cluster.time.now - begun).toBeLessThan(3_000);
     expect(await cluster.time.until(() => cluster.isInSync, 10_000)).toBe(true);
@@ -615,44 +622,46 @@ describe("what operators ask for", () => {
     expect(old.isHeld).toBe(false);
   });
 
-  test("a promotion names what speaks against it, all of it, and does nothing", async () => {
+  test("a promotion with objections reports all of them and changes nothing", async () => {
     const cluster = await standing();
     const [primary, candidate, third] = cluster.hosts as [Host, Host, Host];
-    expect(await told(cluster, candidate.agent?.promote(["database-9"], false))).toContain(
+    expect(await told(cluster, candidate.commands?.promote(["database-9"], false))).toContain(
       "no other database host named database-9",
     );
-    expect(await told(cluster, candidate.agent?.promote([], true))).toContain(
+    expect(await told(cluster, candidate.commands?.promote([], true))).toContain(
       "database-1 is the primary, and open: switch over instead",
     );
     powerOff(cluster, primary);
     powerOff(cluster, third);
     await cluster.time.pass(2_000);
     const begun = cluster.time.now;
-    const said = await told(cluster, candidate.agent?.promote([], false));
+    const said = await told(cluster, candidate.commands?.promote([], false));
     expect(said).toContain("database-1 does not answer: whether it is closed cannot be known");
     expect(said).toContain("a write that was acknowledged may be there alone");
     expect(cluster.time.now - begun).toBeLessThan(2_000);
     expect(
-      await told(cluster, candidate.agent?.promote([primary.name, third.name], false)),
+      await told(cluster, candidate.commands?.promote([primary.name, third.name], false)),
     ).toContain("a write that was acknowledged may be there alone");
     candidate.mysql.otherTables = ["app.old (MyISAM)"];
     expect(
-      await told(cluster, candidate.agent?.promote([primary.name, third.name], false)),
+      await told(cluster, candidate.commands?.promote([primary.name, third.name], false)),
     ).toContain("app.old (MyISAM)");
     expect(candidate.disk.term).toBe(1);
-    expect(await told(cluster, candidate.agent?.promote([primary.name, third.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name, third.name], true))).toBe(
       "database-2 is the primary",
     );
-    expect(await told(cluster, candidate.agent?.promote([], false))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([], false))).toBe(
       "database-2 is the primary already",
     );
   });
 
-  test("a promotion of the last primary that is known names hosts which may have been promoted since", async () => {
+  test("a promotion of the last known primary names hosts that may have been promoted since", async () => {
     const cluster = await standing({ durability: "lossless" });
     const [first, second, third] = cluster.hosts as [Host, Host, Host];
-    await told(cluster, first.agent?.close());
-    expect(await told(cluster, second.agent?.promote([], false))).toBe("database-2 is the primary");
+    await told(cluster, first.commands?.close());
+    expect(await told(cluster, second.commands?.promote([], false))).toBe(
+      "database-2 is the primary",
+    );
     powerOff(cluster, first);
     expect(await cluster.time.until(() => cluster.open.length === 1, 20_000)).toBe(true);
     expect(await write(cluster, second)).toBe("copied");
@@ -662,15 +671,15 @@ describe("what operators ask for", () => {
     powerOn(cluster, first);
     await cluster.time.pass(5_000);
     const lost = [second.name, third.name];
-    expect(await told(cluster, first.agent?.promote(lost, false))).toContain(
+    expect(await told(cluster, first.commands?.promote(lost, false))).toContain(
       "database-2 and database-3 do not answer: one of them may have been promoted since",
     );
-    expect(await told(cluster, first.agent?.promote(lost, true))).toContain(
+    expect(await told(cluster, first.commands?.promote(lost, true))).toContain(
       "database-1 is the primary",
     );
   });
 
-  test("a promotion is not kept waiting by a host whose clone was interrupted for good", async () => {
+  test("a promotion does not wait for a host whose clone was interrupted for good", async () => {
     const cluster = await standing({ pace: { clone: () => 10_000 } });
     const [primary, empty, candidate] = cluster.hosts as [Host, Host, Host];
     powerOff(cluster, empty);
@@ -680,12 +689,12 @@ describe("what operators ask for", () => {
     powerOff(cluster, primary);
     await cluster.time.pass(20_000);
     expect(empty.healthPort.answers?.state.writability).toBe("closed");
-    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
       "database-3 is the primary",
     );
   });
 
-  test("a promotion waits ten seconds for what passes by itself, and no longer", async () => {
+  test("a promotion waits ten seconds for temporary objections to pass, and no longer", async () => {
     const pace = { apply: 2 };
     const cluster = await standing({ hosts: 2, pace: { apply: () => pace.apply } });
     const [primary, candidate] = cluster.hosts as [Host, Host];
@@ -693,19 +702,19 @@ describe("what operators ask for", () => {
     expect(await write(cluster, primary)).toBe("copied");
     powerOff(cluster, primary);
     const begun = cluster.time.now;
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("this host has not applied all it received");
     expect(said).toContain("that did not change within 10 s");
     expect(cluster.time.now - begun).toBeGreaterThan(9_900);
     expect(cluster.time.now - begun).toBeLessThan(12_000);
     await cluster.time.pass(10_000);
-    expect(await told(cluster, candidate.agent?.promote([primary.name], false))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], false))).toBe(
       "database-2 is the primary",
     );
     expect(rows(candidate.disk.applied)).toBe(2);
   });
 
-  test("a promotion applies what a server had received before it started anew, at the price of a word", async () => {
+  test("a promotion applies what a server had received before its restart, if told to accept loss", async () => {
     const pace = { apply: 2 };
     const cluster = await standing({ hosts: 2, pace: { apply: () => pace.apply } });
     const [primary, candidate] = cluster.hosts as [Host, Host];
@@ -714,15 +723,15 @@ describe("what operators ask for", () => {
     powerOff(cluster, primary);
     cluster.change(() => candidate.mysql.end());
     await cluster.time.until(() => candidate.mysql.isUp, 5_000);
-    const said = await told(cluster, candidate.agent?.promote([primary.name], false));
+    const said = await told(cluster, candidate.commands?.promote([primary.name], false));
     expect(said).toContain("this host's server was started anew");
-    expect(await told(cluster, candidate.agent?.promote([primary.name], true))).toBe(
+    expect(await told(cluster, candidate.commands?.promote([primary.name], true))).toBe(
       "database-2 is the primary",
     );
     expect(rows(candidate.disk.applied)).toBe(2);
   });
 
-  test("that a server caught up is noted for the run of the server that did, and no other", async () => {
+  test("that a server has caught up is recorded for that run of the server only", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     await cluster.time.pass(5_000);
@@ -736,7 +745,7 @@ describe("what operators ask for", () => {
     expect(replica.healthPort.answers?.state.caughtUpWith).toBe("database-1:1");
   });
 
-  test("what a server caught up with before it started anew is not noted for the new run", async () => {
+  test("having caught up before a restart is not recorded for the new run", async () => {
     const cluster = await standing();
     const [primary, replica] = cluster.hosts as [Host, Host];
     await write(cluster, primary);

@@ -48,7 +48,7 @@ const overrides = (own: State, peers: readonly SomePeer[]) =>
 const gone = { state: "unknown", relation: "unknown" } as const;
 const third = { name: "database-3" } as const;
 
-describe("nothing speaks against it", () => {
+describe("no objection", () => {
   test.each<[string, State, SomePeer[]]>([
     ["the primary is closed, and has nothing more", {}, [{}]],
     ["the primary is closed, and has less", {}, [{ relation: "behind" }]],
@@ -79,7 +79,7 @@ describe("nothing speaks against it", () => {
   });
 });
 
-describe("what nobody can override", () => {
+describe("objections that cannot be overridden", () => {
   test.each<[string, State, SomePeer[], string]>([
     ["this host has no data", { state: "empty" }, [{}], "database-2"],
     ["a clone was interrupted here", { state: "partial" }, [{}], "database-2"],
@@ -102,7 +102,7 @@ describe("what nobody can override", () => {
     expect(overrides(own, peers)).toEqual([`nothing ${host}`]);
   });
 
-  test("an open primary is switched over instead", () => {
+  test("an open primary: a switchover is needed instead", () => {
     expect(objections({}, [{ writability: "open" }])[0]?.[2]).toContain("switch over");
   });
 });
@@ -121,7 +121,7 @@ test("what another replica has applied a moment earlier comes from the primary t
   ]);
 });
 
-describe("what somebody's word overrides", () => {
+describe("objections that a flag overrides", () => {
   test("the primary does not answer: whether it is closed, and whether a write is lost", () => {
     expect(overrides({}, [gone])).toEqual(["lost database-1"]);
     expect(overrides({ lastSeen: "off" }, [gone])).toEqual([
@@ -160,7 +160,7 @@ describe("what somebody's word overrides", () => {
   );
 });
 
-describe("what passes by itself", () => {
+describe("temporary objections", () => {
   const restarted = { hasApplied: false, replication: "stopped" } as const;
   test.each<[string, State, SomePeer[], string]>([
     ["this host has not applied all it received", { hasApplied: false }, [{}], "database-2"],
@@ -178,7 +178,7 @@ describe("what passes by itself", () => {
   });
 });
 
-describe("what does not pass by itself, and costs writes that another host has", () => {
+describe("permanent objections, whose override loses writes that another host has", () => {
   const failed = { hasApplied: false, replication: "failed" } as const;
   const stopped = { replication: "stopped" } as const;
   test.each<[string, State, SomePeer[], string]>([
@@ -192,7 +192,7 @@ describe("what does not pass by itself, and costs writes that another host has",
   });
 });
 
-describe("a third host counts where it still holds what it acknowledged", () => {
+describe("a third host counts if it still holds what it acknowledged", () => {
   const lost = { lost: ["database-1"] };
   test.each<[string, SomePeer, string[]]>([
     ["its server has run on since it had caught up", {}, []],
@@ -212,23 +212,23 @@ describe("a third host counts where it still holds what it acknowledged", () => 
   });
 });
 
-describe("tables that are not InnoDB's", () => {
+describe("tables that are not InnoDB", () => {
   const view = viewOf(ownOf(2), []);
   const tables = [..."abcdefg"].map((name) => `app.${name} (MyISAM)`);
 
-  test("none say nothing, and a host without data has none that count", () => {
+  test("none is no objection, and those of a host without data do not count", () => {
     expect(tableObjections(view, [])).toEqual([]);
     expect(tableObjections(viewOf(ownOf(2, { state: "empty" }), []), tables)).toEqual([]);
   });
 
-  test("each is named, five at most, and what to do", () => {
+  test("each is named, at most five, with the remedy", () => {
     const [found] = tableObjections(view, tables);
     expect(found).toMatchObject({ override: "tables", host: "database-2" });
     expect(found?.sentence).toContain("app.e (MyISAM) and 2 more may be on the primary alone");
     expect(found?.sentence).toContain("ALTER TABLE ... ENGINE=InnoDB");
   });
 
-  test("where they could not be looked up, that passes", () => {
+  test("if they could not be queried, the objection is temporary", () => {
     expect(tableObjections(view, undefined)).toMatchObject([{ override: "time" }]);
   });
 });

@@ -33,7 +33,7 @@ async function seen(answer: RequestListener): Promise<string> {
 
 const text = JSON.stringify(STATE);
 
-test("a whole answer is read, in however many parts it comes", async () => {
+test("an answer is read completely, in however many parts it arrives", async () => {
   const inParts: RequestListener = (_, response) => {
     response.write(text.slice(0, 20));
     setTimeout(() => response.end(text.slice(20)), 50);

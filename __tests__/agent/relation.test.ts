@@ -36,7 +36,7 @@ function compared(
   return compare(own, "database-1", peer);
 }
 
-describe("how a peer's transactions stand to this host's", () => {
+describe("how a peer's transactions relate to this host's", () => {
   test.each<[Relation, string, string, string, string]>([
     ["same", "both hold the same", `${THERE}:1-5`, `${THERE}:1-5`, ""],
     ["same", "both hold nothing", "", "", ""],
@@ -50,7 +50,7 @@ describe("how a peer's transactions stand to this host's", () => {
     expect(compared({ executed: here }, { executed: there, purged }).relation).toBe(relation);
   });
 
-  test("what strayed is what this host wrote, and nothing else", () => {
+  test("only transactions that this host wrote have strayed", () => {
     const { relation, extra } = compared(
       { executed: `${THERE}:1-7,${HERE}:1-2` },
       { executed: `${THERE}:1-5,${HERE}:1` },
@@ -58,7 +58,7 @@ describe("how a peer's transactions stand to this host's", () => {
     expect([relation, formatGtidSet(extra)]).toEqual(["strayed", `${HERE}:2`]);
   });
 
-  test("the primary of the newest term does not miss what a peer wrote itself", () => {
+  test("the primary of the newest term does not lack a peer's own transactions", () => {
     const own = { executed: `${HERE}:1-5`, term: 2, primary: "database-1" };
     const there = { executed: `${HERE}:1-5,${THERE}:1` };
     expect(compared(own, { ...there, term: 2 }).relation).toBe("same");
@@ -75,7 +75,7 @@ describe("how a peer's transactions stand to this host's", () => {
     },
   );
 
-  test("nothing is known where the own server does not answer", () => {
+  test("nothing is known if this host's server does not answer", () => {
     expect(compared({ executed: "", state: "unknown" }, { executed: "" }).relation).toBe("unknown");
   });
 

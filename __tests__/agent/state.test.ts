@@ -16,7 +16,7 @@ const OWN = own(2, {
 const { state: ANSWER } = answersOf(OWN, { decision: "serve", since: 1 }, false, "database-1:2");
 const UNKNOWN = unknownPeer("database-2");
 
-test("what a host answers is what its peers read", () => {
+test("peers read a host's answer as it was written", () => {
   const peer = parsePeer("database-2", JSON.stringify(ANSWER));
   expect(peer).toMatchObject({
     name: "database-2",
@@ -31,7 +31,7 @@ test("what a host answers is what its peers read", () => {
   expect(formatGtidSet(peer.executed)).toBe(SET);
 });
 
-test("what an agent from before says, which leaves out what it received, is read", () => {
+test("an answer of an earlier version, without the received transactions, is read", () => {
   const { gtidReceived, ...before } = ANSWER;
   expect(gtidReceived).toBe("");
   expect(parsePeer("database-2", JSON.stringify(before)).state).toBe("member");
@@ -53,7 +53,7 @@ describe("a peer is unknown", () => {
     expect(parsePeer("database-2", answer)).toEqual(UNKNOWN);
   });
 
-  test("whose answer ends anywhere before its end", () => {
+  test("if its answer is truncated", () => {
     const text = JSON.stringify(ANSWER);
     for (let length = 0; length < text.length; length++) {
       expect(parsePeer("database-2", text.slice(0, length))).toEqual(UNKNOWN);
@@ -81,7 +81,7 @@ describe("a peer is unknown", () => {
     expect(parsePeer("database-2", JSON.stringify({ ...ANSWER, ...said }))).toEqual(UNKNOWN);
   });
 
-  test("or whole, whatever is changed in what it says", () => {
+  test("or complete, whatever is changed in its answer", () => {
     const chance = new Chance(11);
     const text = JSON.stringify(ANSWER);
     for (let round = 0; round < 5_000; round++) {

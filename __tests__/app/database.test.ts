@@ -59,7 +59,7 @@ describe("without a database", () => {
 
   const draft = { name: "n", message: "m", requestKey: "0123456789abcdef" };
 
-  test("a write waits for a server that takes it, as long as the outage is young", async () => {
+  test("a write waits for a primary during a short outage", async () => {
     const secondsToFail = async () => {
       const started = Date.now();
       await expect(guestbook.add(draft)).rejects.toThrow(UnavailableError);
@@ -72,13 +72,13 @@ describe("without a database", () => {
     expect(await secondsToFail()).toBeLessThan(2);
   }, 20_000);
 
-  test("reading and checking say so", async () => {
+  test("reads and health checks fail with the reason", async () => {
     await expect(guestbook.list()).rejects.toThrow(UnavailableError);
     await expect(guestbook.check()).rejects.toThrow(UnavailableError);
     await expect(guestbook.databases()).resolves.toEqual({ read: null, write: null });
   });
 
-  test("the log is told why, and no password", () => {
+  test("the log has the reason, and no password", () => {
     expect(log.warn).toHaveBeenCalledWith(
       expect.objectContaining({ kind: "connection" }),
       expect.any(String),

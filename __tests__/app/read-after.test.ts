@@ -9,7 +9,7 @@ import {
 const A = "294e1812-e6a4-11f1-8b28-02fc00000001";
 const B = "2ba4f604-e6a4-11f1-8069-02fc00000001";
 
-describe("what is accepted from outside", () => {
+describe("valid markers from requests", () => {
   test.each([
     `${A}:1`,
     `${A}:1-9`,
@@ -20,7 +20,7 @@ describe("what is accepted from outside", () => {
   ])("%s", (value) => expect(parseReadAfter(value)).toBe(value));
 });
 
-describe("what is not", () => {
+describe("invalid markers", () => {
   test.each([
     "",
     A,
@@ -37,7 +37,7 @@ describe("what is not", () => {
   ])("%j", (value) => expect(parseReadAfter(value)).toBeUndefined());
 });
 
-test("a long hostile value is refused at once", () => {
+test("a long hostile value is rejected at once", () => {
   const started = Date.now();
   expect(parseReadAfter(`${A}${":1".repeat(480)}!`)).toBeUndefined();
   expect(Date.now() - started).toBeLessThan(100);
@@ -48,21 +48,21 @@ describe("the marker of a write", () => {
     expect(readAfterWrite(`${A}:1-9,\n${B}:4`)).toBe(`${A}:1-9,${B}:4`);
   });
 
-  test("is the primary when the server told none, or one too long to carry", () => {
+  test("is the primary if the server reported none, or one that is too long for a cookie", () => {
     const long = Array.from({ length: 40 }, () => `${A}:1`).join(",\n");
     expect([undefined, "", long].map(readAfterWrite)).toEqual(Array(3).fill(READ_FROM_PRIMARY));
   });
 });
 
-describe("carrying it", () => {
+describe("sending it back", () => {
   const cookieOf = (set: string) => `theme=dark; ${set.split(";")[0]}; last=1`;
 
-  test("a browser brings back in its cookie what it was given", () => {
+  test("a browser sends back the cookie that it was given", () => {
     const value = readAfterWrite(`${A}:1-9,${B}:4`);
     expect(readAfterOf({ cookie: cookieOf(readAfterCookie(value, false)) })).toBe(value);
   });
 
-  test("no script reads the cookie, no other site sends it, and it is soon forgotten", () => {
+  test("the cookie is hidden from scripts, not sent by other sites, and expires soon", () => {
     const cookie = readAfterCookie(READ_FROM_PRIMARY, true);
     expect(cookie.split("; ").slice(1)).toEqual([
       "Max-Age=60",
@@ -80,7 +80,7 @@ describe("carrying it", () => {
     expect(readAfterOf({})).toBeUndefined();
   });
 
-  test("the header comes before the cookie", () => {
+  test("the header takes precedence over the cookie", () => {
     const cookie = "guestbook_read_after=primary";
     expect(readAfterOf({ cookie, "x-read-after": `${A}:1` })).toBe(`${A}:1`);
   });

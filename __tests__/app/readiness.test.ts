@@ -3,7 +3,7 @@ import { ReadinessProbe } from "../../app/readiness";
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
-test("many questions at once are one check, and its answer holds for half a second", async () => {
+test("concurrent requests share one check, and its result is reused for half a second", async () => {
   const check = jest.fn(async () => undefined);
   const probe = new ReadinessProbe(check);
   await Promise.all(Array.from({ length: 20 }, () => probe.ask()));
@@ -15,7 +15,7 @@ test("many questions at once are one check, and its answer holds for half a seco
   expect(check).toHaveBeenCalledTimes(2);
 });
 
-test("a failed check is a no with its reason, and a later one may be a yes", async () => {
+test("a failed check makes it unready with a reason, and a later success makes it ready", async () => {
   let failing = true;
   const probe = new ReadinessProbe(async () => {
     if (failing) throw new Error("No database answers reads at the moment.");
@@ -29,14 +29,14 @@ test("a failed check is a no with its reason, and a later one may be a yes", asy
   expect(await probe.ask()).toEqual({ ready: true });
 });
 
-test("a check that hangs is a no before the load balancer stops waiting for it", async () => {
+test("a check that hangs fails before the load balancer's timeout", async () => {
   const probe = new ReadinessProbe(() => new Promise(() => undefined));
   const answer = probe.ask();
   await jest.advanceTimersByTimeAsync(800);
   expect(await answer).toEqual({ ready: false, reason: "No answer within 800 ms." });
 });
 
-test("what was ready stays so while checks fail for less than three seconds", async () => {
+test("a ready process stays ready while checks fail for less than three seconds", async () => {
   let failing = false;
   const probe = new ReadinessProbe(async () => {
     if (failing) throw new Error("No database answers reads at the moment.");
@@ -52,7 +52,7 @@ test("what was ready stays so while checks fail for less than three seconds", as
   expect(await probe.ask()).toEqual({ ready: true });
 });
 
-test("a process that is stopping is not ready, whatever was remembered", async () => {
+test("a process that is stopping is not ready, whatever the last result was", async () => {
   const probe = new ReadinessProbe(async () => undefined);
   await probe.ask();
   probe.drain();

@@ -17,7 +17,18 @@ async function listening() {
   return { app, guestbook, readiness, url, post };
 }
 
-test("while draining the health check says no and everything else is served", async () => {
+/** Sends a request that is not answered before `open` is called. */
+async function requestInFlight({ guestbook, post }: Awaited<ReturnType<typeof listening>>) {
+  let open: () => void = () => undefined;
+  guestbook.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const answer = post();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return { answer, open };
+}
+
+test("while draining, the health check fails and everything else is served", async () => {
   const running = await listening();
   const stopped = stop(running, 1.5);
   expect((await fetch(`${running.url}/readyz`)).status).toBe(503);
@@ -28,14 +39,9 @@ test("while draining the health check says no and everything else is served", as
   await expect(fetch(`${running.url}/healthz`)).rejects.toThrow();
 });
 
-test("a request under way is answered before the database is let go", async () => {
+test("a request in flight is answered before the database connections are closed", async () => {
   const running = await listening();
-  let open: () => void = () => undefined;
-  running.guestbook.gate = new Promise((resolve) => {
-    open = resolve;
-  });
-  const answer = running.post();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const { answer, open } = await requestInFlight(running);
   const stopped = stop(running, 0);
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(running.guestbook.closed).toBe(false);
@@ -45,14 +51,9 @@ test("a request under way is answered before the database is let go", async () =
   expect(running.guestbook.closed).toBe(true);
 });
 
-test("a request that never ends does not keep the process", async () => {
+test("a request that never ends does not keep the process running", async () => {
   const running = await listening();
-  let open: () => void = () => undefined;
-  running.guestbook.gate = new Promise((resolve) => {
-    open = resolve;
-  });
-  const answer = running.post();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const { answer, open } = await requestInFlight(running);
   expect(await stop(running, 0, 200)).toBe(false);
   open();
   await answer;

@@ -178,7 +178,9 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   test("one host creates the cluster, and the other voters join it with a vote", async () => {
     host("database-2", ONE_REPLICA);
-    expect((await run("database-2", "membership")).stderr).toContain("no other voter answers");
+    expect((await run("database-2", "membership")).stderr).toContain(
+      "no other voter is a member yet",
+    );
     await founded(ONE_REPLICA);
     const { members, ...rest } = await statusOf("load-balancer-1");
     expect(rest).toMatchObject({ voter: true, hasData: true, answers: true });
@@ -189,13 +191,15 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   test("nobody creates a second one: not where there is data, nor while another voter answers", async () => {
     await founded(["database-1", "database-2"]);
-    expect((await run("database-1", "create")).stderr).toContain("a member's data already");
+    expect((await run("database-1", "create")).stderr).toContain(
+      "already has the data of a member",
+    );
     host("load-balancer-1", ONE_REPLICA);
     expect((await run("load-balancer-1", "create")).stderr).toContain(
-      "there is a cluster already: 127.0.1.1 answers",
+      "there is a cluster of etcd already: its member at 127.0.1.1 answers",
     );
     host("database-3", ONE_REPLICA);
-    expect((await run("database-3", "create")).stderr).toContain("database-3 is no voter");
+    expect((await run("database-3", "create")).stderr).toContain("database-3 is not a voter");
   });
 
   test("a voter whose data is gone joins anew, as another member", async () => {
@@ -232,7 +236,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     });
     const { cluster } = await untilAnswered("database-1");
     other.put("srv/data/etcd/identity", "12345 67890\n");
-    expect(await settle("database-2")).toContain("the data is of another cluster");
+    expect(await settle("database-2")).toContain("the data is from another cluster of etcd");
     expect((await statusOf("database-2")).cluster).toBe(cluster);
   });
 
@@ -252,19 +256,21 @@ describeWithEtcd("members of etcd", (etcd) => {
     for (const name of [...ONE_REPLICA, "database-3"]) {
       host(name, TWO_REPLICAS);
     }
-    expect(await settle("load-balancer-1")).toContain("stays a member until all voters are");
+    expect(await settle("load-balancer-1")).toContain(
+      "stays a member until all voters are members",
+    );
     await settle("database-1");
     expect(await namesAt("database-1")).toEqual(ONE_REPLICA);
     await settle("database-3");
     expect(await namesAt("database-1")).toEqual(TWO_REPLICAS);
-    expect(await settle("load-balancer-1")).toContain("no member any more");
+    expect(await settle("load-balancer-1")).toContain("no longer a member");
     // The third is destroyed before the load balancer has joined.
     hosts.get("database-3")?.drop("srv/data/etcd");
     await end("database-3");
     for (const name of ONE_REPLICA) {
       host(name, ONE_REPLICA);
     }
-    expect(await settle("load-balancer-1")).toContain("it is no voter, and is away");
+    expect(await settle("load-balancer-1")).toContain("it is not a voter, and does not answer");
     expect(await namesAt("database-2")).toEqual(ONE_REPLICA);
   });
 
@@ -272,7 +278,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     await founded(ONE_REPLICA);
     for (const name of ONE_REPLICA) {
       host(name, []);
-      expect(await settle(name)).toContain("no member any more");
+      expect(await settle(name)).toContain("no longer a member");
       expect(JSON.parse((await run(name, "status")).stdout)).toBeNull();
     }
     await founded(ONE_REPLICA);
@@ -281,7 +287,9 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   test("after the loss of a majority an operator makes the survivor the only member, and others join it", async () => {
     await founded(ONE_REPLICA);
-    expect((await run("database-2", "restore-quorum")).stderr).toContain("there is a majority");
+    expect((await run("database-2", "restore-quorum")).stderr).toContain(
+      "a majority of the voters is up",
+    );
     const { cluster } = await statusOf("database-2");
     await end("database-1");
     await end("load-balancer-1");

@@ -46,7 +46,7 @@ describe("a backup from Debian, whose MySQL is of a newer series", () => {
     expect([status, stderr]).toEqual([
       1,
       expect.stringMatching(
-        /app\.vectors cannot be made here: [\s\S]*nothing was changed: the backup is of MySQL 9/,
+        /app\.vectors cannot be created on this server: [\s\S]*nothing was changed: the backup is from MySQL 9/,
       ),
     ]);
     await cluster.serving();

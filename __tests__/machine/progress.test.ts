@@ -1,11 +1,8 @@
 import { Progress, type Screen } from "../../machine/progress";
 import { Interrupted } from "../../ops/run";
 
-jest.mock("../../ops/run", () => ({
-  ...jest.requireActual("../../ops/run"),
-  wasInterrupted: () => mockInterrupted,
-}));
-let mockInterrupted = false;
+let interrupted = false;
+const isInterrupted = () => interrupted;
 
 /** A terminal, as far as `Progress` uses one, or a file. */
 class FakeScreen implements Screen {
@@ -45,7 +42,7 @@ class FakeScreen implements Screen {
 
 beforeEach(() => {
   jest.useFakeTimers();
-  mockInterrupted = false;
+  interrupted = false;
 });
 
 afterEach(() => {
@@ -142,7 +139,7 @@ describe("elsewhere", () => {
 describe.each([true, false])("a stage (terminal: %s)", (isTTY) => {
   const stage = (work: () => Promise<unknown>) => {
     const screen = new FakeScreen(isTTY);
-    const progress = new Progress(screen);
+    const progress = new Progress(screen, isInterrupted);
     const ended = progress.stage("deploy", (line) => {
       line.note("at work");
       return work();
@@ -167,7 +164,7 @@ describe.each([true, false])("a stage (terminal: %s)", (isTTY) => {
     ["goes well nevertheless", async () => undefined],
   ])("that is interrupted and %s ends the command", async (_, work) => {
     const { screen, ended } = stage(() => {
-      mockInterrupted = true;
+      interrupted = true;
       return work();
     });
     await expect(ended).rejects.toThrow(Interrupted);
@@ -176,9 +173,9 @@ describe.each([true, false])("a stage (terminal: %s)", (isTTY) => {
 });
 
 test("a stage that begins after an interrupt, to clean up, is none that was interrupted", async () => {
-  mockInterrupted = true;
+  interrupted = true;
   const screen = new FakeScreen(false);
-  await new Progress(screen).stage("destroy", async () => undefined);
+  await new Progress(screen, isInterrupted).stage("destroy", async () => undefined);
   expect(screen.seen).toEqual(["✓    0 s  destroy"]);
 });
 

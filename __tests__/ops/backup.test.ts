@@ -46,13 +46,13 @@ describe("backup", () => {
     expect(told).toEqual(["database-2: backup.sh dump", "database-1: backup.sh logs"]);
   });
 
-  test("where no replica is fresh, the primary dumps", async () => {
+  test("without a fresh replica, the primary dumps", async () => {
     const { access, told } = cluster([primary(), silent(2, "stopped")]);
     await backup(topology, access, quiet);
     expect(told[0]).toBe("database-1: backup.sh dump");
   });
 
-  test("where a replica may lack rows of a table, the primary dumps, and it is said", async () => {
+  test("if a replica may lack rows of a table, the primary dumps, and the operator is told", async () => {
     const otherTables = ["app.old (MyISAM)"];
     const { access, told } = cluster([primary(1, { otherTables }), database(2, { otherTables })]);
     const said: string[] = [];
@@ -61,7 +61,7 @@ describe("backup", () => {
     expect(said.join("\n")).toMatch(/^app\.old \(MyISAM\): .*ENGINE=InnoDB/m);
   });
 
-  test("what the host says went wrong is what the operator reads", async () => {
+  test("the operator sees the host's error message", async () => {
     const { access } = cluster(undefined, (words) =>
       words === "backup.sh dump" ? { ...DONE, exitCode: 1, stderr: "no space left\n" } : undefined,
     );
@@ -77,7 +77,7 @@ describe("the list", () => {
     reaches: reaches === "" ? 0 : Date.parse(reaches) * 1000,
   });
 
-  test("tells of each dump up to when binary logs follow on it", () => {
+  test("shows for each dump up to which time its binary logs reach", () => {
     const lines = backupTable([
       dump("aaaa", "2026-11-24T02:00:00Z", "2026-11-24T09:00:00Z"),
       dump("bbbb", "2026-11-25T02:00:00Z", ""),
@@ -88,7 +88,7 @@ describe("the list", () => {
     ]);
   });
 
-  test("says so where there is none", () => {
+  test("says if there is none", () => {
     expect(backupTable([])[0]).toMatch(/no backup yet/);
   });
 });
@@ -104,7 +104,7 @@ describe("restore", () => {
     tablesWithRows: 0,
   };
 
-  test("a plan is six fields, and anything else is no plan", () => {
+  test("a plan has six fields, and anything else is rejected", () => {
     const { primary: host, dump, dumpedAt, logs, reaches, to } = plan;
     expect(parsePlan(host, `${[dump, dumpedAt, logs, reaches, to, 0].join("\t")}\n`)).toEqual(plan);
     expect(() => parsePlan(host, "nothing")).toThrow(
@@ -113,7 +113,7 @@ describe("restore", () => {
   });
 
   test.each(["yesterday", "2026-11-25", "2026-11-25T09:30:00", "2026-11-25T09:30:00.1234567Z"])(
-    "%s is no moment",
+    "%s is not a valid time",
     async (to) => {
       await expect(planRestore(topology, cluster().access, to)).rejects.toThrow(
         /wanted a time with its time zone/,
@@ -121,7 +121,7 @@ describe("restore", () => {
     },
   );
 
-  test("a replica that runs and does not answer might serve half of it, and is in the way", async () => {
+  test("a running replica that does not answer might serve half of the restore, so the restore is refused", async () => {
     const { access } = cluster([primary(), silent(2, "running")]);
     access.power = async () => new Map([["database-2", "running" as const]]);
     await expect(planRestore(topology, access, undefined)).rejects.toThrow(
@@ -129,7 +129,7 @@ describe("restore", () => {
     );
   });
 
-  test("it is said to which moment, to the microsecond", () => {
+  test("the operator is told to which time, to the microsecond", () => {
     expect(explainRestore(plan, "app").join("\n")).toContain(
       "2025-11-25T10:00:00.123456Z, the end",
     );
@@ -138,14 +138,14 @@ describe("restore", () => {
     );
   });
 
-  test("what is there now is named before it goes", () => {
+  test("the data that will be replaced is named before", () => {
     expect(explainRestore(plan, "app").join("\n")).not.toContain("goes");
     expect(explainRestore({ ...plan, tablesWithRows: 2 }, "app").join("\n")).toContain(
       "its current data (tables with rows: 2) is removed",
     );
   });
 
-  test("nobody serves before it begins, and each host serves once it has all of it", async () => {
+  test("no host serves once it begins, and each host serves again once it has all of it", async () => {
     const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh apply") ? { ...DONE, stdout: "noise\na:1-9\n" } : undefined,
     );
@@ -162,7 +162,7 @@ describe("restore", () => {
     ]);
   });
 
-  test("what cannot be fetched whole changes nothing", async () => {
+  test("a backup that cannot be fetched completely changes nothing", async () => {
     const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
         ? { ...DONE, exitCode: 1, stderr: "missing" }
@@ -172,18 +172,18 @@ describe("restore", () => {
     expect(told).toHaveLength(1);
   });
 
-  test("what will not be as it was is said before anybody stops serving", async () => {
+  test("differences from the backup are reported before any host stops serving", async () => {
     const { access } = cluster(undefined, (words) =>
       words.startsWith("restore.sh fetch")
-        ? { ...DONE, stdout: "these become InnoDB: app.old (MyISAM)\n" }
+        ? { ...DONE, stdout: "converted to InnoDB: app.old (MyISAM)\n" }
         : undefined,
     );
     const said: string[] = [];
     await restore(topology, access, plan, (line) => said.push(line));
-    expect(said[0]).toBe("these become InnoDB: app.old (MyISAM)");
+    expect(said[0]).toBe("converted to InnoDB: app.old (MyISAM)");
   });
 
-  test("when it fails nobody serves again", async () => {
+  test("if it fails, no host serves again", async () => {
     const { access, told } = cluster(undefined, (words) =>
       words.startsWith("restore.sh apply") ? { ...DONE, exitCode: 1, stderr: "bad" } : undefined,
     );
@@ -193,7 +193,7 @@ describe("restore", () => {
     expect(told.filter((words) => words.includes("end"))).toEqual([]);
   });
 
-  test("a replica that is away is said to follow, and not waited for", async () => {
+  test("a replica that is down is named, and not waited for", async () => {
     const said: string[] = [];
     const { access, told } = cluster([primary(), silent(2, "stopped")]);
     await restore(topology, access, plan, (line) => said.push(line));

@@ -35,14 +35,14 @@ const statusWith = ({ first = well, second = well, balancer = well }: Parts) =>
 const etcdProblems = (parts: Parts) =>
   problemsOf(statusWith(parts)).filter((problem) => problem.startsWith("etcd"));
 
-test("members that are all well are no problem, and are told with their leader", () => {
+test("healthy members are no problem, and are listed with their leader", () => {
   expect(problemsOf(statusWith({}))).toEqual([]);
   expect(statusTable(statusWith({}))).toContain(
     "etcd: database-1, database-2 (leader), load-balancer-1",
   );
 });
 
-test("where an operator decides there is nothing to tell", () => {
+test("with manual failover there is nothing to report", () => {
   const status = statusWith({ first: null, second: null, balancer: null });
   expect(problemsOf(status)).toEqual([]);
   expect(statusTable(status).filter((line) => line.startsWith("etcd"))).toEqual([]);
@@ -58,7 +58,7 @@ test("before the cluster is created, and without a majority", () => {
   ]);
 });
 
-test("a voter that is away leaves no further one to lose", () => {
+test("while one voter is down, no further one may fail", () => {
   const last = "etcd: without one voter more nobody could become primary";
   expect(etcdProblems({ balancer: away })).toEqual([
     "etcd on load-balancer-1 does not answer: journalctl -u cluster-etcd",
@@ -85,13 +85,13 @@ test("a voter that is not a member yet, or one without a vote", () => {
   expect(etcdProblems({ first: learning, second: learning, balancer: away })).toEqual([joining]);
 });
 
-test("a member that is no voter any more", () => {
+test("a member that is no longer a voter", () => {
   expect(etcdProblems({ balancer: { ...well, voter: false } })).toContain(
     "etcd: load-balancer-1 is still a member, until all voters are",
   );
 });
 
-test("two clusters, and what etcd itself complains of", () => {
+test("two clusters, and etcd's own alarms", () => {
   expect(etcdProblems({ second: { ...well, cluster: "2", alarms: ["NOSPACE"] } })).toEqual([
     "etcd: NOSPACE",
     "etcd on load-balancer-1 is of cluster 1, on database-1 is of cluster 1, on database-2 is of cluster 2: there must be one",

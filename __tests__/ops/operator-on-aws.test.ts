@@ -29,7 +29,7 @@ afterAll(() => cluster.remove());
 
 jest.setTimeout(90_000);
 
-test("a cluster that is well, where SSM takes its time", async () => {
+test("a healthy cluster, with slow answers from SSM", async () => {
   cluster.set({ slow: true });
   const { exitCode, stdout, stderr } = await cluster.run(["status"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
@@ -42,7 +42,7 @@ test("a cluster that is well, where SSM takes its time", async () => {
   });
 });
 
-describe("a host that does not answer is shown so, with the reason, and the others as they are", () => {
+describe("a host that does not answer is shown with the reason, and the others are shown as usual", () => {
   test.each<[string, Array<[string, string, string, RegExp]>]>([
     [
       "it did not come to run",
@@ -76,7 +76,7 @@ describe("a host that does not answer is shown so, with the reason, and the othe
     }
   });
 
-  test("its script fails, or prints what is no status", async () => {
+  test("its script fails, or prints no valid status", async () => {
     cluster.set({
       scripts: {
         "web-1/host/status.sh": printing("noise\nno disk", { to: 2, exit: 3 }),
@@ -93,7 +93,7 @@ describe("a host that does not answer is shown so, with the reason, and the othe
 });
 
 describe("EC2", () => {
-  test("hosts that are off, gone, or on their way", async () => {
+  test("hosts that are stopped, terminated, or starting", async () => {
     cluster.set({
       instances: [
         { id: "i-11111111111111111", name: "web-1", state: "stopped" },
@@ -113,7 +113,7 @@ describe("EC2", () => {
     expect(cluster.calls("SendCommand")).toHaveLength(2);
   });
 
-  test("of two instances of one name the one that runs is the host; with two that run nobody knows", async () => {
+  test("of two instances with one name, the running one is the host; two running ones are an error", async () => {
     cluster.set({
       instances: [
         { id: "i-old", name: "web-1", state: "terminated", stray: true },
@@ -128,7 +128,7 @@ describe("EC2", () => {
     ]);
   });
 
-  test("that is busy for a moment is asked again", async () => {
+  test("that is throttled for a moment is asked again", async () => {
     cluster.set({
       faults: [
         { operation: "DescribeInstances", code: "RequestLimitExceeded", times: 2 },
@@ -141,7 +141,7 @@ describe("EC2", () => {
   });
 });
 
-describe("what the operator has to put right stops an operation at once, with one message", () => {
+describe("errors that the operator has to fix stop an operation at once, with one message", () => {
   const POLICY =
     "\n  The permissions that an operator needs are in docs/aws-operator-policy.json.\n";
   const CREDENTIALS =
@@ -248,7 +248,7 @@ describe("what the operator has to put right stops an operation at once, with on
     ]);
   });
 
-  test("for one host alone as well, while the others are slow to answer", async () => {
+  test("also if only one host is affected, while the others are slow to answer", async () => {
     cluster.set({
       faults: [
         { operation: "SendCommand", host: "web-1", code: "AccessDeniedException", message: DENIED },
@@ -265,7 +265,7 @@ describe("what the operator has to put right stops an operation at once, with on
     expect(web2.length).toBeLessThan(4);
   });
 
-  test("SSM refuses a command after it has taken it", async () => {
+  test("SSM refuses a command after accepting it", async () => {
     cluster.set({
       invocations: [
         {
@@ -283,7 +283,7 @@ describe("what the operator has to put right stops an operation at once, with on
     expect(stderr).toContain("web-1: SSM refused the command: AccessDenied");
   });
 
-  test("when it happens after a command was sent, it is said that it may go on", async () => {
+  test("after a command was sent, the operator is told that it may still be running", async () => {
     cluster.set({
       faults: [
         { operation: "GetCommandInvocation", code: "ExpiredTokenException", message: "expired" },
@@ -293,7 +293,7 @@ describe("what the operator has to put right stops an operation at once, with on
     expect(stderr).toContain("The command on load-balancer-1 may still be running.");
   });
 
-  test("a network that is away for a moment does not end what is waited for", async () => {
+  test("a short network outage does not abort a wait", async () => {
     cluster.set({
       faults: [
         {
@@ -308,7 +308,7 @@ describe("what the operator has to put right stops an operation at once, with on
 });
 
 describe("a promotion while the primary does not answer", () => {
-  test("SSM does not reach it: it is refused without a flag, and both flags work", async () => {
+  test("SSM does not reach it: refused without a flag, and both flags work", async () => {
     cluster.set({ instances: [OFF], scripts: silentPrimary });
     const refused = await cluster.run(["promote"]);
     expect(refused.exitCode).toBe(1);
@@ -332,7 +332,7 @@ describe("a promotion while the primary does not answer", () => {
 
   const fence = ["promote", "--fence", "database-1"];
 
-  test("it is stopped only when all instances of its name are, and what passes is waited for", async () => {
+  test("it counts as stopped only when all instances with its name are, and transitions are waited for", async () => {
     cluster.set({
       instances: [OFF, { id: "i-twin", name: "database-1", state: "stopping" }],
       scripts: silentPrimary,
@@ -350,7 +350,7 @@ describe("a promotion while the primary does not answer", () => {
     expect(cluster.calls("StopInstances")).toHaveLength(3);
   });
 
-  test("it is gone or off: no flag is needed, and nothing is stopped", async () => {
+  test("it is terminated or stopped: no flag is needed, and nothing is stopped", async () => {
     for (const state of ["stopped", "terminated"]) {
       cluster.set({ instances: [{ ...OFF, state }], scripts: silentPrimary });
       expect(await cluster.run(["promote"])).toMatchObject({ exitCode: 0, stderr: "" });
@@ -360,7 +360,7 @@ describe("a promotion while the primary does not answer", () => {
     expect((await cluster.run(["promote"])).stderr).toContain("--fence database-1");
   });
 
-  test("it may not be stopped: nothing is promoted", async () => {
+  test("it cannot be stopped for lack of permission: nothing is promoted", async () => {
     cluster.set({
       instances: [OFF],
       scripts: silentPrimary,
@@ -374,7 +374,7 @@ describe("a promotion while the primary does not answer", () => {
     expect(cluster.ran()).toEqual([]);
   });
 
-  test("a switchover whose second half fails and cannot be taken back says both, and what helps", async () => {
+  test("a switchover whose second half fails and cannot be undone reports both, and the remedy", async () => {
     cluster.set({
       scripts: {
         "database-2/agent/promote": printing("no", { to: 2, exit: 1 }),
@@ -399,8 +399,8 @@ function gtids(): string {
   return set;
 }
 
-describe("what is longer than SSM carries", () => {
-  test("a status of 100,000 characters comes whole, from several hosts", async () => {
+describe("output that exceeds SSM's limit", () => {
+  test("a status of 100,000 characters arrives complete, from several hosts", async () => {
     const facts = (status: ReturnType<typeof primary>) =>
       printing(JSON.stringify({ ...status.facts, gtidExecuted: gtids() }));
     cluster.set({
@@ -429,7 +429,7 @@ describe("what is longer than SSM carries", () => {
     expect(await cluster.run(["promote", "--lost", "database-1"])).toMatchObject({ exitCode: 0 });
   });
 
-  test("a list of hundreds of backups comes whole", async () => {
+  test("a list of hundreds of backups arrives complete", async () => {
     const dumps = Array.from({ length: 780 }, (_, index) => ({
       id: createHash("sha256").update(String(index)).digest("hex"),
       completeAt: new Date(Date.UTC(2026, 0, 1) + index * 86_400_000).toISOString(),
@@ -450,7 +450,7 @@ describe("what is longer than SSM carries", () => {
     expect(shown.stdout.trim().split("\n")).toHaveLength(781);
   });
 
-  test("the last of an error is shown, and that the first is left out", async () => {
+  test("the end of a long error is shown, and that its beginning was omitted", async () => {
     const lines = Array.from({ length: 3000 }, (_, index) => `line ${index} of what went wrong`);
     cluster.set({
       scripts: {
@@ -468,7 +468,7 @@ describe("what is longer than SSM carries", () => {
     expect(cluster.ran()).toContain("database-1 release");
   });
 
-  test("what did not come whole is no answer, and it is said why", async () => {
+  test("an incomplete answer is rejected, with the reason", async () => {
     cluster.set({
       invocations: [
         {
@@ -487,7 +487,7 @@ describe("what is longer than SSM carries", () => {
     );
   });
 
-  test("a restore hands every host 100,000 characters of transactions", async () => {
+  test("a restore passes 100,000 characters of transactions to every host", async () => {
     const end = (host: string) =>
       `case $1 in
       plan) printf 'd1\\t2026-01-01T00:00:00Z\\t-\\t-\\t-\\t0\\n' ;;
@@ -509,7 +509,7 @@ describe("what is longer than SSM carries", () => {
   });
 });
 
-test("a restore does not go on while a host that runs was not told to stop serving", async () => {
+test("a restore does not continue until every running host was told to stop serving", async () => {
   const script = (begin: string) =>
     `case $1 in plan) printf 'd1\\t2026-01-01T00:00:00Z\\t-\\t-\\t-\\t0\\n' ;; begin) ${begin} ;; esac`;
   cluster.set({
@@ -527,7 +527,7 @@ test("a restore does not go on while a host that runs was not told to stop servi
 describe("the list of releases", () => {
   const before = `${B} ${A}\n`;
 
-  test("a rollback goes by it, and writes it", async () => {
+  test("a rollback reads and writes it", async () => {
     cluster.set({ releases: before });
     expect(await cluster.run(["rollback"])).toMatchObject({ exitCode: 0, stderr: "" });
     expect(cluster.object("release")).toBe(`${A}\n`);
@@ -589,7 +589,7 @@ describe("the list of releases", () => {
     },
   );
 
-  test("S3 that is busy for a moment is asked again", async () => {
+  test("S3 is asked again if it is throttled for a moment", async () => {
     cluster.set({
       releases: before,
       faults: [
@@ -602,7 +602,7 @@ describe("the list of releases", () => {
     expect(cluster.object("release")).toBe(`${A}\n`);
   });
 
-  test("that cannot be written in the end: it is said what serves, and what to do", async () => {
+  test("that cannot be written at the end: the operator is told which release serves, and what to do", async () => {
     cluster.set({
       releases: before,
       faults: [{ operation: "PutObject", code: "AccessDenied", message: DENIED }],

@@ -76,7 +76,7 @@ describe("a switchover", () => {
     ).toMatchObject({ candidate: "database-2" });
   });
 
-  test("to the primary itself is nothing to do", () => {
+  test("to the primary itself does nothing", () => {
     expect(decide(gathered(well, opposes), { ...SWITCHOVER, candidate: "database-1" }).kind).toBe(
       "nothing",
     );
@@ -131,7 +131,7 @@ describe("a promotion", () => {
   const gone = { "database-2": [objection("lost", "database-1")] };
 
   test.each(["stopped", "absent"] as const)(
-    "of the replica, while the primary is %s, needs nobody's word",
+    "of the replica, while the primary is %s, needs no flag",
     (power) => {
       expect(decide(gathered([silent(1, power), database(2)], gone), PROMOTE)).toEqual(
         act({ lost: ["database-1"] }),
@@ -149,7 +149,7 @@ describe("a promotion", () => {
     },
   );
 
-  test("a primary whose host answers while its server does not is held closed, and needs nobody's word", () => {
+  test("a primary whose host answers while its server does not is held closed, and needs no flag", () => {
     const seen = gathered([database(1, { state: "unknown" }), database(2)], gone);
     const decision = decide(seen, PROMOTE);
     expect(decision).toEqual(act({ hold: ["database-1"], lost: ["database-1"] }));
@@ -164,7 +164,7 @@ describe("a promotion", () => {
     );
   });
 
-  test("--lost takes the operator's word, and stops nothing", () => {
+  test("--lost trusts the operator, and stops no host", () => {
     const seen = gathered([silent(1, "running"), database(2)], gone);
     expect(decide(seen, { ...PROMOTE, lost: ["database-1"] })).toEqual(
       act({ lost: ["database-1"] }),

@@ -131,7 +131,7 @@ const archive = (sha256: string) => ({ sha256, name: `releases/${sha256}.tar.gz`
 const topology = topologyOf();
 const quiet = () => undefined;
 
-test("a release is stored, and goes from one web server to the next, each drained meanwhile", async () => {
+test("a release is stored, and rolled out to one web server after the other, each drained meanwhile", async () => {
   const { target, told, serves, releases } = cluster();
   await release(target, archive(B), quiet);
   expect(told).toEqual([
@@ -159,14 +159,14 @@ test("a release that fails on the first web server never reaches the second", as
   expect(releases()).toEqual([A]);
 });
 
-test("a release that fails on a later web server is taken back from those before", async () => {
+test("a release that fails on a later web server is rolled back on the earlier ones", async () => {
   const { target, serves, releases } = cluster({ broken: { [B]: ["web-2"] } });
   await expect(release(target, archive(B), quiet)).rejects.toThrow("stopped at web-2");
   expect([...serves.values()]).toEqual([A, A]);
   expect(releases()).toEqual([A]);
 });
 
-test("interrupted after the first web server, it goes on with the second", async () => {
+test("a release that was interrupted after the first web server continues with the second", async () => {
   const { target, told, serves } = cluster();
   serves.set("web-1", B);
   await release(target, archive(B), quiet);
@@ -174,13 +174,13 @@ test("interrupted after the first web server, it goes on with the second", async
   expect([...serves.values()]).toEqual([B, B]);
 });
 
-test("with a web server out of reach nothing is begun", async () => {
+test("nothing is started while a web server does not answer", async () => {
   const { target, told } = cluster({ silent: ["web-2"] });
   await expect(release(target, archive(B), quiet)).rejects.toThrow("web-2 cannot be reached");
   expect(told.filter((line) => !line.startsWith("store"))).toEqual([]);
 });
 
-test("a web server alone is not drained", async () => {
+test("a single web server is not drained", async () => {
   const { target, told } = cluster();
   await release(
     { ...target, topology: topologyOf({ webServers: { count: 1 } }) },
@@ -234,7 +234,7 @@ describe("a release is healthy when the load balancer says so", () => {
     }
   });
 
-  test("it goes back before it is sent requests again", async () => {
+  test("it rolls back before it receives requests again", async () => {
     const { told } = await attempt({ refused: { [B]: ["web-1"] } });
     const back = told.findIndex((line) => line.includes("--take"));
     expect(back).toBeGreaterThan(0);
@@ -250,26 +250,26 @@ describe("a release is healthy when the load balancer says so", () => {
     expect(reason).toMatch(/for 4 s in a row within 24 s/);
   });
 
-  test("what cannot go back is said, and the others go back all the same", async () => {
+  test("a web server that cannot roll back is reported, and the others roll back anyway", async () => {
     const { reason, serves } = await attempt({ broken: { [B]: ["web-2"], [A]: ["web-1"] } });
     expect(reason).toContain("could not be rolled back everywhere");
     expect(reason).toContain("web-1: it does not start");
     expect([...serves.values()]).toEqual([B, A]);
   });
 
-  test("one that serves already, and that the load balancer refuses, does not count", async () => {
+  test("a web server that already has the release, but is unhealthy for the load balancer, does not count", async () => {
     const made = cluster({ refused: { [A]: ["web-1", "web-2"] } });
     await expect(release(made.target, archive(A), quiet)).rejects.toThrow("returned 400");
   });
 
-  test("those that had it from an interrupted release go back with the others", async () => {
+  test("web servers that had it from an interrupted release roll back with the others", async () => {
     const made = cluster({ broken: { [B]: ["web-2"] } });
     made.serves.set("web-1", B);
     await expect(release(made.target, archive(B), quiet)).rejects.toThrow("rolled back");
     expect([...made.serves.values()]).toEqual([A, A]);
   });
 
-  test("but not when it is the cluster's release", async () => {
+  test("but not if it is the cluster's release", async () => {
     const made = cluster({ broken: { [B]: ["web-2"] } });
     made.serves.set("web-1", B);
     made.setReleases([B, A]);
@@ -277,7 +277,7 @@ describe("a release is healthy when the load balancer says so", () => {
     expect(made.serves.get("web-1")).toBe(B);
   });
 
-  test("a web server is given the time that the app says it takes to start, and the one before", async () => {
+  test("a web server is given the time that both releases may take to start", async () => {
     const { limits } = await attempt({ startTimeout: 900 });
     expect(Math.min(...limits)).toBeGreaterThan(2 * 900);
     const { limits: usual } = await attempt({});
@@ -285,7 +285,7 @@ describe("a release is healthy when the load balancer says so", () => {
   });
 });
 
-test("a rollback goes to the release before, and stays there", async () => {
+test("a rollback activates the previous release, and cannot be repeated", async () => {
   const { target, serves, releases } = cluster();
   await release(target, archive(B), quiet);
   await rollback(target, quiet);
@@ -294,7 +294,7 @@ test("a rollback goes to the release before, and stays there", async () => {
   await expect(rollback(target, quiet)).rejects.toThrow("no previous release");
 });
 
-test("five releases are remembered, none of them twice", () => {
+test("five releases are recorded, each once", () => {
   expect(rememberedReleases(C, [B, A])).toEqual([C, B, A]);
   expect(rememberedReleases(A, [B, A])).toEqual([A, B]);
   expect(rememberedReleases("6", ["5", "4", "3", "2", "1"])).toEqual(["6", "5", "4", "3", "2"]);

@@ -1,7 +1,7 @@
 import { problemsOf, statusTable } from "../../ops/operations/status";
 import { checked, clusterWith, database, loadBalancer, primary, silent, web } from "./statuses";
 
-test("a cluster that is well has no problem, and its table says so", () => {
+test("a healthy cluster has no problem, and its table says so", () => {
   expect(problemsOf(clusterWith())).toEqual([]);
   const lines = statusTable(clusterWith());
   expect(lines.at(-1)).toBe("all is well");
@@ -35,14 +35,14 @@ describe("a web server serves only when the load balancer sends it requests", ()
     expect(stateOf(seen(more))).toBe(state);
   });
 
-  test("what it says of itself is not enough, and without a load balancer it is no more than healthy", () => {
+  test("its own report is not enough, and without a load balancer it is only healthy", () => {
     expect(stateOf(seen({}), web(1, { healthy: false }))).toBe("unhealthy");
     expect(stateOf({ ...loadBalancer(), facts: undefined })).toBe("healthy");
     expect(stateOf(loadBalancer({ servers: [checked("web-2")] }))).toBe("healthy");
   });
 });
 
-describe("a database host tells whom writes wait for, and how far it is behind", () => {
+describe("a database host reports which replicas writes wait for, and its lag", () => {
   const detailsOf = (name: string, ...hosts: Parameters<typeof clusterWith>) =>
     statusTable(clusterWith(...hosts)).find((line) => line.startsWith(`${name} `));
 
@@ -52,7 +52,7 @@ describe("a database host tells whom writes wait for, and how far it is behind",
     );
   });
 
-  test("none that replicates, and none that has to", () => {
+  test("no replica that replicates, and no replica required", () => {
     const stopped = database(2, { replication: "stopped" });
     expect(detailsOf("database-1", primary(), stopped)).toContain("but none replicates");
     expect(detailsOf("database-1", primary(1, { semiSync: "off" }))).toContain(
@@ -60,7 +60,7 @@ describe("a database host tells whom writes wait for, and how far it is behind",
     );
   });
 
-  test("a source that was never heard is no number of seconds", () => {
+  test("the lag of a source that was never heard is unknown", () => {
     expect(detailsOf("database-2", database(2, { lagSeconds: null }))).toContain(
       "has received nothing from database-1 yet",
     );
@@ -70,7 +70,7 @@ describe("a database host tells whom writes wait for, and how far it is behind",
   });
 });
 
-describe("what is not as it should be is said", () => {
+describe("problems are reported", () => {
   test.each([
     ["a host that runs and is silent", web(1, {}), { facts: undefined }, "web-1 does not answer"],
     [
@@ -161,7 +161,7 @@ describe("what is not as it should be is said", () => {
   });
 });
 
-test("a primary without replicas is not blamed for acknowledging alone", () => {
+test("a primary without replicas may acknowledge alone", () => {
   const { hosts } = clusterWith(primary(1, { semiSync: "off" }));
   const alone = hosts.filter(({ host }) => host !== "database-2");
   expect(problemsOf({ cluster: "demo", hosts: alone })).toEqual([]);

@@ -74,7 +74,7 @@ beforeEach(() => {
 afterEach(() => host.remove());
 
 describe("a first boot", () => {
-  test("goes from the firewall to the scripts, and writes nothing that it was made with anew", async () => {
+  test("goes from the firewall to the scripts, without writing again what cloud-init has written", async () => {
     const { status, stderr } = await ran();
     expect([status, stderr]).toEqual([0, "boot.sh: web-1 has converged to its declared state\n"]);
     expect(told().map((call) => call.replace(/ \/.*/, ""))).toEqual([
@@ -100,7 +100,7 @@ describe("a first boot", () => {
     expect(tookOver()).toBe(false);
   });
 
-  test("takes over what has changed since the host was made", async () => {
+  test("applies user-data that is newer than the host", async () => {
     newest("B");
     expect((await ran()).status).toBe(0);
     expect(tookOver()).toBe(true);
@@ -108,7 +108,7 @@ describe("a first boot", () => {
     expect([host.read(WRITTEN), host.read(TAKEN)]).toEqual([TEXT.B, TEXT.B]);
   });
 
-  test("goes on where operators do not reach the host", async () => {
+  test("continues if operator access cannot be set up", async () => {
     host.put("unreachable", "");
     const { status, stderr } = await ran();
     expect(status).toBe(0);
@@ -116,7 +116,7 @@ describe("a first boot", () => {
     expect(converged()).toEqual(["converge A"]);
   });
 
-  test("goes on with what is here where the newest user-data is out of reach", async () => {
+  test("continues with the current user-data if the newest cannot be fetched", async () => {
     newest(undefined);
     const { status, stderr } = await ran();
     expect(status).toBe(0);
@@ -124,32 +124,32 @@ describe("a first boot", () => {
     expect(converged()).toEqual(["converge A"]);
   });
 
-  test("that was interrupted before it knew its user-data starts again", async () => {
+  test("that was interrupted before it recorded its user-data starts again", async () => {
     host.put(`${WRITTEN}.new`, "#cloud-con");
     expect((await ran()).status).toBe(0);
     expect(host.read(WRITTEN)).toBe(TEXT.A);
   });
 });
 
-describe("a look for a change", () => {
+describe("an update", () => {
   beforeEach(async () => {
     expect((await ran()).status).toBe(0);
   });
 
-  test("does nothing where nothing changed", async () => {
+  test("does nothing if nothing has changed", async () => {
     expect(await ran("--if-changed")).toEqual({ status: 0, stdout: "", stderr: "" });
     expect(converged()).toEqual([]);
     expect(tookOver()).toBe(false);
     expect(host.list("var/lib/cluster")).toEqual(["user-data", "user-data.written"]);
   });
 
-  test("while a boot does everything", async () => {
+  test("but a boot does everything", async () => {
     expect((await ran()).status).toBe(0);
     expect(converged()).toEqual(["converge A"]);
     expect(tookOver()).toBe(false);
   });
 
-  test("takes a change over, with the packages, the facts and the scripts of the new one", async () => {
+  test("applies a change with its packages, facts and scripts", async () => {
     newest("B");
     expect((await ran("--if-changed")).status).toBe(0);
     const calls = told();
@@ -164,14 +164,14 @@ describe("a look for a change", () => {
     expect(converged()).toEqual([]);
   });
 
-  test("fails where nobody tells, and changes nothing", async () => {
+  test("fails if the platform does not answer, and changes nothing", async () => {
     newest(undefined);
     expect((await ran("--if-changed")).status).toBe(1);
     expect(converged()).toEqual([]);
     expect(host.read(TAKEN)).toBe(TEXT.A);
   });
 
-  test("comes back to a change that did not get through", async () => {
+  test("retries a change that failed", async () => {
     newest("B");
     host.put("broken-B", "");
     expect((await ran("--if-changed")).status).toBe(1);
@@ -184,7 +184,7 @@ describe("a look for a change", () => {
     expect(host.read(TAKEN)).toBe(TEXT.B);
   });
 
-  test("takes back a change that did not get through", async () => {
+  test("can revert a change that failed", async () => {
     newest("B");
     host.put("broken-B", "");
     expect((await ran("--if-changed")).status).toBe(1);
@@ -195,7 +195,7 @@ describe("a look for a change", () => {
     expect(host.read("etc/cluster/host.env")).toContain("package-of-A");
   });
 
-  test("takes back a change whose packages are not to be had", async () => {
+  test("can revert a change whose packages are not available", async () => {
     newest("B");
     host.put("unavailable-package-of-B", "");
     expect((await ran("--if-changed")).status).toBe(1);
@@ -207,7 +207,7 @@ describe("a look for a change", () => {
     expect(host.read("etc/cluster/host.env")).toContain("package-of-A");
   });
 
-  test("tells of packages that are gone, though nothing changed", async () => {
+  test("reports packages that were removed, even if nothing has changed", async () => {
     host.put("unavailable-package-of-A", "");
     expect((await ran("--if-changed")).status).toBe(1);
     expect((await ran()).status).toBe(1);
@@ -227,7 +227,7 @@ describe("a look for a change", () => {
     },
   );
 
-  test("takes a change back of which only a part may have been written", async () => {
+  test("can revert a change that may have been written in part", async () => {
     newest("B");
     host.put("killed-late", "");
     expect((await ran("--if-changed")).status).toBeNull();
@@ -237,7 +237,7 @@ describe("a look for a change", () => {
     expect(converged()).toEqual(["converge A"]);
   });
 
-  test("a boot that finds half a change, and nobody to ask, has it taken over later", async () => {
+  test("a boot that finds half of a change, and gets no answer from the platform, applies it later", async () => {
     newest("B");
     host.put("killed-late", "");
     expect((await ran("--if-changed")).status).toBeNull();
@@ -249,7 +249,7 @@ describe("a look for a change", () => {
     expect(converged()).toEqual(["converge A"]);
   });
 
-  test("waits for a boot that is under way", async () => {
+  test("waits for a boot that is in progress", async () => {
     newest("B");
     host.put("calls", "");
     const { status } = await host.shell(
@@ -267,7 +267,7 @@ describe("a look for a change", () => {
 describe("the scripts", () => {
   const installed = () => host.list("opt/cluster/archives");
 
-  test("that were replaced stay as long as something may run from them", async () => {
+  test("that were replaced are kept as long as they may be running", async () => {
     await ran();
     host.put("opt/cluster/archives/of-long-ago/x", "");
     newest("B");
@@ -276,14 +276,14 @@ describe("the scripts", () => {
     expect(host.read("opt/cluster/scripts/host/converge.sh")).toContain("converge B");
   });
 
-  test("that are in place are not fetched again", async () => {
+  test("that are present are not fetched again", async () => {
     await ran();
     await ran();
     expect(told().filter((call) => call.startsWith("platform.sh archive"))).toEqual([]);
     expect(installed()).toEqual([scripts.A]);
   });
 
-  test("that arrive as something else do not run, and those before do not again", async () => {
+  test("that arrive with another checksum do not run, and neither do the earlier ones", async () => {
     await ran();
     host.put(`store/scripts/${scripts.B}.tar.gz`, host.read("store/A"));
     newest("B");
@@ -294,7 +294,7 @@ describe("the scripts", () => {
 });
 
 // cloud-init writes its files where they are.
-test("the script may be written anew while it runs", async () => {
+test("the script can be replaced while it runs", async () => {
   const text = host.read(boot);
   host.put(
     "store/converge",
@@ -309,7 +309,7 @@ test("the script may be written anew while it runs", async () => {
   expect(host.read(boot)).not.toBe(text);
 });
 
-test("sourcing the script does nothing", async () => {
+test("sourcing the script has no side effects", async () => {
   expect(await host.shell([boot], "")).toEqual({ status: 0, stdout: "", stderr: "" });
   expect(host.calls()).toEqual([]);
   expect(host.list("var/lib/cluster")).toEqual([]);

@@ -30,25 +30,25 @@ async function isWhole() {
   expect(host.read(`${RELEASES}/${release}/app/server.js`)).toBe("the app\n");
 }
 
-test("an archive is unpacked, and is asked of the platform by its name", async () => {
+test("an archive is requested from the platform by its name, and unpacked", async () => {
   await isWhole();
   expect(host.calls()).toHaveLength(1);
   expect(host.calls()[0]).toMatch(`platform.sh archive releases/${release}.tar.gz ${host.root}/`);
 });
 
-test("one that is there is not fetched again", async () => {
+test("an archive that is present is not fetched again", async () => {
   await isWhole();
   host.standIn(PLATFORM, "exit 1");
   await isWhole();
 });
 
-test("everybody may read it, and run what its owner may run; nobody else writes", async () => {
+test("everybody can read it, and execute what its owner can; only the owner can write", async () => {
   await isWhole();
   const mode = (name: string) => statSync(host.at(`${RELEASES}/${release}/${name}`)).mode & 0o777;
   expect([mode("."), mode("app"), mode("start")]).toEqual([0o755, 0o755, 0o755]);
 });
 
-test("a file that is not to be run is not, and a link that leads nowhere stays one", async () => {
+test("a file that is not executable stays so, and a dangling link is kept", async () => {
   host.standIn(
     "tar",
     `/usr/bin/tar "$@"
@@ -60,7 +60,7 @@ test("a file that is not to be run is not, and a link that leads nowhere stays o
   expect(lstatSync(host.at(`${RELEASES}/${release}/link`)).isSymbolicLink()).toBe(true);
 });
 
-test("what is something else is refused, and nothing of it stays", async () => {
+test("an archive with another checksum is refused, and nothing of it is kept", async () => {
   const other = host.archive("releases", { start: "another\n" });
   host.standIn(PLATFORM, `cp "$ROOT/store/releases/${other}.tar.gz" "$3"`);
   const { status, stderr } = await fetched();
@@ -71,7 +71,7 @@ test("what is something else is refused, and nothing of it stays", async () => {
   expect(host.list(RELEASES)).toEqual([]);
 });
 
-test("half of an archive is refused, and fetched again", async () => {
+test("a truncated archive is refused, and fetched again", async () => {
   host.standIn(PLATFORM, `head --bytes=100 "$ROOT/store/$2" >"$3"`);
   expect((await fetched()).status).toBe(1);
   expect(host.list(RELEASES)).toEqual([]);
@@ -79,7 +79,7 @@ test("half of an archive is refused, and fetched again", async () => {
   await isWhole();
 });
 
-test("what the platform does not give leaves nothing behind", async () => {
+test("a failed fetch leaves nothing behind", async () => {
   host.standIn(PLATFORM, `echo "no such archive" >&2; exit 1`);
   expect(await fetched()).toMatchObject({ status: 1, stderr: "no such archive\n" });
   expect(host.list(RELEASES)).toEqual([]);
@@ -105,7 +105,7 @@ test.each([
   await isWhole();
 });
 
-test("another archive that is being fetched is left alone", async () => {
+test("an archive that another process is fetching is left alone", async () => {
   const other = `${RELEASES}/${"0".repeat(64)}.abcdef.partial`;
   host.put(`${other}/half`, "");
   expect((await fetched()).status).toBe(0);
@@ -113,7 +113,7 @@ test("another archive that is being fetched is left alone", async () => {
 });
 
 // cloud-init writes its files where they are.
-test("the script may be written anew while it runs", async () => {
+test("the script can be replaced while it runs", async () => {
   host.standIn(
     PLATFORM,
     `${DELIVER}
@@ -123,7 +123,7 @@ test("the script may be written anew while it runs", async () => {
   await isWhole();
 });
 
-test("sourcing the script does nothing", async () => {
+test("sourcing the script has no side effects", async () => {
   expect(await host.shell([script], "")).toEqual({ status: 0, stdout: "", stderr: "" });
   expect(host.calls()).toEqual([]);
 });

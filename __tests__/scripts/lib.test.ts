@@ -17,7 +17,7 @@ afterEach(() => host.remove());
 
 const shell = (lines: string, input = "") => host.shell([lib], lines, { input });
 
-describe("what is computed here as openssl would", () => {
+describe("computations that give the same results as openssl", () => {
   const key = (length: number) =>
     Array.from({ length }, () => String.fromCharCode(randomInt(0x20, 0x7f))).join("");
   // Each byte there is, among them those that a shell cannot keep in a variable.
@@ -49,7 +49,7 @@ describe("what is computed here as openssl would", () => {
     );
   });
 
-  test("HMAC of what is longer than one read", async () => {
+  test("HMAC of input that is longer than one read", async () => {
     const message = randomBytes(300_000).toString("base64");
     const { stdout } = await shell("hmac_sha256 'the key'", message);
     expect(stdout).toBe(createHmac("sha256", "the key").update(message).digest("hex"));
@@ -72,7 +72,7 @@ describe("a secret", () => {
   const SECRET = "run/cluster/secrets/backup-password";
   const platform = (code: string) => host.standIn("opt/cluster/platform.sh", code);
 
-  test("is asked of the platform once, and kept for root alone", async () => {
+  test("is requested from the platform once, and cached for root only", async () => {
     platform("printf 'a\\nb'");
     const { stdout } = await shell("secret backup-password; secret backup-password");
     expect(stdout).toBe("a\nba\nb");
@@ -83,20 +83,20 @@ describe("a secret", () => {
     expect(host.list("run/cluster/secrets")).toEqual(["backup-password"]);
   });
 
-  test("that is kept needs no platform", async () => {
+  test("that is cached needs no platform", async () => {
     host.put(SECRET, "kept");
     platform("exit 1");
     expect(await shell("secret backup-password")).toMatchObject({ status: 0, stdout: "kept" });
   });
 
-  test("of which a start broke off is asked again", async () => {
+  test("is requested again if caching it was interrupted", async () => {
     host.put(SECRET, "");
     host.put(`${SECRET}.4711`, "ha", 0o400);
     platform("printf whole");
     expect(await shell("secret backup-password")).toMatchObject({ status: 0, stdout: "whole" });
   });
 
-  test("that the platform has not is none", async () => {
+  test("that the platform does not have is an error", async () => {
     platform("true");
     const { status, stdout, stderr } = await shell("secret backup-password");
     expect([status, stdout]).toEqual([1, ""]);
@@ -115,7 +115,7 @@ describe("a secret", () => {
     },
   );
 
-  test("is no argument of any program", async () => {
+  test("is never an argument of a program", async () => {
     platform("printf '%s' not-to-be-seen");
     for (const name of ["install", "mv", "cat"]) {
       host.standIn(name, `exec /usr/bin/${name} "$@"`);
@@ -142,7 +142,7 @@ describe("whether files changed", () => {
     host.put("two", "2\n");
   });
 
-  test("they did, until they were marked, and after each change of one", async () => {
+  test("they have, until they are marked, and after each change", async () => {
     expect(await changed()).toBe("yes\n");
     await mark();
     expect(await changed()).toBe("no\n");
@@ -152,7 +152,7 @@ describe("whether files changed", () => {
     expect(await changed()).toBe("no\n");
   });
 
-  test("one that goes away changed, and so did one that comes", async () => {
+  test("removing or adding a file counts as a change", async () => {
     await mark();
     host.drop("one");
     expect(await changed()).toBe("yes\n");
@@ -160,7 +160,7 @@ describe("whether files changed", () => {
     expect(await changed()).toBe("no\n");
   });
 
-  test("one that is not there yet may be marked", async () => {
+  test("a file that does not exist yet can be marked", async () => {
     host.drop("two");
     await mark();
     expect(await changed()).toBe("no\n");
@@ -169,7 +169,7 @@ describe("whether files changed", () => {
   });
 });
 
-describe("what serves", () => {
+describe("a service", () => {
   beforeEach(() => {
     host.put("served.cfg", "one\n");
     host.standIn(
@@ -187,7 +187,7 @@ describe("what serves", () => {
   };
   const RELOADED = ["systemctl reload-or-restart served.service"];
 
-  test("is started, then left alone, then takes a change over", async () => {
+  test("is started, then left alone, then reloaded after a change", async () => {
     expect(await keepServing()).toEqual({ status: 0, reloads: RELOADED });
     expect(await keepServing()).toEqual({ status: 0, reloads: [] });
     host.put("served.cfg", "two\n");
@@ -195,18 +195,18 @@ describe("what serves", () => {
     expect(await keepServing()).toEqual({ status: 0, reloads: [] });
   });
 
-  test("and does not run is started, though nothing changed", async () => {
+  test("that is not running is started, even without a change", async () => {
     await keepServing();
     host.drop("active");
     expect(await keepServing()).toEqual({ status: 0, reloads: RELOADED });
   });
 
-  test("starts with the host, without systemd reading every unit again", async () => {
+  test("is enabled at boot without a daemon-reload", async () => {
     await keepServing();
     expect(host.calls()[0]).toBe("systemctl enable --quiet --no-reload served.service");
   });
 
-  test("and does not take a change over is asked again the next time", async () => {
+  test("that fails to reload is reloaded again the next time", async () => {
     await keepServing();
     host.put("served.cfg", "two\n");
     host.put("broken", "");
@@ -215,7 +215,7 @@ describe("what serves", () => {
   });
 });
 
-test("sourcing the words does nothing else", async () => {
+test("sourcing the library has no side effects", async () => {
   expect(await shell("")).toEqual({ status: 0, stdout: "", stderr: "" });
   expect(host.calls()).toEqual([]);
   expect(host.list("var/lib/cluster")).toEqual([]);

@@ -84,7 +84,7 @@ describe("the web servers", () => {
     return JSON.parse(stdout);
   };
 
-  test("are told with what was last seen of each", async () => {
+  test("are listed with the result of the last check of each", async () => {
     expect(
       await known(
         { underWay: 4, since: 12 },
@@ -110,7 +110,7 @@ describe("the web servers", () => {
     ]);
   });
 
-  test("are told with the last check's answer, also while the next check is in progress", async () => {
+  test("are listed with the last check's HTTP status, also while the next check is in progress", async () => {
     const [server] = await knownAfter(
       [{ status: "DOWN", check: "* L7STS", answer: "0" }],
       [{ status: "DOWN", check: "* L7STS", answer: "" }],
@@ -119,7 +119,7 @@ describe("the web servers", () => {
     expect(server).toMatchObject({ check: "L7STS", answer: 400 });
   });
 
-  test("are told without it if checks are in progress all the time", async () => {
+  test("are listed without it if checks are in progress all the time", async () => {
     const [server] = await known({ status: "DOWN", check: "* L7STS", answer: "0" });
     expect(server).toMatchObject({ check: "L7STS", answer: null });
   });
@@ -138,7 +138,7 @@ describe("a drain", () => {
     host.run(host.bring("load-balancer/drain.sh", "host/lib.sh", "load-balancer/servers.sh"), args);
   const other = { name: "web-2" };
 
-  test("sends no new requests, waits for those under way, and is kept over a restart", async () => {
+  test("sends no new requests, waits for those in flight, and survives a restart", async () => {
     looks(
       [{ underWay: 5 }, other],
       [{ underWay: 5 }, other],
@@ -155,12 +155,12 @@ describe("a drain", () => {
     expect(host.read(STATE)).toBe(host.read("state"));
   });
 
-  test("does not wait for ever, and says how many are left", async () => {
+  test("does not wait for ever, and reports how many requests are left", async () => {
     looks([{ underWay: 5 }, other]);
     const script = host.bring("load-balancer/drain.sh", "host/lib.sh", "load-balancer/servers.sh");
     const { status, stderr } = await host.shell([script], 'PATIENCE=1; drain web-1 ""');
     expect(status).toBe(0);
-    expect(stderr).toContain("web-1 is drained; 5 requests are still under way after 1 s");
+    expect(stderr).toContain("web-1 is drained; 5 requests are still in progress after 1 s");
   });
 
   test.each<[string, Server[]]>([
@@ -169,11 +169,11 @@ describe("a drain", () => {
     ["all others are drained", [{ name: "web-2", status: "DRAIN" }]],
     ["all others are in maintenance", [{ name: "web-2", status: "MAINT" }]],
     ["all others come up only now", [{ name: "web-2", status: "DOWN 1/2" }]],
-  ])("of the last one that serves is refused: %s", async (_why, others) => {
+  ])("of the last web server in service is refused: %s", async (_why, others) => {
     looks([{}, ...others]);
     const { status, stderr } = await drain("web-1");
     expect(status).toBe(1);
-    expect(stderr).toContain("no other web server serves");
+    expect(stderr).toContain("web-1 is the last web server that serves");
     expect(commands()).toEqual([]);
     expect((await drain("web-1", "--force")).status).toBe(0);
     expect(commands()).toEqual(["set server web/web-1 state drain"]);
@@ -189,42 +189,42 @@ describe("a drain", () => {
     expect((await drain("web-1")).status).toBe(0);
   });
 
-  test("of one that is not known, or begins like another, is refused", async () => {
+  test("of an unknown web server, or one whose name is a prefix of another, is refused", async () => {
     looks([{ name: "web-10" }, other]);
     for (const args of [["web-1"], ["web-1", "--force"], ["--undo", "web-1"]]) {
       const { status, stderr } = await drain(...args);
       expect(status).toBe(1);
-      expect(stderr).toContain("the load balancer knows no web server web-1");
+      expect(stderr).toContain("the load balancer has no web server named web-1");
     }
     expect(commands()).toEqual([]);
   });
 
-  test("is undone, also of one that is down", async () => {
+  test("can be undone, also of a web server that is down", async () => {
     looks([{ status: "DOWN" }]);
     expect(await drain("--undo", "web-1")).toMatchObject({ status: 0 });
     expect(commands()).toEqual(["set server web/web-1 state ready"]);
     expect(host.read(STATE)).toBe(host.read("state"));
   });
 
-  test("that HAProxy refuses fails with its words", async () => {
+  test("that HAProxy rejects fails with HAProxy's message", async () => {
     looks([{}, other]);
     host.put("answer", "Require a server.\n");
     const { status, stderr } = await drain("web-1");
     expect(status).toBe(1);
-    expect(stderr).toContain("HAProxy: Require a server.");
+    expect(stderr).toContain("HAProxy rejected the command: Require a server.");
     expect(host.read(STATE)).toBe("1\n");
   });
 
-  test("that could not be kept fails, and what was kept before stays", async () => {
+  test("fails if the server state cannot be saved, and the earlier one is kept", async () => {
     looks([{}, other]);
     host.put("state", "");
     const { status, stderr } = await drain("web-1");
     expect(status).toBe(1);
-    expect(stderr).toContain("could not be kept");
+    expect(stderr).toContain("could not be saved");
     expect(host.read(STATE)).toBe("1\n");
   });
 
-  test("is refused while HAProxy says nothing, also by force", async () => {
+  test("is refused while HAProxy does not answer, even with --force", async () => {
     looks([{}, other]);
     host.put("silent", "");
     expect((await drain("web-1")).status).toBe(1);
@@ -244,7 +244,7 @@ describe("a drain", () => {
     looks([{}, other]);
     const { status, stderr } = await drain(...args);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/usage: drain\.sh|knows no web server/);
+    expect(stderr).toMatch(/usage: drain\.sh|has no web server named/);
     expect(commands()).toEqual([]);
   });
 });
@@ -261,7 +261,7 @@ describe("waiting for checks", () => {
   };
   const repeated = (server: Server, times: number) => Array<Server[]>(times).fill([server]);
 
-  test("ends once they have been good for so long", async () => {
+  test("ends once they have succeeded for long enough", async () => {
     looks([{ name: "web-10", status: "DOWN" }, {}]);
     const { status, seen } = await wait("2", "10");
     expect(status).toBe(0);
@@ -294,18 +294,18 @@ describe("waiting for checks", () => {
     expect(seconds()).toBeCloseTo(2.2, 1);
   });
 
-  test("counts anew after one that was not good, whatever was counted before", async () => {
+  test("starts counting again after a failure", async () => {
     looks(...repeated({}, 6), [{ status: "UP 1/2" }], [{}]);
     expect((await wait("2", "10")).status).toBe(0);
     expect(seconds()).toBeCloseTo(1.4 + 2, 1);
   });
 
-  test("takes a check for good while the next is under way", async () => {
+  test("counts the last check as successful while the next is in progress", async () => {
     looks([{ check: "* L7OK" }]);
     expect((await wait("2", "10")).status).toBe(0);
   });
 
-  test("of one that is drained ends too, but not with --in-service", async () => {
+  test("also works for a drained web server, but not with --in-service", async () => {
     looks([{ status: "DRAIN" }]);
     expect((await wait("1", "2")).status).toBe(0);
     expect(await wait("1", "2", "--in-service")).toMatchObject({
@@ -314,13 +314,13 @@ describe("waiting for checks", () => {
     });
   });
 
-  test("of one that is not known fails", async () => {
+  test("of an unknown web server fails", async () => {
     looks([{ name: "web-10" }]);
     const { status, stderr } = await host.run(
       host.bring("load-balancer/await-checks.sh", "host/lib.sh", "load-balancer/servers.sh"),
       ["web-1", "2", "5"],
     );
     expect(status).toBe(1);
-    expect(stderr).toContain("the load balancer knows no web server web-1");
+    expect(stderr).toContain("the load balancer has no web server named web-1");
   });
 });

@@ -156,7 +156,7 @@ describe("archiving the primary's logs", () => {
     host.drop("repository");
     const { status, stderr } = await archive("always");
     expect(status).toBe(0);
-    expect(stderr).toContain("making the repository");
+    expect(stderr).toContain("creating the repository");
     expect(kept()).toHaveLength(2);
   });
 
@@ -259,11 +259,13 @@ describe("what a restore plans", () => {
   });
 
   test("no moment before all dumps, or after all logs", async () => {
-    expect(await plan(all, at(9))).toContain(`there is no backup of ${at(9)} or earlier`);
+    expect(await plan(all, at(9))).toContain(`there is no backup from ${at(9)} or earlier`);
     expect(await plan(all, at(41))).toContain(
-      "binary logs are archived until 2026-11-26T10:00:40.000000Z, not until then",
+      "binary logs are archived only up to 2026-11-26T10:00:40.000000Z: restore that moment or an earlier one",
     );
-    expect(await plan([dump("d1", 10)], at(11))).toContain("no binary log was archived");
+    expect(await plan([dump("d1", 10)], at(11))).toContain(
+      "no binary logs are archived from after the backup",
+    );
   });
 });
 
@@ -318,13 +320,13 @@ describe("logs are fetched until they follow on the backup", () => {
   test("or it is said that something between is missing", async () => {
     const { status, parts, stderr } = await chosen(10, "n:2,o:1", { n: [30], o: [20] });
     expect([status, parts]).toEqual([1, []]);
-    expect(stderr).toContain("transactions are missing");
+    expect(stderr).toContain("the oldest archived binary log are missing");
   });
 
   test("and what holds no logs is not passed over", async () => {
     const { status, parts, stderr } = await chosen(10, "n:2,o:1", { n: [], o: [0] });
     expect([status, parts]).toEqual([1, []]);
-    expect(stderr).toContain("the archive n, which is to hold binary logs, holds none");
+    expect(stderr).toContain("snapshot n should contain binary logs, but contains none");
   });
 
   test("where there are none, none are", async () => {

@@ -128,7 +128,7 @@ describe("a secret", () => {
     );
   });
 
-  test("and what it is asked with are no arguments of a program", async () => {
+  test("and the credentials are never arguments of a program", async () => {
     await ask("secret", "backup-password");
     await ask("archive", "scripts/x.tar.gz", host.at("tmp/x"));
     const arguments_ = host.calls().join("\n");
@@ -159,7 +159,7 @@ describe("a secret", () => {
     expect(stderr).not.toContain(SECRET_KEY);
   });
 
-  test("of which the answer has none fails", async () => {
+  test("fails if the answer does not contain it", async () => {
     otherwise = { "POST /": says(200, "{}") };
     expect((await ask("secret", "backup-password")).status).not.toBe(0);
   });
@@ -217,7 +217,7 @@ describe("an object", () => {
     expect(host.list("var/lib/cluster")).toEqual(["file"]);
   });
 
-  test("is not asked for where the bucket is not known", async () => {
+  test("is not requested while the bucket is unknown", async () => {
     otherwise = { "POST /": says(400, "AccessDenied") };
     expect((await fetched("archive", "scripts/x.tar.gz")).status).toBe(1);
     expect(asked.filter(({ what }) => what.startsWith("GET /the-bucket"))).toEqual([]);
@@ -225,13 +225,13 @@ describe("an object", () => {
 });
 
 describe("the releases", () => {
-  test("are what the bucket says", async () => {
+  test("are read from the bucket", async () => {
     expect(await ask("release")).toEqual({ status: 0, stdout: "one two\n", stderr: "" });
     expect(host.list("tmp")).toEqual([]);
   });
 
   // A host asks once a second until there is one.
-  test("that are not there leave no file behind", async () => {
+  test("leave no file behind if they do not exist", async () => {
     otherwise = { "GET /the-bucket": says(404, "") };
     expect(await ask("release")).toMatchObject({ status: 1, stdout: "" });
     expect(host.list("tmp")).toEqual([]);
@@ -272,12 +272,12 @@ describe("packages", () => {
     host.put("usr/sbin/other", "");
   });
 
-  test("that are there are not asked for", async () => {
+  test("that are installed are not requested", async () => {
     expect(await ask("install-packages", "jq")).toEqual({ status: 0, stdout: "", stderr: "" });
     expect(host.calls()).toEqual([]);
   });
 
-  test("that are not are installed, and start nothing", async () => {
+  test("that are missing are installed, without starting a service", async () => {
     expect((await ask("install-packages", "jq", "nginx")).status).toBe(0);
     expect(host.calls()).toHaveLength(3);
     expect(host.calls()[0]).toBe("dpkg --configure --pending");
@@ -285,7 +285,7 @@ describe("packages", () => {
     expect(host.has(POLICY)).toBe(false);
   });
 
-  test("that cannot be had are tried five times, and named", async () => {
+  test("that cannot be installed are tried five times, and named", async () => {
     host.put("failing", "");
     const { status, stderr } = await ask("install-packages", "jq", "nginx");
     expect(status).toBe(1);
@@ -295,7 +295,7 @@ describe("packages", () => {
     expect(host.has(POLICY)).toBe(false);
   });
 
-  test("whose installation was interrupted are finished, and what kept services from starting goes", async () => {
+  test("whose installation was interrupted are completed, and the policy against starting services is removed", async () => {
     const apt = host.read("bin/apt-get");
     host.standIn("apt-get", "kill -KILL $PPID");
     expect((await ask("install-packages", "nginx")).status).toBeNull();
@@ -311,7 +311,7 @@ describe("packages", () => {
     expect(host.has(POLICY)).toBe(false);
   });
 
-  test("leave the policy of somebody else as it is", async () => {
+  test("leave a policy that the script did not write as it is", async () => {
     host.put(POLICY, "#!/bin/sh\nexit 104\n", 0o755);
     expect((await ask("install-packages", "nginx")).status).toBe(0);
     expect(host.read(POLICY)).toBe("#!/bin/sh\nexit 104\n");
@@ -355,7 +355,7 @@ describe("the data volume", () => {
   const made = () => host.calls().filter((call) => call.startsWith("mkfs"));
   const table = () => host.read(FSTAB).replace(files(), "/srv/data");
 
-  test("is made once, and mounted; the system's disk and what an instance loses are not it", async () => {
+  test("is formatted once, and mounted; neither the root disk nor instance storage is used", async () => {
     attach(DATA, INSTANCE_STORE);
     expect((await mount()).status).toBe(0);
     expect(made()).toEqual(["mkfs.ext4 -q -m 0 /dev/nvme1n1"]);
@@ -367,7 +367,7 @@ describe("the data volume", () => {
     expect(host.calls()).toContain("resize2fs /dev/nvme1n1");
   });
 
-  test("in the place of another one replaces its line", async () => {
+  test("that replaces another one replaces its line in fstab", async () => {
     host.put(
       FSTAB,
       `${ROOT_LINE}${DATA_LINE.replace("of-data", "of-old").replace("/srv/data", files())}`,
@@ -398,7 +398,7 @@ describe("the data volume", () => {
     expect(host.read(FSTAB)).toBe(ROOT_LINE);
   });
 
-  test("is not guessed where there are two", async () => {
+  test("is not guessed if there are two", async () => {
     attach(DATA, DATA.replace("nvme1n1", "nvme3n1"));
     const { status, stderr } = await mount();
     expect(status).toBe(1);
@@ -406,7 +406,7 @@ describe("the data volume", () => {
     expect(made()).toEqual([]);
   });
 
-  test("that is attached late is waited for", async () => {
+  test("is waited for if it is attached late", async () => {
     host.standIn(
       "sleep",
       `printf '%s' "${DATA.replace("\n", "")}" >>"$ROOT/disks"; echo >>"$ROOT/disks"`,
@@ -416,7 +416,7 @@ describe("the data volume", () => {
     expect(made()).toHaveLength(1);
   });
 
-  test("is not served from a mount of something else", async () => {
+  test("is refused if something else is mounted in its place", async () => {
     attach(DATA);
     host.put("filesystem", "");
     host.put("mounted", "of-another\n");
@@ -425,7 +425,7 @@ describe("the data volume", () => {
     expect(stderr).toContain("is the mount point of something other than the data volume of-data");
   });
 
-  test("that does not grow serves all the same", async () => {
+  test("is used even if its file system cannot be grown", async () => {
     attach(DATA);
     host.standIn("resize2fs", "exit 1");
     const { status, stderr } = await mount();

@@ -48,7 +48,7 @@ const breaksOff: RequestListener = (_, response) => {
 const ask = (...args: string[]) => host.run(platform, args);
 
 describe("a secret", () => {
-  test("is the host's own setting, to the letter", async () => {
+  test("is the host's own setting, unchanged", async () => {
     const asked = await engine(settings({ "user.backup-password": " a'b\\n \n" }));
     expect(await ask("secret", "backup-password")).toEqual({
       status: 0,
@@ -58,7 +58,7 @@ describe("a secret", () => {
     expect(asked).toEqual(["/1.0/config/user.backup-password"]);
   });
 
-  test("that is not there is told by its name, and asked once", async () => {
+  test("that does not exist is reported by its name, and requested once", async () => {
     const asked = await engine(settings({}));
     const { status, stdout, stderr } = await ask("secret", "other");
     expect([status, stdout]).toEqual([1, ""]);
@@ -66,7 +66,7 @@ describe("a secret", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("is asked again where the engine answers 500", async () => {
+  test("is requested again if the engine answers 500", async () => {
     let times = 0;
     const found = settings({ "user.password": "found" });
     const asked = await engine((request, response) =>
@@ -76,12 +76,12 @@ describe("a secret", () => {
     expect(asked).toHaveLength(3);
   });
 
-  test("of which half arrives fails", async () => {
+  test("fails if it arrives truncated", async () => {
     await engine(breaksOff);
     expect((await ask("secret", "password")).status).toBe(1);
   });
 
-  test("of an engine that is not there fails", async () => {
+  test("fails without an engine", async () => {
     const { status, stderr } = await ask("secret", "password");
     expect(status).toBe(1);
     expect(stderr).toContain("this host has no secret password");
@@ -116,7 +116,7 @@ describe("user-data", () => {
 });
 
 describe("an archive", () => {
-  test("is put in its place, in a folder that need not be there", async () => {
+  test("is put in its place, in a folder that may not exist yet", async () => {
     const sha256 = host.archive("scripts", { x: "x" });
     host.put(`srv/shared/scripts/${sha256}.tar.gz`, host.bytes(`store/scripts/${sha256}.tar.gz`));
     expect((await ask("archive", `scripts/${sha256}.tar.gz`, host.at("some/where"))).status).toBe(
@@ -128,14 +128,14 @@ describe("an archive", () => {
     expect(host.list("some")).toEqual(["where"]);
   });
 
-  test("that is not there is told", async () => {
+  test("that does not exist is reported", async () => {
     const { status, stderr } = await ask("archive", "scripts/x.tar.gz", host.at("some/where"));
     expect(status).toBe(1);
     expect(stderr).toContain("scripts/x.tar.gz is not in /");
     expect(host.has("some")).toBe(false);
   });
 
-  test("of which half can be read is none", async () => {
+  test("that can be read only in part is an error", async () => {
     host.put("srv/shared/scripts/x.tar.gz", "whole");
     host.put("some/where", "before");
     host.standIn("cat", "printf half; exit 1");
@@ -145,7 +145,7 @@ describe("an archive", () => {
   });
 });
 
-describe("what is here or not", () => {
+describe("what is present or missing", () => {
   test("the releases", async () => {
     expect((await ask("release")).stderr).toContain("there is no release yet");
     host.put("srv/shared/release", "one two\n");
@@ -196,7 +196,7 @@ test.each([[[]], [["secrets"]], [["secret"]], [["archive", "x"]], [["user-data"]
   },
 );
 
-test("the script may be written anew while it runs", async () => {
+test("the script can be replaced while it runs", async () => {
   const found = settings({ "user.password": "found" });
   await engine((request, response) => {
     host.overwrite(platform, `${"echo from the new one\n".repeat(1000)}`);
@@ -205,6 +205,6 @@ test("the script may be written anew while it runs", async () => {
   expect(await ask("secret", "password")).toEqual({ status: 0, stdout: "found", stderr: "" });
 });
 
-test("sourcing the script does nothing", async () => {
+test("sourcing the script has no side effects", async () => {
   expect(await host.shell([platform], "")).toEqual({ status: 0, stdout: "", stderr: "" });
 });

@@ -2,16 +2,17 @@ import { PROJECT } from "../../hosts/project";
 import { checkClusters } from "../../stacks/check";
 import type { SettingsError } from "../../topology/settings";
 
-// As much as no host's user-data fits into: no settings reach the limit of EC2 any more.
-jest.mock("../../hosts/user-data", () => ({
-  ...jest.requireActual("../../hosts/user-data"),
-  USER_DATA_LIMIT: 1000,
-}));
+/** Less than any host's user-data: no settings reach EC2's limit any more. */
+const LIMIT = 1000;
 
-test("user-data that EC2 would refuse is a problem, with the host and the size", () => {
+test("user-data over EC2's limit is a problem, with the host and the size", () => {
   let problems: unknown;
   try {
-    checkClusters([{ name: "one", webServers: { count: 1 }, database: { replicas: 0 } }], PROJECT);
+    checkClusters(
+      [{ name: "one", webServers: { count: 1 }, database: { replicas: 0 } }],
+      PROJECT,
+      LIMIT,
+    );
   } catch (error) {
     problems = (error as SettingsError).problems;
   }

@@ -88,7 +88,7 @@ describe("the synthesized stack", () => {
     }
   });
 
-  test("does not leave files of a host or a release that is gone", () => {
+  test("removes the files of a host or a release that no longer exists", () => {
     synthesize({ webServers: { count: 3 } }, "c".repeat(64));
     const { stack } = synthesize();
     expect(existsSync(join(stack, "user-data", "web-3"))).toBe(false);
@@ -100,14 +100,14 @@ describe("the synthesized stack", () => {
   });
 });
 
-describe("what is made and what is removed", () => {
-  test("are never one resource, so that a failed creation removes nothing", () => {
+describe("creation and removal", () => {
+  test("are separate resources, so that a failed creation removes nothing", () => {
     for (const { provisioner } of Object.values(synthesize().resources)) {
       expect(new Set(provisioner.map(({ "local-exec": exec }) => exec.when)).size).toBe(1);
     }
   });
 
-  test("everything that makes is made again when it was killed", () => {
+  test("every creation that was killed is repeated", () => {
     for (const { provisioner, triggers_replace } of Object.values(synthesize().resources)) {
       if (provisioner.some(({ "local-exec": exec }) => exec.when === "create")) {
         expect(triggers_replace.unfinished).toContain("/var/lib/dwi/unfinished/dwi-demo/");
@@ -150,22 +150,22 @@ describe("a change of settings", () => {
     expect(hosts({ network: { cidr: "10.91.0.0/22" } })).not.toEqual(before);
   });
 
-  test("of the algorithm touches the load balancer alone", () => {
+  test("of the algorithm affects only the load balancer", () => {
     expect(touched({}, { loadBalancer: { algorithm: "leastconn" } })).toEqual(["load-balancer-1"]);
   });
 
-  test("of the web servers' memory touches them alone", () => {
+  test("of the web servers' memory affects only them", () => {
     expect(touched({}, { webServers: { memory: 640 } })).toEqual(["web-1", "web-2"]);
   });
 
-  test("of the app touches nothing: it is the operator who releases", () => {
+  test("of the app affects no host: releases are the operator's task", () => {
     expect(touched({}, { app: { directory: "other", port: 8081 } })).toEqual([]);
     const triggers = (release?: string) =>
       Object.values(synthesize({}, release).resources).map((one) => one.triggers_replace);
     expect(triggers("c".repeat(64))).toEqual(triggers());
   });
 
-  test("of the distribution makes another image, and touches no host that stands", () => {
+  test("of the distribution creates another image, and affects no existing host", () => {
     const ubuntu: Partial<ClusterSettingsInput> = { local: { distribution: "ubuntu" } };
     expect(touched({}, ubuntu)).toEqual([]);
     const [before, after] = [{}, ubuntu].map((settings) => synthesize(settings).resources);
@@ -177,13 +177,13 @@ describe("a change of settings", () => {
     expect(changed).toEqual(["image"]);
   });
 
-  test("of the mirror makes another image", () => {
+  test("of the mirror creates another image", () => {
     const recipe = (mirror?: string) =>
       synthesize({ local: { mirror } }).resources.image?.triggers_replace.recipe;
     expect(recipe("http://mirror.example.com/debian")).not.toBe(recipe());
   });
 
-  test("of the port touches the load balancer alone", () => {
+  test("of the port affects only the load balancer", () => {
     expect(touched({}, { localPort: 9090 })).toEqual(["load-balancer-1"]);
   });
 });

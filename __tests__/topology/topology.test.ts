@@ -25,7 +25,7 @@ describe("hosts", () => {
     ]);
   });
 
-  test("each stands in its own subnet at an address of its own that AWS does not keep for itself", () => {
+  test("each is in its own subnet, at an address that AWS does not reserve", () => {
     const topology = topologyOf({ webServers: { count: 40 }, database: { replicas: 5 } });
     const addresses = topology.hosts.map((host) => host.address);
     expect(new Set(addresses).size).toBe(addresses.length);
@@ -49,7 +49,7 @@ describe("hosts", () => {
     }
   });
 
-  test("another host more never moves one that is there", () => {
+  test("adding a host never moves another", () => {
     const few = topologyOf();
     const many = topologyOf({ webServers: { count: 30 }, database: { replicas: 5 } });
     for (const host of few.hosts) {
@@ -64,7 +64,7 @@ describe("hosts", () => {
 });
 
 describe("network", () => {
-  test("is cut into subnets that do not overlap and lie inside it", () => {
+  test("is divided into subnets inside it that do not overlap", () => {
     const topology = topologyOf({
       availabilityZones: ["eu-central-1a", "eu-central-1b", "eu-central-1c"],
     });
@@ -149,7 +149,7 @@ describe("voters", () => {
     expect(votersOf({ failover: "automatic", replicas })).toEqual(names);
   });
 
-  test("there are none where an operator decides, and nothing of etcd", () => {
+  test("with manual failover there are none, and nothing of etcd", () => {
     const topology = topologyOf({ database: { failover: "manual" } });
     expect(topology.voters).toEqual([]);
     expect(topology.flows.filter(({ name }) => name.startsWith("etcd"))).toEqual([]);
@@ -169,13 +169,13 @@ describe("voters", () => {
 describe("flows", () => {
   const { flows } = topologyOf();
 
-  test("only visitors come in from the internet, and only to the load balancer", () => {
+  test("only visitors connect from the internet, and only to the load balancer", () => {
     expect(flows.filter((flow) => flow.from === "internet")).toMatchObject([
       { to: "load-balancer", port: 80 },
     ]);
   });
 
-  test("nobody but web servers and database hosts reaches a database", () => {
+  test("only web servers and database hosts reach a database", () => {
     const sources = flows.filter((flow) => flow.to === "database").map((flow) => flow.from);
     expect(new Set(sources)).toEqual(new Set(["web", "database"]));
   });

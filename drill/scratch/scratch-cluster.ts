@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { CheckedServer } from "../../ops/operations/checks";
 import { attemptSync, run, runSync } from "../../ops/run";
 import { localNames } from "../../topology/names";
+import { PORTS } from "../../topology/ports";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
 import { eventually, Workspace } from "./workspace";
@@ -261,7 +262,7 @@ export class ScratchCluster {
     const ask = async (host: string) => {
       const printed = await this.printedOn(
         host,
-        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:8008/$path; done`,
+        `for path in primary replica; do curl -s -o /dev/null -m 2 -w '%{http_code} ' http://${this.address(host)}:${PORTS.databaseHealth}/$path; done`,
       );
       const [primary, replica] = printed.split(" ");
       return [

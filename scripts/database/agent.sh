@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sends a command to the agent of this host (agent/commands.ts), and prints its answer.
+# Sends a command to the agent of this host (agent/command-socket.ts), and prints its answer.
 #
 #   agent.sh candidate    the facts about this host that a decision about the primary needs, as JSON
 #   agent.sh status       the facts that an operator needs, as JSON

@@ -25,7 +25,7 @@ dump() {
   printf '%s\n' "$EPOCHSECONDS" >"$BACKUP_STAMPS/dump"
   log "dumped $DATABASE_NAME"
   if look_for_other_tables && ((${#other_tables[@]} > 0)); then
-    log "of $(name_tables "${other_tables[@]}") the dump may hold another moment, and half of a change; restored, they become InnoDB's"
+    log "tables without transactions may be inconsistent in the dump: $(name_tables "${other_tables[@]}"); a restore converts them to InnoDB"
   fi
   # Logs older than the oldest dump are useless.
   in_repository forget --group-by '' --tag dump --keep-within "${BACKUP_KEEP_DAYS}d" >&2

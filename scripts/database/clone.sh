@@ -26,5 +26,5 @@ for ((attempt = 0; attempt < 100; attempt++)); do
 done
 IFS=$'\t' read -r state number message <<<"${ROWS[0]:-unknown}"
 # A donor serves one clone at a time: with several replicas, all but one get this error repeatedly.
-[[ $state == Completed ]] || fail "the clone of $1 is $state${number:+, error $number: $message}. $said"
+[[ $state == Completed ]] || fail "cloning $1 failed, the clone's state is $state${number:+, error $number: $message}. $said"
 log "cloned $1"

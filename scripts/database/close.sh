@@ -13,7 +13,7 @@ if ! printf '%s\n' "
   SET SESSION lock_wait_timeout = 2;
   SET GLOBAL super_read_only = ON;
 " | sql 3; then
-  log "the server does not close: killing it, it starts closed"
+  log "the server did not become read-only within 3 s: killing it, since it starts read-only"
   # There may be nothing to kill.
   systemctl kill --kill-whom=main --signal=SIGKILL mysql.service || true
 fi

@@ -40,7 +40,7 @@ sql() {
 password() {
   local value
   value=$(secret "$1")
-  [[ $value =~ ^[A-Za-z0-9]{20,128}$ ]] || fail "secret $1 is not of letters and digits"
+  [[ $value =~ ^[A-Za-z0-9]{20,128}$ ]] || fail "the secret $1 must consist of 20 to 128 letters and digits, and does not"
   printf '%s' "$value"
 }
 
@@ -66,7 +66,7 @@ take_lock() {
 
 # lock_part SECONDS: the same, for callers that do nothing without it.
 lock_part() {
-  take_lock "$1" || fail "this host is in the middle of something, a clone perhaps"
+  take_lock "$1" || fail "another operation on this host is in progress, perhaps a clone: try again when it has finished"
 }
 
 # ask SECONDS SQL: sets ROWS to root's query result. Fails if there is no answer, an error, or none within the timeout.

@@ -22,7 +22,7 @@ statements=$(declaration)
 version=$(declared_version "$statements")
 before=$(recorded) || fail "the server does not answer"
 if [[ $before != "$version" ]]; then
-  log "bringing accounts and privileges to what is declared"
+  log "updating accounts and privileges to match the declaration"
   printf '%s\n' "$statements $(record_declared "$version")" | sql 20 2>&1 | without_secrets >&2
 fi
 ask 5 "SELECT COUNT(*) FROM mysql.time_zone_name;" || fail "the server does not answer"

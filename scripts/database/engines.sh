@@ -111,14 +111,14 @@ become_innodb() {
     statement=$(as_innodb <<<"${definition#*$'\n'*$'\n'}")
     named+=("$DATABASE_NAME.$name ($engine)")
     if ! error=$(try_table "$statement"); then
-      log "${named[-1]} cannot become InnoDB's: $error"
+      log "${named[-1]} cannot be converted to InnoDB: $error"
       failed=1
     fi
   done
   if ((${#named[@]} == 0)); then return 0; fi
-  printf 'these become InnoDB: %s\n' "$(name_tables "${named[@]}")"
+  printf 'converted to InnoDB: %s\n' "$(name_tables "${named[@]}")"
   ((failed == 0)) ||
-    fail "nothing was changed: restore another moment, before there was such a table, or after it had become InnoDB's"
+    fail "nothing was changed: restore a moment before such a table was created, or after it was converted to InnoDB"
 }
 
 # made_here THEIRS OURS: for definitions as above, from a server of the one version: fails if the other version, this
@@ -128,10 +128,10 @@ made_here() {
   while IFS= read -r -d "" definition; do
     { IFS= read -r name && IFS= read -r engine; } <<<"$definition"
     if ! error=$(try_table "${definition#*$'\n'*$'\n'}"); then
-      log "$DATABASE_NAME.$name cannot be made here: $error"
+      log "$DATABASE_NAME.$name cannot be created on this server: $error"
       failed=1
     fi
   done
   ((failed == 0)) ||
-    fail "nothing was changed: the backup is of MySQL $1, which has what this older server, $2, has not; restore it into a cluster of its own series"
+    fail "nothing was changed: the backup is from MySQL $1 and uses features that this older server, $2, lacks; restore it into a cluster with its own series of MySQL"
 }

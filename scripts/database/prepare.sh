@@ -57,7 +57,7 @@ put_damaged_aside() {
   fi
   log "the data is damaged: $file"
   if [[ ! -e $FOLLOWS ]]; then
-    log "it is no copy of another host's data, so it stays: restore it, or promote another host"
+    log "it is not a copy of another host's data, so it is kept: restore a backup, or promote another host"
     return
   fi
   if mountpoint --quiet "$MYSQL_DATA_DIRECTORY"; then umount "$MYSQL_DATA_DIRECTORY"; fi
@@ -65,7 +65,7 @@ put_damaged_aside() {
   mv "$DATA" "$DAMAGED"
   rm --force "$CRASHED" "$SERIES"
   sync --file-system "$DATABASE_VOLUME"
-  log "it is put aside in $DAMAGED, and this host starts empty"
+  log "it was moved to $DAMAGED, and this host starts empty"
 }
 
 mount_data() {

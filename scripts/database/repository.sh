@@ -34,7 +34,7 @@ in_repository() {
   local status=0
   restic --quiet --retry-lock 2m "$@" || status=$?
   if ((status == 10)); then
-    log "making the repository $RESTIC_REPOSITORY"
+    log "creating the repository $RESTIC_REPOSITORY"
     restic --quiet init >&2
     status=0
     restic --quiet --retry-lock 2m "$@" || status=$?

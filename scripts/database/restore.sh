@@ -43,7 +43,7 @@ microseconds() {
   if [[ $time =~ ^(.*:[0-9]{2}|@[0-9]+)[.,]([0-9]+)(.*)$ ]]; then
     time=${BASH_REMATCH[1]}${BASH_REMATCH[3]} fraction=${BASH_REMATCH[2]}
   fi
-  seconds=$(date --date "$time" +%s 2>/dev/null) || fail "no time: $1"
+  seconds=$(date --date "$time" +%s 2>/dev/null) || fail "not a time: $1; wanted is a format that date(1) reads, such as 2026-11-25T09:30:00Z"
   fraction+=000000
   printf '%s' "$seconds${fraction:0:6}"
 }
@@ -76,7 +76,7 @@ plan() {
   local to=- snapshots kind id history series time until
   local dump="" dump_time="" dump_history="" logs="" reaches=- tables
   if [[ -n ${1:-} ]]; then to=$(microseconds "$1"); fi
-  is_the_primary || fail "$HOST_NAME is not the primary"
+  is_the_primary || fail "$HOST_NAME is not the primary, and a restore runs on the primary"
   archive_logs always || fail "the binary logs were not archived"
   snapshots=$(in_repository snapshots --json | jq --raw-output "$SNAPSHOTS")
   while IFS=$'\t' read -r kind id history series time until; do
@@ -84,7 +84,7 @@ plan() {
       dump=$id dump_time=$time dump_history=$history
     fi
   done <<<"$snapshots"
-  [[ -n $dump ]] || fail "there is no backup${1:+ of $1 or earlier}"
+  [[ -n $dump ]] || fail "there is no backup${1:+ from $1 or earlier}"
   # Each later snapshot of a series contains everything in an earlier one. The first that reaches the moment is enough,
   # together with earlier ones of other series.
   while IFS=$'\t' read -r kind id history series time until; do
@@ -94,8 +94,8 @@ plan() {
     fi
   done <<<"$snapshots"
   if [[ $to != - ]] && { [[ $reaches == - ]] || ((reaches < to)); }; then
-    if [[ $reaches == - ]]; then fail "of the time after $dump_time no binary log was archived"; fi
-    fail "binary logs are archived until $(moment "$reaches"), not until then"
+    if [[ $reaches == - ]]; then fail "no binary logs are archived from after the backup of $dump_time"; fi
+    fail "binary logs are archived only up to $(moment "$reaches"): restore that moment or an earlier one"
   fi
   tables=$(count_tables) || fail "the server does not answer"
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$dump" "$dump_time" "$(newest_of_series "${logs#,}")" "$reaches" "$to" "$tables"
@@ -133,7 +133,7 @@ choose_logs() {
     directory=$WORK/$id
     in_repository restore "$id" --target "$directory" >/dev/null || return
     mapfile -t files < <(find "$directory" -name 'binlog.*' | sort --reverse)
-    ((${#files[@]} > 0)) || fail "the archive $id, which is to hold binary logs, holds none"
+    ((${#files[@]} > 0)) || fail "snapshot $id should contain binary logs, but contains none"
     previous=""
     for file in "${files[@]}"; do
       previous=$(previous_gtids "$file")
@@ -146,7 +146,7 @@ choose_logs() {
     # Of an older series, only what this one started from is part of its history.
     only=$previous
   done
-  fail "between the backup and the oldest binary log that is archived transactions are missing"
+  fail "transactions between the backup and the oldest archived binary log are missing"
 }
 
 # as_new UNTIL: turns transactions of a log into new ones, up to the first that was committed after that moment.
@@ -191,7 +191,7 @@ look_at_versions() {
   ours=${ROWS[0]}
   [[ -n $theirs ]] || return 0
   if [[ $(printf '%s\n' "${theirs%.*}" "${ours%.*}" | sort --version-sort | tail --lines=1) != "${ours%.*}" ]]; then
-    log "the backup is of MySQL $theirs, this server is $ours"
+    log "the backup is from MySQL $theirs, this server is $ours"
     tables_of_dump <"$WORK/dump.sql" | made_here "$theirs" "$ours"
   fi
 }
@@ -217,17 +217,17 @@ fetch() {
 
 apply() {
   lock_part 60
-  is_the_primary || fail "$HOST_NAME is not the primary"
+  is_the_primary || fail "$HOST_NAME is not the primary, and a restore runs on the primary"
   # Only of the app: replication and root still write.
   printf '%s\n' "SET SESSION lock_wait_timeout = 2; SET GLOBAL read_only = ON;" | sql 5 ||
-    fail "the server does not refuse writes"
+    fail "the server could not be made read-only within 5 s"
   # Clients that are still connected as the app must not see half of it.
   ask 10 "SELECT CONCAT('KILL ', id, ';') FROM performance_schema.processlist
     WHERE user IN ('$DATABASE_USER', '$DATABASE_READ_USER');" || true
   printf '%s\n' "${ROWS[@]}" | sql 10 2>/dev/null || true
   log "loading the backup"
   sed --regexp-extended '/^SET @@SESSION.SQL_LOG_BIN/d' "$WORK/dump.sql" | as_innodb | sql infinity
-  log "executing what was written after it"
+  log "executing the transactions that follow it"
   logged "$1" "$PARTS" | sql infinity
   rm --recursive --force "$WORK"
   ask 10 "SELECT REPLACE(@@gtid_executed, '\n', '');" || fail "the server does not answer"
@@ -261,7 +261,7 @@ case ${1:-}:$# in
     fetch "$2" "$3"
     ;;
   apply:2)
-    [[ -e $RESTORING && -e $PARTS ]] || fail "fetch and begin first"
+    [[ -e $RESTORING && -e $PARTS ]] || fail "run restore.sh fetch and restore.sh begin first"
     apply "$2"
     ;;
   end:2)

@@ -9,7 +9,7 @@ source /opt/cluster/scripts/database/common.sh
 
 gtids=${1:?GTIDS} primary=${2:?PRIMARY}
 ask 5 "SELECT GTID_SUBSET('$gtids', GTID_SUBTRACT(@@gtid_executed, @@gtid_purged));" || fail "the server does not answer"
-[[ ${ROWS[0]} == 1 ]] || fail "the binary log no longer has all of $gtids: they cannot be set aside, and stay here"
+[[ ${ROWS[0]} == 1 ]] || fail "the binary logs no longer contain all of $gtids, so nothing was set aside or discarded"
 file=$SET_ASIDE/$(date --utc +%Y-%m-%dT%H-%M-%SZ)-$HOST_NAME.sql
 install --directory --mode=0700 "$SET_ASIDE"
 {

@@ -16,7 +16,7 @@ if [[ -z $server ]] || ! kill -0 "$server" 2>/dev/null; then exit 0; fi
 
 # Nothing opens the server again until it is gone. Only a clone holds the lock for longer, and it clones into a closed
 # server.
-take_lock 15 || log "this host is in the middle of something; the server is stopped all the same"
+take_lock 15 || log "another operation on this host is still in progress; stopping the server anyway"
 "$HERE/close.sh"
 kill -TERM "$server" 2>/dev/null || true
 while kill -0 "$server" 2>/dev/null; do

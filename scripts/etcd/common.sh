@@ -119,7 +119,7 @@ start_alone() {
   start
   SECONDS=0
   until list_members "$HOST_ADDRESS"; do
-    ((SECONDS < patience)) || fail "etcd does not answer within $patience s: journalctl -u $UNIT"
+    ((SECONDS < patience)) || fail "etcd did not answer within $patience s; its log: journalctl -u $UNIT"
     sleep 0.2
   done
 }

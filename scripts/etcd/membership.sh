@@ -27,7 +27,7 @@ remove() {
   local answer
   log "removing member $1: $2"
   answer=$(call "$via" cluster/member/remove "$(with_id "$1")") ||
-    fail "member $1 is not removed: $(reason "$answer")"
+    fail "member $1 could not be removed: $(reason "$answer")"
 }
 
 # strangers: the members that are no voters.
@@ -40,7 +40,7 @@ strangers() {
 join() {
   local id answer
   for id in $(ids_at "$OWN_URL"); do
-    remove "$id" "this host was it, and its data is gone"
+    remove "$id" "it was this host, whose data is gone"
   done
   # It may still run on files that are deleted.
   systemctl stop "$UNIT"
@@ -48,19 +48,19 @@ join() {
   if ! answer=$(call "$via" cluster/member/add "$answer"); then
     # Nobody is let in while a member is away. One that is no voter does not come back.
     if [[ $(reason "$answer") == *unhealthy* ]]; then
-      for id in $(strangers); do remove "$id" "it is no voter, and is away"; done
+      for id in $(strangers); do remove "$id" "it is not a voter, and does not answer"; done
     fi
-    fail "not let in by $via yet: $(reason "$answer")"
+    fail "the member at $via did not add this host yet: $(reason "$answer")"
   fi
   install_directory
   jq --raw-output '"\(.header.cluster_id) \(.member.ID)"' <<<"$answer" >"$IDENTITY"
   jq --arg name "$HOST_NAME" '.member.ID as $own | {"initial-cluster-state": "existing", "initial-cluster":
     [.members[] | (if .ID == $own then $name else .name // .ID end) + "=" + .peerURLs[0]] | join(",")}' <<<"$answer" | next_start
   start
-  log "joining as a learner, by $via"
+  log "joining as a learner, added by the member at $via"
   SECONDS=0
   until list_members "$HOST_ADDRESS" && ! is_learner; do
-    ((SECONDS < PATIENCE)) || fail "not promoted within $PATIENCE s yet"
+    ((SECONDS < PATIENCE)) || fail "this host's member did not get a vote within $PATIENCE s"
     promote "$via_others" || true
     sleep 0.5
   done
@@ -77,7 +77,7 @@ promote() {
   local id answer
   read -r _ id <"$IDENTITY"
   answer=$(call "$1" cluster/member/promote "$(with_id "$id")") || return
-  log "a voter now"
+  log "this host's member has a vote now"
 }
 
 # verify: expects this host to have data.
@@ -94,13 +94,13 @@ verify() {
   if [[ -s $IDENTITY ]]; then read -r cluster member <"$IDENTITY"; fi
   restarts=$(systemctl show --property NRestarts --value "$UNIT")
   if [[ -n $cluster && $(jq --raw-output .header.cluster_id <<<"$members") != "$cluster" ]]; then
-    log "the data is of another cluster, and is set aside in $FORMER"
+    log "the data is from another cluster of etcd; moving it to $FORMER"
   elif [[ -n $member ]] && ! grep --quiet --line-regexp "$member" <<<"$(ids_at "$OWN_URL")"; then
-    log "this host's member was removed; its data is set aside in $FORMER"
+    log "this host's member was removed; moving its data to $FORMER"
   elif ((restarts >= FAILURES)); then
-    log "etcd does not start with its data, which is set aside in $FORMER"
+    log "etcd does not start with its data; moving it to $FORMER"
   elif is_learner; then
-    promote "$via" || fail "not promoted yet"
+    promote "$via" || fail "this host's member has no vote yet"
     return
   else
     return 0
@@ -118,7 +118,7 @@ remove_strangers() {
       'any(.members[]; (.peerURLs | index([$url])) and .isLearner != true)' <<<"$members" >/dev/null || return 0
   done < <(voter_urls)
   for id in $(strangers); do
-    remove "$id" "it is no voter"
+    remove "$id" "it is not a voter"
   done
 }
 
@@ -129,7 +129,7 @@ take_part() {
     verify
   else
     list_members_of_others ||
-      fail "no other voter answers as a member yet; on the first one, the agent or a person runs $HERE/create.sh"
+      fail "no other voter is a member yet; the first one is created by the agent, or by an operator with $HERE/create.sh"
     via_others=$via
     join
   fi
@@ -144,7 +144,7 @@ hand_over() {
     successor=$(jq --raw-output --arg url "$OWN_URL" \
       'first(.members[] | select((.peerURLs | index([$url]) | not) and .isLearner != true)) | .ID' <<<"$members")
     call "$HOST_ADDRESS" maintenance/transfer-leadership \
-      "$(jq --null-input --arg id "$successor" '{targetID: $id}')" >/dev/null || log "the leader is still this host"
+      "$(jq --null-input --arg id "$successor" '{targetID: $id}')" >/dev/null || log "the leadership could not be transferred; this host is still the leader"
   fi
 }
 
@@ -174,7 +174,7 @@ withdraw() {
       if list_members "$HOST_ADDRESS"; then
         if [[ -z $(ids_at "$OWN_URL") ]]; then break; fi
         hand_over
-        log "this host is no voter, and stays a member until all voters are"
+        log "this host is not a voter; it stays a member until all voters are members"
         return
       fi
       ((attempt == 5)) || sleep 1
@@ -182,7 +182,7 @@ withdraw() {
   fi
   set_data_aside
   rm --force "$LEAVING"
-  log "this host is no member any more; its data is set aside in $FORMER"
+  log "this host is no longer a member; its data was moved to $FORMER"
 }
 
 main() {

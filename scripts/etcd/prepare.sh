@@ -4,10 +4,10 @@
 # shellcheck source=common.sh
 source /opt/cluster/scripts/etcd/common.sh
 
-is_voter || fail "this host is no voter"
+is_voter || fail "this host is not a voter"
 has_volume || fail "the data volume is not mounted yet"
 [[ -s $KEY ]] || fail "this host has no certificate yet"
-[[ -s $NEXT_START ]] || has_data || fail "this host has no member's data: membership.sh joins the other voters"
+[[ -s $NEXT_START ]] || has_data || fail "this host has no data of a member yet: membership.sh will join the other voters"
 
 # User IDs may differ on a rebuilt host.
 if [[ $(stat --format=%U "$DATA") != etcd ]]; then chown --recursive etcd:etcd "$DATA"; fi

@@ -8,12 +8,12 @@
 # shellcheck source=common.sh
 source /opt/cluster/scripts/etcd/common.sh
 
-lock_members 30 || fail "this host's membership is being changed: try again"
-has_data || fail "$HOST_NAME has no member's data: run it on a host that has"
+lock_members 30 || fail "another script is changing this host's membership: try again when it has finished"
+has_data || fail "$HOST_NAME has no data of a member: run this on a voter that has"
 if list_members "$HOST_ADDRESS" || list_members_of_others; then
-  fail "there is a majority of the voters: $via answers"
+  fail "a majority of the voters is up, as the member at $via answers; nothing was changed"
 fi
 systemctl stop "$UNIT"
 printf '{"force-new-cluster": true}\n' | next_start
 start_alone
-log "$HOST_NAME is the only member now; the other voters join it by themselves"
+log "$HOST_NAME is now the only member; the other voters will join it by themselves"

@@ -13,7 +13,7 @@ source /opt/cluster/scripts/load-balancer/servers.sh
 # look NAME: sets `line` to HAProxy's data on the web server.
 look() {
   line=$(servers | awk -F '\t' -v name="$1" '$1 == name')
-  [[ -n $line ]] || fail "the load balancer knows no web server $1"
+  [[ -n $line ]] || fail "the load balancer has no web server named $1"
 }
 
 main() {

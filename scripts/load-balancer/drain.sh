@@ -21,7 +21,7 @@ status_of() {
   while IFS=$'\t' read -r name status under_way _; do
     if [[ $name == "$1" ]]; then return; fi
   done < <(servers)
-  fail "the load balancer knows no web server $1"
+  fail "the load balancer has no web server named $1"
 }
 
 others_serve() {
@@ -35,15 +35,15 @@ others_serve() {
 set_state() {
   local answer
   answer=$(ask_haproxy "set server web/$1 state $2")
-  [[ -z ${answer//[[:space:]]/} ]] || fail "HAProxy: $answer"
-  save_server_state || fail "what HAProxy knows of the web servers could not be kept"
+  [[ -z ${answer//[[:space:]]/} ]] || fail "HAProxy rejected the command: $answer"
+  save_server_state || fail "HAProxy's server state could not be saved to $SERVER_STATE"
 }
 
 drain() {
   local name=$1 force=$2
   status_of "$name"
   [[ $force == --force || $status != UP* ]] || others_serve "$name" ||
-    fail "no other web server serves: visitors would get no answer. --force drains it all the same"
+    fail "$name is the last web server that serves, so visitors would get errors; to drain it anyway, use --force"
   set_state "$name" drain
   for ((SECONDS = 0; SECONDS < PATIENCE; )); do
     status_of "$name"
@@ -53,14 +53,14 @@ drain() {
     fi
     sleep 0.2
   done
-  log "$name is drained; $under_way requests are still under way after $PATIENCE s"
+  log "$name is drained; $under_way requests are still in progress after $PATIENCE s"
 }
 
 undrain() {
   status_of "$1"
   # Whatever its status: a drained server that is also down is shown as down.
   set_state "$1" ready
-  log "$1 is sent requests"
+  log "$1 receives requests again"
 }
 
 main() {

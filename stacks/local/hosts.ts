@@ -3,7 +3,7 @@ import { TerraformIterator } from "cdktf/lib/terraform-iterator";
 import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
 import type { ImageFacts } from "../../hosts/image";
-import { PORTS } from "../../topology/flows";
+import { PORTS } from "../../topology/ports";
 import { machineOf } from "../../topology/roles";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { onCreate, sha256, terraform, unfinished } from "./provisioners";

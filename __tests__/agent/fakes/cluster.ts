@@ -1,7 +1,8 @@
 import { isSubset } from "../../../agent/gtid-set";
 import { type Peer, parsePeer } from "../../../agent/state";
+import type { Transaction } from "./disk";
 import { addressOf, Host, type World } from "./host";
-import type { FakeMysql, Pace, Transaction } from "./mysql";
+import type { FakeMysql, Pace } from "./mysql";
 import { Quorum } from "./quorum";
 import { Chance } from "./random";
 import { VirtualTime } from "./time";
@@ -149,11 +150,11 @@ export class Cluster implements World {
   /** Changes something between or in the hosts, as their connections notice it. */
   change(something: () => void): void {
     for (const { mysql } of this.hosts) {
-      mysql.noteHeard();
+      mysql.replication.noteHeard();
     }
     something();
     for (const { mysql } of this.hosts) {
-      mysql.noteChange();
+      mysql.replication.noteChange();
     }
   }
 

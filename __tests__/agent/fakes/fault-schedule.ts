@@ -1,6 +1,6 @@
 import type { Cluster } from "./cluster";
+import type { Transaction } from "./disk";
 import type { Host } from "./host";
-import type { Transaction } from "./mysql";
 import { Chance } from "./random";
 
 /** How often things happened, so that it shows whether the schedules come to anything. */

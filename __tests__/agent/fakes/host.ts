@@ -1,13 +1,16 @@
 import type { Bootstrap } from "../../../agent/bootstrap";
+import { Commands } from "../../../agent/commands";
 import { type GtidSet, isSubset, subtract } from "../../../agent/gtid-set";
-import { Agent, type Identity } from "../../../agent/loop";
+import { Agent } from "../../../agent/loop";
 import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
 import type { Peer } from "../../../agent/state";
+import type { Identity, Surroundings } from "../../../agent/surroundings";
+import { Disk, gtidsOf, type Transaction } from "./disk";
 import { FakeFence } from "./fence";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
-import { Disk, FakeMysql, gtidsOf, type Network, type Pace, type Transaction } from "./mysql";
+import { FakeMysql, type Network, type Pace } from "./mysql";
 import type { Quorum } from "./quorum";
 import type { Chance } from "./random";
 import { Life, type VirtualTime } from "./time";
@@ -60,6 +63,8 @@ export class Host {
   readonly clock = { rate: 1, skew: 0 };
   lock = new FakeLock();
   agent: Agent | undefined;
+  /** What operators ask of the agent. */
+  commands: Commands | undefined;
   /** What is running where nothing else ends it: systemd. */
   machine: Life;
   agentLife: Life | undefined;
@@ -156,6 +161,7 @@ export class Host {
     this.agentLife?.end();
     this.agentLife = undefined;
     this.agent = undefined;
+    this.commands = undefined;
     this.mysql.end();
     this.disk.losePower(this.world.time.now, this.world.chance);
     this.incarnation = undefined;
@@ -221,11 +227,11 @@ export class Host {
   /** As scripts/database/stop.sh does. */
   async restartServer(): Promise<void> {
     const life = this.machine;
-    const { agent, agentLife } = this;
-    if (agent !== undefined && this.world.quorum !== undefined) {
+    const { commands, agentLife } = this;
+    if (commands !== undefined && this.world.quorum !== undefined) {
       await Promise.race([
         new Promise<void>((resolve) =>
-          agentLife?.enter(() => void agent.leave().then(() => resolve())),
+          agentLife?.enter(() => void commands.leave().then(() => resolve())),
         ),
         life.sleep(5_000),
       ]);
@@ -242,23 +248,23 @@ export class Host {
     const quorum = this.isManual && !isEnding ? undefined : this.world.quorum;
     this.fence.isThere ||= !this.isManual;
     this.agentLife = life;
-    this.agent = new Agent(
-      { ...this.identity, isEnding },
-      {
-        server: this.mysql.askedBy(life),
-        peers: this.peersFor(life),
-        marks: this.marks(),
-        bootstrap: this.bootstrapFor(life),
-        lock: this.lock.askedBy(life),
-        healthPort: this.healthPort,
-        clock: life.clock(),
-        fence: this.fence.askedBy(life),
-        log: (line) => this.world.log(this.name, line),
-        ...(quorum && {
-          automatic: { store: quorum.askedBy(this.name, life) },
-        }),
-      },
-    );
+    const identity: Identity = { ...this.identity, isEnding };
+    const surroundings: Surroundings = {
+      server: this.mysql.askedBy(life),
+      peers: this.peersFor(life),
+      marks: this.marks(),
+      bootstrap: this.bootstrapFor(life),
+      lock: this.lock.askedBy(life),
+      healthPort: this.healthPort,
+      clock: life.clock(),
+      fence: this.fence.askedBy(life),
+      log: (line) => this.world.log(this.name, line),
+      ...(quorum && {
+        automatic: { store: quorum.askedBy(this.name, life) },
+      }),
+    };
+    this.agent = new Agent(identity, surroundings);
+    this.commands = new Commands(identity, surroundings, this.agent);
     this.agent.run().catch((error: Error) => this.world.log(this.name, `ended: ${error.stack}`));
   }
 
@@ -267,6 +273,7 @@ export class Host {
     this.agentLife?.end();
     this.agentLife = undefined;
     this.agent = undefined;
+    this.commands = undefined;
     this.machine.after(1_000, () => {
       if (this.agent === undefined) {
         this.startAgent();

@@ -1,126 +1,14 @@
-import {
-  type GtidSet,
-  isSubset,
-  NO_GTIDS,
-  subtract,
-  union,
-  writtenBy,
-} from "../../../agent/gtid-set";
+import { isSubset, NO_GTIDS, subtract, union, writtenBy } from "../../../agent/gtid-set";
 import type { PrimaryState, Server, Wait } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
+import { ask } from "./ask";
+import { contains, type Disk, type Transaction } from "./disk";
 import type { Chance } from "./random";
+import { type ReplicatingServer, Replication } from "./replication";
 import { Life, millisecondsAt, type VirtualTime } from "./time";
 
 // A model of a MySQL server: what it has executed, what it writes into its log and sends to its replicas, when it waits
 // for them, and what of all this outlives its end. What the model says of MySQL is in docs/database.md.
-
-/** A transaction. Two of one identifier may be different ones where a server was made to forget: data, not names, count. */
-export interface Transaction {
-  readonly source: string;
-  readonly number: number;
-  /** A promotion, a row that changes, or nothing that changes a row. */
-  readonly change: "term" | "row" | "none";
-  readonly term?: number;
-  readonly host?: string;
-}
-
-const setOf = ({ source, number }: Transaction): GtidSet =>
-  new Map([[source, [[number, number] as const]]]);
-
-function contains(set: GtidSet, { source, number }: Transaction): boolean {
-  return (set.get(source) ?? []).some(([first, last]) => first <= number && number <= last);
-}
-
-function added(set: GtidSet, transaction: Transaction): GtidSet {
-  const intervals = set.get(transaction.source);
-  const last = intervals?.at(-1);
-  if (intervals === undefined || last === undefined || last[1] + 1 !== transaction.number) {
-    return union(set, setOf(transaction));
-  }
-  const longer = [...intervals.slice(0, -1), [last[0], transaction.number] as const];
-  return new Map(set).set(transaction.source, longer);
-}
-
-export const gtidsOf = (transactions: readonly Transaction[]): GtidSet =>
-  transactions.reduce(added, NO_GTIDS);
-
-/** What is in a server's data directory, and outlives its process. */
-export class Disk {
-  executed: GtidSet = NO_GTIDS;
-  purged: GtidSet = NO_GTIDS;
-  /** All that the data is made of. */
-  applied: Transaction[] = [];
-  /** The binary log; a transaction that waits for a replica is in it, and not yet executed. */
-  log: Transaction[] = [];
-  /** What was received and is not applied, and when it was received. */
-  relay: { readonly transaction: Transaction; readonly at: number }[] = [];
-  received: GtidSet = NO_GTIDS;
-  /** Whether the relay log ends in the middle of a transaction. */
-  isCutOff = false;
-  /** The host it is set to replicate from. */
-  source: string | undefined;
-  /** Whether what arrives next will not fit the data. */
-  isDamaged = false;
-  /** Whether its data was dropped for a clone that did not end. */
-  isBeingCloned = false;
-  term = 0;
-  primary: string | undefined;
-
-  constructor(readonly uuid: string) {}
-
-  execute(transaction: Transaction): void {
-    this.executed = added(this.executed, transaction);
-    this.applied.push(transaction);
-    if (transaction.term !== undefined && transaction.term > this.term) {
-      this.term = transaction.term;
-      this.primary = transaction.host;
-    }
-  }
-
-  forgetRelayLog(): void {
-    this.relay = [];
-    this.received = NO_GTIDS;
-    this.isCutOff = false;
-  }
-
-  drop(): void {
-    this.applied = [];
-    this.log = [];
-    this.purged = this.executed;
-    this.term = 0;
-    this.primary = undefined;
-    this.isBeingCloned = true;
-  }
-
-  copy(donor: Disk): void {
-    this.executed = donor.executed;
-    this.purged = donor.executed;
-    this.applied = [...donor.applied];
-    this.log = [];
-    this.term = donor.term;
-    this.primary = donor.primary;
-    this.isBeingCloned = false;
-    this.isDamaged = false;
-    this.source = undefined;
-    this.forgetRelayLog();
-  }
-
-  /** A host that lost its power keeps what was synced: of the relay log some of the end may be missing. */
-  losePower(now: number, chance: Chance): void {
-    const kept = this.relay.filter(({ at }) => now - at > 10_000 || chance.happens(0.3)).length;
-    const lost = this.relay.slice(kept);
-    if (lost.length === 0) {
-      return;
-    }
-    this.relay = this.relay.slice(0, kept);
-    this.received = subtract(this.received, gtidsOf(lost.map(({ transaction }) => transaction)));
-    const half = lost[0];
-    if (half !== undefined && chance.happens(0.5)) {
-      this.received = union(this.received, setOf(half.transaction));
-      this.isCutOff = true;
-    }
-  }
-}
 
 /** How long things take, in milliseconds. */
 export interface Pace {
@@ -148,61 +36,10 @@ interface Waiter {
   readonly done: (written: Written, transaction: Transaction) => void;
 }
 
-interface Connection {
-  readonly replica: FakeMysql;
-  readonly source: FakeMysql;
-  position: number;
-  isPumping: boolean;
-  isAlive: boolean;
-}
-
-/**
- * Asks a process something.
- *
- * @param life whoever asks
- * @param run the server's process
- * @param limit milliseconds after which nobody waits any more; what was asked for is done all the same
- */
-function ask<Result>(
-  life: Life,
-  run: Life | undefined,
-  limit: number,
-  work: (run: Life, done: (get: () => Result) => void) => void,
-): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    if (run === undefined) {
-      life.after(1, () => reject(new Error("there is no server")));
-      return;
-    }
-    let isOver = false;
-    const over = (settle: () => void) => {
-      if (!isOver) {
-        isOver = true;
-        forgetEnd();
-        forgetLimit();
-        life.enter(settle);
-      }
-    };
-    const forgetEnd = run.whenEnded(() => over(() => reject(new Error("the server is gone"))));
-    const forgetLimit = Number.isFinite(limit)
-      ? life.time.after(limit, () =>
-          over(() => reject(new Error(`the server gave no answer within ${limit / 1000} s`))),
-        )
-      : () => undefined;
-    work(run, (get) => {
-      try {
-        const result = get();
-        over(() => resolve(result));
-      } catch (error) {
-        over(() => reject(error));
-      }
-    });
-  });
-}
-
 /** The server of a host, over all its runs. */
-export class FakeMysql {
+export class FakeMysql implements ReplicatingServer {
   run: Life | undefined;
+  readonly replication: Replication;
   isUp = false;
   isReadOnly = true;
   isSuperReadOnly = true;
@@ -212,16 +49,7 @@ export class FakeMysql {
   private isSemiSyncOn = false;
   private waitsForEver = true;
   private waiters: Waiter[] = [];
-  private isReceiving = false;
-  private isApplying = false;
-  private isApplyPlanned = false;
-  private hasReceiverFailed = false;
-  private applierError: "conflict" | "cut off" | undefined;
-  private connection: Connection | undefined;
-  /** Those who replicate from it, as far as it knows. */
-  private readonly replicas = new Set<Connection>();
   private acknowledgedCount = 0;
-  private heardAt: number | undefined;
   private isDonating = false;
   private whenUp: (() => void)[] = [];
   isCloning = false;
@@ -243,7 +71,9 @@ export class FakeMysql {
     private readonly pace: Pace,
     private readonly network: Network,
     private readonly chance: Chance,
-  ) {}
+  ) {
+    this.replication = new Replication(this, time, pace, network);
+  }
 
   // --- Its process
 
@@ -298,19 +128,9 @@ export class FakeMysql {
     this.waitsForEver = true;
     const { waiters } = this;
     this.waiters = [];
-    this.isReceiving = false;
-    this.isApplying = false;
-    this.isApplyPlanned = false;
-    this.hasReceiverFailed = false;
-    this.applierError = undefined;
-    this.heardAt = undefined;
     this.isDonating = false;
     this.isCloning = false;
-    this.disconnect();
-    for (const connection of [...this.replicas]) {
-      connection.replica.lostSource(connection);
-    }
-    this.replicas.clear();
+    this.replication.end();
     run.end();
     for (const { done, transaction } of waiters) {
       done("failed", transaction);
@@ -356,9 +176,7 @@ export class FakeMysql {
     const transaction = this.own(change);
     const { disk } = this;
     const position = disk.log.push(transaction);
-    for (const connection of this.replicas) {
-      this.pump(connection);
-    }
+    this.replication.send();
     if (!this.isSemiSyncEnabled || !this.isSemiSyncOn) {
       disk.execute(transaction);
       done("alone", transaction);
@@ -395,6 +213,22 @@ export class FakeMysql {
       this.disk.execute(transaction);
       done(written, transaction);
     }
+  }
+
+  acknowledged(position: number): void {
+    this.acknowledgedCount += this.waiters.filter((waiter) => waiter.position <= position).length;
+    this.release(
+      this.waiters.filter((waiter) => waiter.position <= position),
+      "copied",
+    );
+    if (this.isSemiSyncEnabled && position >= this.disk.log.length) {
+      this.isSemiSyncOn = true;
+    }
+  }
+
+  /** Whether no commit ends without a replica, however long that takes. */
+  get waitsWithoutEnd(): boolean {
+    return this.isSemiSyncEnabled && this.isSemiSyncOn && this.waitsForEver;
   }
 
   private setSemiSync(wait: Wait): void {
@@ -436,217 +270,12 @@ export class FakeMysql {
     run.after(this.pace.statement(), look);
   }
 
-  // --- Replicating
-
-  private isHealthy(connection: Connection): boolean {
-    const { source, replica } = connection;
-    return (
-      connection.isAlive &&
-      source.isUp &&
-      source.run?.isFrozen === false &&
-      replica.run?.isFrozen === false &&
-      this.network.isOpen(replica.host, source.host)
-    );
-  }
-
-  /** Notes what it hears before something in the world changes. */
-  noteHeard(): void {
-    if (this.connection !== undefined && this.isHealthy(this.connection)) {
-      this.heardAt = this.time.now;
-    }
-  }
-
-  /** Looks what became of its connection after something in the world has changed. */
-  noteChange(): void {
-    const { connection, run } = this;
-    if (connection === undefined || run === undefined) {
-      return;
-    }
-    if (this.isHealthy(connection)) {
-      this.pump(connection);
-      return;
-    }
-    const { heardAt } = this;
-    run.after(5_000, () => {
-      if (
-        this.connection === connection &&
-        !this.isHealthy(connection) &&
-        this.heardAt === heardAt
-      ) {
-        this.disconnect();
-        this.connectLater(0);
-      }
-    });
-  }
-
-  private disconnect(): void {
-    const { connection } = this;
-    this.connection = undefined;
-    if (connection !== undefined) {
-      connection.isAlive = false;
-      const { source } = connection;
-      const forget = () => source.replicas.delete(connection);
-      if (this.network.isOpen(this.host, source.host) && this.run !== undefined) {
-        forget();
-      } else {
-        // Nobody told the source.
-        source.run?.after(10_000, forget);
-      }
-    }
-  }
-
-  private lostSource(connection: Connection): void {
-    if (this.connection === connection) {
-      this.heardAt = this.time.now;
-      this.connection = undefined;
-      connection.isAlive = false;
-      this.connectLater(1_000);
-    }
-  }
-
-  private connectLater(milliseconds: number): void {
-    this.run?.after(milliseconds, () => this.connect());
-  }
-
-  private connect(): void {
-    const { disk } = this;
-    if (!this.isReceiving || this.connection !== undefined || disk.source === undefined) {
-      return;
-    }
-    const source = this.network.server(disk.source);
-    if (
-      source === undefined ||
-      !source.isUp ||
-      source.run?.isFrozen !== false ||
-      !this.network.isOpen(this.host, source.host)
-    ) {
-      this.connectLater(1_000);
-      return;
-    }
-    const here = union(disk.executed, disk.received);
-    const { uuid, executed, log, purged } = source.disk;
-    const isThere = union(executed, gtidsOf(log));
-    if (!isSubset(purged, here) || !isSubset(writtenBy(here, uuid), writtenBy(isThere, uuid))) {
-      this.hasReceiverFailed = true;
-      this.isReceiving = false;
-      return;
-    }
-    for (const old of [...source.replicas]) {
-      if (old.replica === this) {
-        source.replicas.delete(old);
-      }
-    }
-    const connection = { replica: this, source, position: 0, isPumping: false, isAlive: true };
-    this.connection = connection;
-    this.heardAt = this.time.now;
-    source.replicas.add(connection);
-    this.pump(connection);
-  }
-
-  /** Brings what the source has in its log to the replica, and its acknowledgement back. */
-  private pump(connection: Connection): void {
-    const { replica, source } = connection;
-    if (connection.isPumping || replica.run === undefined) {
-      return;
-    }
-    connection.isPumping = true;
-    replica.run.after(this.pace.deliver(), () => {
-      connection.isPumping = false;
-      if (!this.isHealthy(connection)) {
-        return;
-      }
-      const { disk } = replica;
-      for (const transaction of source.disk.log.slice(connection.position)) {
-        if (!contains(disk.executed, transaction) && !contains(disk.received, transaction)) {
-          disk.relay.push({ transaction, at: this.time.now });
-          disk.received = added(disk.received, transaction);
-        }
-      }
-      connection.position = source.disk.log.length;
-      replica.applyLater();
-      const position = connection.position;
-      source.run?.after(this.pace.deliver(), () => {
-        if (this.isHealthy(connection)) {
-          source.acknowledged(position);
-        }
-      });
-    });
-  }
-
-  private acknowledged(position: number): void {
-    this.acknowledgedCount += this.waiters.filter((waiter) => waiter.position <= position).length;
-    this.release(
-      this.waiters.filter((waiter) => waiter.position <= position),
-      "copied",
-    );
-    if (this.isSemiSyncEnabled && position >= this.disk.log.length) {
-      this.isSemiSyncOn = true;
-    }
-  }
-
-  private applyLater(): void {
-    if (
-      !this.isApplying ||
-      this.isApplyPlanned ||
-      (this.disk.relay.length === 0 && !this.disk.isCutOff)
-    ) {
-      return;
-    }
-    this.isApplyPlanned = true;
-    this.run?.after(this.pace.apply(), () => {
-      this.isApplyPlanned = false;
-      const { disk } = this;
-      while (this.isApplying && disk.relay.length > 0) {
-        // What is applied waits for a replica as what is written does, and nobody replicates from a replica.
-        if (this.isSemiSyncEnabled && this.isSemiSyncOn && this.waitsForEver) {
-          return;
-        }
-        if (disk.isDamaged) {
-          this.applierError = "conflict";
-          this.isApplying = false;
-          return;
-        }
-        const { transaction } = disk.relay.shift() as (typeof disk.relay)[number];
-        if (!contains(disk.executed, transaction)) {
-          disk.execute(transaction);
-          disk.log.push(transaction);
-          for (const connection of this.replicas) {
-            this.pump(connection);
-          }
-        }
-      }
-      if (this.isApplying && disk.isCutOff) {
-        this.applierError = "cut off";
-        this.isApplying = false;
-      }
-    });
-  }
-
-  private stopReplica(): void {
-    this.noteHeard();
-    this.isReceiving = false;
-    this.isApplying = false;
-    this.disconnect();
-  }
-
-  private resetReplica(): void {
-    this.stopReplica();
-    this.disk.source = undefined;
-    this.disk.forgetRelayLog();
-    this.applierError = undefined;
-    this.hasReceiverFailed = false;
-    this.heardAt = undefined;
-  }
-
   // --- What it says
 
   state(): ServerState {
-    const { disk } = this;
-    const isRunning = this.isReceiving && this.isApplying;
-    const hasFailed = this.hasReceiverFailed || this.applierError === "conflict";
-    const replication = isRunning ? "running" : hasFailed ? "failed" : "stopped";
+    const { disk, replication } = this;
     const hasAllApplied = isSubset(disk.received, disk.executed);
-    this.noteHeard();
+    this.replication.noteHeard();
     return {
       state: disk.term > 0 ? "member" : disk.executed.size === 0 ? "empty" : "partial",
       writability: this.writability,
@@ -657,16 +286,13 @@ export class FakeMysql {
       purged: disk.purged,
       received: disk.received,
       source: disk.source,
-      replication,
-      hasApplied: hasAllApplied || (this.applierError === "cut off" && replication !== "running"),
-      silentSeconds:
-        this.heardAt === undefined
-          ? Number.POSITIVE_INFINITY
-          : Math.floor((this.time.now - this.heardAt) / 1000),
+      replication: replication.status,
+      hasApplied: hasAllApplied || replication.isCutOff,
+      silentSeconds: replication.silentSeconds,
       lagSeconds: hasAllApplied ? 0 : Math.floor((this.time.now - (disk.relay[0]?.at ?? 0)) / 1000),
       semiSync: this.isSemiSyncOn,
       waitsForEver: this.waitsForEver,
-      semiSyncReplicas: this.replicas.size,
+      semiSyncReplicas: replication.replicas.size,
     };
   }
 
@@ -684,14 +310,12 @@ export class FakeMysql {
   follow(life: Life, source: string): Promise<void> {
     return ask(life, this.connectable, 30_000, (run, done) =>
       run.after(this.pace.statement(), () => {
-        this.stopReplica();
+        this.replication.stop();
         this.refuse(run, true, () => {
-          this.resetReplica();
+          this.replication.reset();
           this.setSemiSync("no");
           this.disk.source = source;
-          this.isReceiving = true;
-          this.isApplying = true;
-          this.connectLater(5);
+          this.replication.start();
           done(() => undefined);
         });
       }),
@@ -708,7 +332,7 @@ export class FakeMysql {
           done(() => {
             throw new Error(`the clone failed: ${because}`);
           });
-        this.resetReplica();
+        this.replication.reset();
         this.isSuperReadOnly = false;
         const donorRun = donor?.run;
         const canReach = () =>
@@ -844,8 +468,8 @@ export class FakeMysql {
             done(() => ({
               writability: this.writability,
               executed: this.disk.executed,
-              isOn: this.isSemiSyncEnabled && this.isSemiSyncOn && this.waitsForEver,
-              clients: this.replicas.size,
+              isOn: this.waitsWithoutEnd,
+              clients: this.replication.replicas.size,
               waiting: this.waiters.length,
               acknowledged: this.acknowledgedCount,
             })),
@@ -854,7 +478,7 @@ export class FakeMysql {
       promote: ({ wait, open, outrankUnheard, term: given }) =>
         ask<void>(life, this.connectable, 30_000, (run, done) =>
           run.after(this.pace.statement(), () => {
-            this.resetReplica();
+            this.replication.reset();
             this.setSemiSync("no");
             this.isSuperReadOnly = false;
             const next = this.disk.term + 1;
@@ -876,7 +500,7 @@ export class FakeMysql {
         ),
       admit: (writability, wait) =>
         statement(30_000, () => {
-          this.resetReplica();
+          this.replication.reset();
           this.setSemiSync(wait);
           if (writability === "open") {
             this.open();
@@ -900,19 +524,14 @@ export class FakeMysql {
           if (this.disk.source === undefined) {
             throw new Error("The server is not configured as replica");
           }
-          this.noteHeard();
-          this.isReceiving = false;
-          this.disconnect();
-          this.isApplying = true;
-          this.applierError = undefined;
-          this.applyLater();
+          this.replication.applyReceived();
         }),
-      stopReplicating: () => statement(10_000, () => this.stopReplica()),
+      stopReplicating: () => statement(10_000, () => this.replication.stop()),
       forget: (transactions, executedByPrimary) =>
         ask<boolean>(life, this.connectable, 30_000, (run, done) =>
           run.after(this.pace.statement(), () =>
             done(() => {
-              this.stopReplica();
+              this.replication.stop();
               const { disk } = this;
               const rest = subtract(disk.executed, transactions);
               if (writtenBy(subtract(rest, executedByPrimary), disk.uuid).size > 0) {
@@ -921,15 +540,12 @@ export class FakeMysql {
               if (!isSubset(disk.received, union(disk.executed, executedByPrimary))) {
                 return false;
               }
-              this.resetReplica();
+              this.replication.reset();
               disk.executed = rest;
               disk.purged = rest;
               disk.log = [];
               disk.applied = disk.applied.filter((one) => contains(rest, one));
-              for (const connection of [...this.replicas]) {
-                connection.replica.lostSource(connection);
-              }
-              this.replicas.clear();
+              this.replication.dropReplicas();
               return true;
             }),
           ),

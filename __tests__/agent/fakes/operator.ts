@@ -1,4 +1,4 @@
-import type { Agent } from "../../../agent/loop";
+import type { Commands } from "../../../agent/commands";
 import { type Candidate, decide, type Found, isPassing } from "../../../ops/operations/promotion";
 import type { Cluster } from "./cluster";
 import type { Host } from "./host";
@@ -37,13 +37,13 @@ export class Operator {
   private ask<Result>(
     host: Host,
     seconds: number,
-    command: (agent: Agent) => Promise<Result>,
+    command: (commands: Commands) => Promise<Result>,
   ): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.cluster.time.after(seconds * 1000, () => reject(new Error(`${host.name}: no answer`)));
-      const { agent, agentLife } = host;
-      if (agent !== undefined) {
-        agentLife?.enter(() => command(agent).then(resolve, reject));
+      const { commands, agentLife } = host;
+      if (commands !== undefined) {
+        agentLife?.enter(() => command(commands).then(resolve, reject));
       } else {
         this.cluster.time.after(100, () => reject(new Error(`${host.name}: no agent`)));
       }
@@ -55,7 +55,7 @@ export class Operator {
       this.cluster.hosts.map(async (host) => {
         const isReachable = host.isOn && !host.isFrozen;
         const state = isReachable
-          ? await this.ask(host, 8, (agent) => agent.candidate()).catch(() => undefined)
+          ? await this.ask(host, 8, (commands) => commands.candidate()).catch(() => undefined)
           : undefined;
         return {
           host: host.name,
@@ -97,7 +97,9 @@ export class Operator {
           return decision.because;
         }
         if (decision.kind === "release") {
-          await this.ask(this.cluster.named(decision.primary), 60, (agent) => agent.release());
+          await this.ask(this.cluster.named(decision.primary), 60, (commands) =>
+            commands.release(),
+          );
           return `${decision.primary} was released`;
         }
         // Nor is one held whose agent does not answer, while its last answer still counts.
@@ -150,7 +152,7 @@ export class Operator {
       }
     }
     const closing = (name: string) =>
-      this.ask(this.cluster.named(name), 60, (agent) => agent.close());
+      this.ask(this.cluster.named(name), 60, (commands) => commands.close());
     await Promise.all(hold.map(closing));
     if (close !== undefined) {
       await closing(close);
@@ -163,11 +165,13 @@ export class Operator {
     };
     this.promotions.push(promotion);
     try {
-      await this.ask(this.cluster.named(candidate), 60, (agent) => agent.promote(lost, acceptLoss));
+      await this.ask(this.cluster.named(candidate), 60, (commands) =>
+        commands.promote(lost, acceptLoss),
+      );
       return `${candidate} was promoted`;
     } catch (error) {
       for (const name of [...(close === undefined ? [] : [close]), ...hold]) {
-        await this.ask(this.cluster.named(name), 60, (agent) => agent.release()).catch(
+        await this.ask(this.cluster.named(name), 60, (commands) => commands.release()).catch(
           () => undefined,
         );
       }

@@ -1,7 +1,7 @@
 import { Cluster, type Link } from "./cluster";
+import type { Transaction } from "./disk";
 import { type Counts, FaultSchedule, type WeightedFault } from "./fault-schedule";
 import type { Host } from "./host";
-import type { Transaction } from "./mysql";
 
 // One schedule of faults over database hosts that fail over by themselves, drawn by a seed, and what must hold all the
 // while: docs/invariants.md and docs/failover.md.
@@ -261,14 +261,14 @@ export class RecordSchedule extends FaultSchedule {
       [
         1,
         () => {
-          const { agent, agentLife } = host;
-          if (agent !== undefined && isRunning) {
+          const { commands, agentLife } = host;
+          if (commands !== undefined && isRunning) {
             this.say(`an operator closes ${host.name}`);
             agentLife?.enter(() => {
-              agent
+              commands
                 .close()
                 .catch(() => undefined)
-                .then(() => agent.release())
+                .then(() => commands.release())
                 .catch(() => undefined);
             });
           }

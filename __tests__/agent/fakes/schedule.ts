@@ -1,8 +1,8 @@
 import { isSubset, subtract, writtenBy } from "../../../agent/gtid-set";
 import { Cluster, type Link } from "./cluster";
+import type { Transaction } from "./disk";
 import { type Counts, FaultSchedule, type WeightedFault } from "./fault-schedule";
 import type { Host } from "./host";
-import type { Transaction } from "./mysql";
 import { Operator } from "./operator";
 import { secondsAt } from "./time";
 

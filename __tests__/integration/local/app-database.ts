@@ -401,7 +401,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     expect((await cluster.roles())[primary]).toBe("primary");
 
     await write(cluster, `before-the-restore-${Date.now()}`);
-    expect(cluster.operate("restore", "--overwrite")).toContain(`these become InnoDB: ${tables}`);
+    expect(cluster.operate("restore", "--overwrite")).toContain(`converted to InnoDB: ${tables}`);
     await cluster.serving();
     await cluster.inSync();
     for (const host of cluster.databases) {
@@ -431,7 +431,9 @@ export function appDatabase(cluster: ScratchCluster): void {
     }
     const refused = cluster.attemptToOperate("restore", "--overwrite");
     expect(refused.status).not.toBe(0);
-    expect(refused.stderr).toMatch(/app\.groups_of \(MyISAM\) cannot become InnoDB's: ERROR 1075/);
+    expect(refused.stderr).toMatch(
+      /app\.groups_of \(MyISAM\) cannot be converted to InnoDB: ERROR 1075/,
+    );
     expect((await ask(`${cluster.url}/api/entries`)).status).toBe(200);
     succeed(cluster, "app", "DROP TABLE groups_of");
     cluster.operate("backup");

@@ -46,7 +46,9 @@ export function hosts(cluster: ScratchCluster): void {
       scripts: "",
     })) {
       const own = files.flatMap(
-        ({ path }) => /^\/etc\/systemd\/system\/([a-z-]+\.(?:service|timer))/.exec(path)?.[1] ?? [],
+        ({ path }) =>
+          /^\/etc\/systemd\/system\/([a-z-]+\.(?:service|timer|socket|slice))/.exec(path)?.[1] ??
+          [],
       );
       const units = [...new Set(own)].join(" ");
       expect(units).toContain("cluster-converge.service");

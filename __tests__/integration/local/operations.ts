@@ -107,12 +107,12 @@ export function operations(cluster: ScratchCluster): void {
     const early = cluster.attemptToOperate("restore", "--to", "2020-01-01T00:00:00Z");
     expect([early.status, early.stderr]).toEqual([
       1,
-      expect.stringContaining("no backup of 2020-01-01T00:00:00Z or earlier"),
+      expect.stringContaining("no backup from 2020-01-01T00:00:00Z or earlier"),
     ]);
     const late = cluster.attemptToOperate("restore", "--to", "2120-01-01T00:00:00Z");
     expect([late.status, late.stderr]).toEqual([
       1,
-      expect.stringMatching(/binary logs are archived until .*, not until then/),
+      expect.stringMatching(/binary logs are archived only up to .*: restore that moment/),
     ]);
   });
 }

@@ -1,7 +1,7 @@
 import { ranOf } from "../../../ops/platform/aws";
 import { awsError } from "../../../ops/platform/aws-errors";
 
-describe("how a command ended, as SSM tells it", () => {
+describe("the result of a command, as reported by SSM", () => {
   const invocation = (Status: string, StatusDetails: string, ResponseCode: number) => ({
     Status,
     StatusDetails,
@@ -56,7 +56,7 @@ describe("how a command ended, as SSM tells it", () => {
     expect(ranOf("web-1", invocation(status, details, -1))).toBe(progress);
   });
 
-  test("a command that is refused is the operator's matter", () => {
+  test("a refused command is the operator's problem to solve", () => {
     expect(() => ranOf("web-1", invocation("Failed", "AccessDenied", -1))).toThrow(
       /web-1: SSM refused the command: AccessDenied/,
     );
@@ -65,7 +65,7 @@ describe("how a command ended, as SSM tells it", () => {
 
 const RETRIED = " (reached max retries: 4)";
 
-describe("whose matter an error of AWS's command line is", () => {
+describe("who has to solve an error of AWS's command line", () => {
   const said = (code: string, operation: string, sentence = "a sentence", retries = "") =>
     `\nAn error occurred (${code}) when calling the ${operation} operation${retries}: ${sentence}\n`;
 
@@ -106,7 +106,7 @@ describe("whose matter an error of AWS's command line is", () => {
     expect(awsError("ssm send-command", stderr, "web-1").meaning).toBe(meaning);
   });
 
-  test("the message names the action, what it was about, what is wrong and what helps", () => {
+  test("the message names the action, its object, the problem and the remedy", () => {
     expect(
       awsError(
         "ssm send-command",

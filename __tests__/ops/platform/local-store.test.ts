@@ -68,7 +68,7 @@ describe("a new release is kept", () => {
   });
   const put = () => store("put", `releases/${"f".repeat(64)}.tar.gz`, join(directory, "new"));
 
-  test("and old ones go, but for those that are remembered", () => {
+  test("and old ones are removed, except those in the list", () => {
     store("set-releases", B, A);
     expect(put()).toMatchObject({ status: 0 });
     expect(kept()).toBe(12);

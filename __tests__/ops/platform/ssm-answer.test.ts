@@ -43,7 +43,7 @@ function carried(command: readonly string[]): { text: string; answers: number } 
 const program = (javascript: string) => [process.execPath, "-e", javascript];
 const printing = (expression: string) => program(`process.stdout.write(${expression})`);
 
-test("words reach a shell as they are", () => {
+test("arguments reach a shell unchanged", () => {
   const words = ["printf", "%s|", "a b", "it's", "$HOME", "`id`", 'x"y', "", "*", "\\"];
   expect(execFileSync("sh", ["-c", shellLine(words)], { encoding: "utf8" })).toBe(
     "a b|it's|$HOME|`id`|x\"y||*|\\|",
@@ -51,7 +51,7 @@ test("words reach a shell as they are", () => {
   expect(carried(words).text).toBe("a b|it's|$HOME|`id`|x\"y||*|\\|");
 });
 
-describe("what a host prints comes whole", () => {
+describe("a host's output arrives complete", () => {
   test.each([
     ["nothing", "''", 1],
     ["a line", "'a line\\n'", 1],
@@ -71,7 +71,7 @@ describe("what a host prints comes whole", () => {
     expect(counted).toBe(answers);
   });
 
-  test("or it is said that it does not: too much, a lost part, a host without room for a file", () => {
+  test("or its loss is reported: too much output, a lost part, a host without space for a file", () => {
     expect(parseAnswer("answer parts 900 /run/x\nAAAA\nanswer end\n")).toMatchObject({
       kind: "cut",
       reason: "even compressed, it would need 900 parts; the maximum is 60",
@@ -85,8 +85,8 @@ describe("what a host prints comes whole", () => {
   });
 });
 
-describe("of errors the end is kept", () => {
-  test("all of them where they are few, and the exit code", () => {
+describe("the end of an error is kept", () => {
+  test("short errors completely, with the exit code", () => {
     expect(
       throughSsm(shellCommands(program("console.error('why'); process.exit(7)"), "test")),
     ).toEqual({
@@ -96,7 +96,7 @@ describe("of errors the end is kept", () => {
     });
   });
 
-  test("the last where they are many, and how much is left out; no half character", () => {
+  test("of long errors the end, with how much was omitted, and no partial character", () => {
     const { stderr, exitCode } = throughSsm(
       shellCommands(
         program(
@@ -111,13 +111,13 @@ describe("of errors the end is kept", () => {
     );
   });
 
-  test("what the agent adds is left out, and what SSM cut is said", () => {
+  test("text that the SSM agent adds is removed, and truncation by SSM is reported", () => {
     expect(errorsOf("why\nfailed to run commands: exit status 3")).toBe("why");
     expect(errorsOf("x".repeat(SSM_ERRORS))).toMatch(/x\n\(truncated by SSM\)$/);
   });
 });
 
-test("a command that is longer than SSM takes is sent in parts", () => {
+test("a command that exceeds SSM's limit is sent in parts", () => {
   const random = Array.from({ length: 9000 }, (_, index) => Math.sin(index + 1)).join(",");
   const argument = random.slice(0, 100_000);
   const commands = shellCommands(["printf", "%s", argument], "test");

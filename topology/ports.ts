@@ -1,0 +1,19 @@
+/** Port numbers that several hosts share. */
+export const PORTS = {
+  http: 80,
+  mysql: 3306,
+  /** The health port of each database host: `/primary`, `/replica` and so on, over HTTP. */
+  databaseHealth: 8008,
+  etcdClients: 2379,
+  etcdPeers: 2380,
+} as const;
+
+/** Ports on 127.0.0.1 that hosts use themselves. */
+export const LOCAL_PORTS = {
+  /** HAProxy on a web server: the way to the primary. */
+  databaseWrites: 3306,
+  /** HAProxy on a web server: the way to fresh replicas. */
+  databaseReads: 3307,
+  /** HAProxy's statistics on a load balancer. */
+  statistics: 8404,
+} as const;
