@@ -6,8 +6,8 @@ import { type RoleContent, textFile } from "./host";
 import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
 import { staticFiles } from "./static-files";
 
-/** Local ports of a web server on which HAProxy follows the database's roles. */
-const WRITE_PORT = 3306;
+/** Local ports of a web server on which HAProxy follows the database's roles: for writes, and for reads. */
+export const WRITE_PORT = 3306;
 const READ_PORT = 3307;
 
 /**

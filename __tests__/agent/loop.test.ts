@@ -1,8 +1,8 @@
 import { subtract } from "../../agent/gtid-set";
+import { Chance } from "../../drill/chance";
 import { Cluster, STEADY } from "./fakes/cluster";
 import type { Host } from "./fakes/host";
 import { gtidsOf, type Pace, type Transaction, type Written } from "./fakes/mysql";
-import { Chance } from "./fakes/random";
 
 // The whole agent, with its loops, in a world of its own: named scenarios.
 

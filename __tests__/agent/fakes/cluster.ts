@@ -1,9 +1,9 @@
 import { isSubset } from "../../../agent/gtid-set";
 import { type Peer, parsePeer } from "../../../agent/state";
+import { Chance } from "../../../drill/chance";
 import { addressOf, Host, type World } from "./host";
 import type { FakeMysql, Pace, Transaction } from "./mysql";
 import { Quorum } from "./quorum";
-import { Chance } from "./random";
 import { VirtualTime } from "./time";
 
 /** What becomes of a question from one host to another. */

@@ -1,7 +1,7 @@
+import { Chance } from "../../../drill/chance";
 import type { Cluster } from "./cluster";
 import type { Host } from "./host";
 import type { Transaction } from "./mysql";
-import { Chance } from "./random";
 
 /** How often things happened, so that it shows whether the schedules come to anything. */
 export type Counts = Record<string, number>;

@@ -4,12 +4,12 @@ import { Agent, type Identity } from "../../../agent/loop";
 import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
 import type { Peer } from "../../../agent/state";
+import type { Chance } from "../../../drill/chance";
 import { FakeFence } from "./fence";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
 import { Disk, FakeMysql, gtidsOf, type Network, type Pace, type Transaction } from "./mysql";
 import type { Quorum } from "./quorum";
-import type { Chance } from "./random";
 import { Life, type VirtualTime } from "./time";
 
 /** What a host asks of the world around it. */

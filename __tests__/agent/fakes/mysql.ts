@@ -8,7 +8,7 @@ import {
 } from "../../../agent/gtid-set";
 import type { PrimaryState, Server } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
-import type { Chance } from "./random";
+import type { Chance } from "../../../drill/chance";
 import { Life, millisecondsAt, type VirtualTime } from "./time";
 
 // A model of a MySQL server: what it has executed, what it writes into its log and sends to its replicas, when it waits
