@@ -44,8 +44,11 @@ const RECOVERY_SECONDS = 240;
 const STEADY_SECONDS = 2;
 
 /** The faults that a cluster with these settings promises to survive. */
-export function faultsFor(cluster: ScratchCluster, short = false): HistoryFault[] {
-  const { failover, replicas } = cluster.topology.settings.database;
+export function faultsFor(
+  { topology }: Pick<ScratchCluster, "topology">,
+  short = false,
+): HistoryFault[] {
+  const { failover, replicas } = topology.settings.database;
   if (replicas === 0) {
     throw new Error("database.replicas: got 0; the history check needs a replica: at least 1");
   }
