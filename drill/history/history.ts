@@ -56,7 +56,7 @@ async function history(options: Options): Promise<number> {
     const result = await runHistory(cluster, { seed, seconds: minutes * 60, folder, say });
     report(result).map((line) => say(line));
     say(summary(seed, result.verdict));
-    return result.verdict.anomalies.length === 0 ? 0 : 1;
+    return result.verdict.anomalies.length === 0 && result.stopped === undefined ? 0 : 1;
   } finally {
     // A failure here must not hide an earlier error; the folder is no longer needed in any case.
     await terraformStage(stages, "destroy", (output) =>
@@ -70,7 +70,7 @@ void runAsCommand("history", async () => {
   let exitCode = 0;
   await new Command("npm run history --")
     .description(
-      "Brings up a scratch cluster, injects random faults while sessions write and read, and checks the history of it for what docs/consistency.md promises. Exits with 1 if there is an anomaly.",
+      "Brings up a scratch cluster, injects random faults while sessions write and read, and checks the history of it for what docs/consistency.md promises. Exits with 1 if there is an anomaly, or the cluster does not recover.",
     )
     .addOption(
       new Option("--minutes <number>", "how long faults are injected")

@@ -35,6 +35,8 @@ export interface HistoryResult {
   readonly path: string;
   /** How often a fault was injected. */
   readonly faults: number;
+  /** Why it ended before its time, for example because the cluster did not recover. What was recorded is checked. */
+  readonly stopped: string | undefined;
 }
 
 /** Seconds within which the cluster is well again after a fault was healed. */
@@ -290,17 +292,20 @@ export async function runHistory(
      INSERT INTO app.${LISTS} VALUES ${rows.join(", ")}`,
   );
   const running = new RunningHistory(cluster, options, lists);
+  let stopped: string | undefined;
   try {
     await running.injectFaults();
     await running.end();
+    cluster.query(await cluster.inSync(), `DROP TABLE app.${LISTS}`);
+  } catch (error) {
+    stopped = (error as Error).message;
   } finally {
     await running.abandon();
   }
-  cluster.query(await cluster.inSync(), `DROP TABLE app.${LISTS}`);
   const lines = parseHistory(readFileSync(running.path, "utf8"));
   lines.sort((one, other) => one.time - other.time);
   const verdict = check(operationsOf(lines));
-  return { verdict, path: running.path, faults: running.faults };
+  return { verdict, path: running.path, faults: running.faults, stopped };
 }
 
 /** An anomaly is told with at most so many of its operations. */
@@ -315,7 +320,7 @@ export function summary(seed: number, { operations, ok, info, anomalies }: Verdi
 }
 
 /** What a run showed, in lines. */
-export function report({ verdict, path, faults }: HistoryResult): string[] {
+export function report({ verdict, path, faults, stopped }: HistoryResult): string[] {
   const { anomalies, judged, wentBack } = verdict;
   const shown = anomalies
     .slice(0, ANOMALIES_SHOWN)
@@ -333,5 +338,6 @@ export function report({ verdict, path, faults }: HistoryResult): string[] {
     `${faults} faults; looked for: ${judged.writes} acknowledged writes in the end, ${judged.ownWrites} times an own write, ${judged.known} times what was known, ${judged.updates} updates that only one session may make`,
     `reads that went back where monotonic reads are not promised: ${wentBack}`,
     `history: ${path}`,
+    ...(stopped === undefined ? [] : [`STOPPED: ${stopped}`]),
   ];
 }

@@ -19,10 +19,11 @@ export function history(cluster: ScratchCluster): void {
       folder: placeForLog("history-test", ""),
       say: (line) => lines.push(line),
     });
-    const { verdict, faults } = result;
+    const { verdict, faults, stopped } = result;
     lines.push(...report(result), summary(SEED, verdict));
     process.stderr.write(lines.map((line) => `  ${line}\n`).join(""));
     expect(verdict.anomalies.map(({ sentence }) => sentence)).toEqual([]);
+    expect(stopped).toBeUndefined();
     // Else it shows nothing.
     expect(faults).toBeGreaterThanOrEqual(2);
     expect(Math.min(...Object.values(verdict.judged))).toBeGreaterThan(20);
