@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import {
-  type Connection,
   createConnection,
+  type QueryOptions,
   type ResultSetHeader,
   type RowDataPacket,
 } from "mysql2/promise";
-import type { Ending, Invocation, Placed, Promised } from "./operations";
+import type { Ending, Invocation, Placed } from "./operations";
 
 // What an app can do to its database, from a web server and at the app's address for writes: it reads a row, and changes
 // it if nobody else has changed it since (compare-and-set). The guestbook never changes an entry, so an update could not
@@ -40,10 +40,15 @@ export interface Access {
   readonly password: string;
 }
 
-/** A list as it was read. */
-interface Stored {
-  readonly elements: readonly string[];
+/** What a session needs of a connection. */
+export interface SqlConnection {
+  execute(statement: QueryOptions): Promise<[unknown, unknown]>;
+  on(event: "error", listener: () => void): unknown;
+  destroy(): void;
 }
+
+/** Opens a connection through the web server whose turn it is. */
+export type Connect = (turn: number) => Promise<SqlConnection>;
 
 /** A connection to a port of a web server's own. */
 function streamTo({ incusProject, port }: Access, webServer: string): Duplex {
@@ -59,13 +64,30 @@ function streamTo({ incusProject, port }: Access, webServer: string): Duplex {
   return stream;
 }
 
+/** Opens connections to the app's database; each further one goes through the next web server. */
+export function connecting(access: Access): Connect {
+  return async (turn) => {
+    const webServer = access.webServers[turn % access.webServers.length] as string;
+    const { user, password, database } = access;
+    return await createConnection({
+      stream: () => streamTo(access, webServer),
+      user,
+      password,
+      database,
+      connectTimeout: PATIENCE.connect,
+      // Whom it talks to is decided by the web server, and tested elsewhere.
+      ssl: { rejectUnauthorized: false },
+    });
+  };
+}
+
 /** A session with the database. */
 export class ListClient {
-  private connection: Connection | undefined;
+  private connection: SqlConnection | undefined;
 
   /** @param turn the web server that it begins with; after an error it goes on with the next one */
   constructor(
-    private readonly access: Access,
+    private readonly connect: Connect,
     private turn: number,
   ) {}
 
@@ -78,39 +100,41 @@ export class ListClient {
     element: string,
     record: (invocation: Invocation, act: () => Promise<Ending>) => Promise<Ending>,
   ): Promise<Ending | undefined> {
-    const stored = await this.attempt(() => this.select(list));
-    if (stored instanceof Error) {
+    const elements = await this.attempt((connection) => select(connection, list));
+    if (elements instanceof Error) {
       return undefined;
     }
-    const place = stored.elements.length;
+    const place = elements.length;
     const base = `${place} elements of ${list}`;
     return await record({ f: "append", list, element, base }, async () => {
-      const sent = await this.attempt((connection) =>
-        connection.execute<ResultSetHeader>({
+      const changed = await this.attempt(async (connection) => {
+        const [result] = await connection.execute({
           sql: `UPDATE ${LISTS} SET version = version + 1, elements = CONCAT(elements, ?) WHERE name = ? AND version = ?`,
           values: [`${element} `, list, place],
           timeout: PATIENCE.answer,
-        }),
-      );
-      if (sent instanceof Error) {
-        const { code, message } = sent as NodeJS.ErrnoException;
-        const isRefused = REFUSED.includes(code);
-        return { type: isRefused ? "fail" : "info", details: code ?? message };
+        });
+        return (result as ResultSetHeader).affectedRows;
+      });
+      if (changed instanceof Error) {
+        const { code, message } = changed as NodeJS.ErrnoException;
+        return { type: REFUSED.includes(code) ? "fail" : "info", details: code ?? message };
       }
-      return sent[0].affectedRows === 1
+      return changed === 1
         ? { type: "ok", place }
         : { type: "fail", details: "another session was first" };
     });
   }
 
   async read(list: string): Promise<Ending> {
-    const stored = await this.attempt(() => this.select(list));
-    if (stored instanceof Error) {
-      return { type: "fail", details: stored.message };
+    const elements = await this.attempt((connection) => select(connection, list));
+    if (elements instanceof Error) {
+      return { type: "fail", details: elements.message };
     }
-    const promised: Promised = "linearizable";
-    const elements = stored.elements.map((element, place): Placed => [element, place]);
-    return { type: "ok", promised, elements };
+    return {
+      type: "ok",
+      promised: "linearizable",
+      elements: elements.map((element, place): Placed => [element, place]),
+    };
   }
 
   close(): void {
@@ -118,52 +142,36 @@ export class ListClient {
     this.connection = undefined;
   }
 
-  private async select(list: string): Promise<Stored> {
-    const connection = await this.connected();
-    const [rows] = await connection.execute<RowDataPacket[]>({
-      sql: `SELECT version, elements FROM ${LISTS} WHERE name = ?`,
-      values: [list],
-      timeout: PATIENCE.answer,
-    });
-    const elements: string[] = String(rows[0]?.elements ?? "")
-      .split(" ")
-      .filter(Boolean);
-    if (rows[0] === undefined || rows[0].version !== elements.length) {
-      throw new Error(`the row of ${list} is ${JSON.stringify(rows[0])}`);
-    }
-    return { elements };
-  }
-
   /** Returns the error instead of throwing it, and lets the connection go: its answer may still come. */
   private async attempt<Result>(
-    task: (connection: Connection) => Promise<Result>,
+    task: (connection: SqlConnection) => Promise<Result>,
   ): Promise<Result | Error> {
     try {
-      return await task(await this.connected());
+      if (this.connection === undefined) {
+        this.connection = await this.connect(this.turn);
+        this.connection.on("error", () => this.close());
+      }
+      return await task(this.connection);
     } catch (error) {
       this.close();
       this.turn++;
       return error as Error;
     }
   }
+}
 
-  private async connected(): Promise<Connection> {
-    if (this.connection === undefined) {
-      const { access } = this;
-      const webServer = access.webServers[this.turn % access.webServers.length] as string;
-      const { user, password, database } = access;
-      const connection = await createConnection({
-        stream: () => streamTo(access, webServer),
-        user,
-        password,
-        database,
-        connectTimeout: PATIENCE.connect,
-        // Whom it talks to is decided by the web server, and tested elsewhere.
-        ssl: { rejectUnauthorized: false },
-      });
-      connection.on("error", () => this.close());
-      this.connection = connection;
-    }
-    return this.connection;
+async function select(connection: SqlConnection, list: string): Promise<string[]> {
+  const [rows] = await connection.execute({
+    sql: `SELECT version, elements FROM ${LISTS} WHERE name = ?`,
+    values: [list],
+    timeout: PATIENCE.answer,
+  });
+  const [row] = rows as RowDataPacket[];
+  const elements = String(row?.elements ?? "")
+    .split(" ")
+    .filter(Boolean);
+  if (row?.version !== elements.length) {
+    throw new Error(`the row of ${list} is ${JSON.stringify(row)}`);
   }
+  return elements;
 }

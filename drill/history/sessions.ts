@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { Chance } from "../chance";
 import { GuestbookClient } from "./guestbook-client";
-import { type Access, ListClient, listName } from "./list-client";
+import { type Access, connecting, ListClient, listName } from "./list-client";
 import { type Ending, GUESTBOOK, type Invocation } from "./operations";
 import { monotonicClock, Recorder } from "./recorder";
 
@@ -53,6 +53,7 @@ type Step = () => Promise<Ending | undefined>;
 function steps(settings: SessionSettings, recorder: Recorder, tally: Tally) {
   const { url, prefix, access, seed, origin } = settings;
   const clock = monotonicClock(origin);
+  const connect = connecting(access);
   const clients: ListClient[] = [];
 
   /** Records an operation, and counts it. */
@@ -86,7 +87,7 @@ function steps(settings: SessionSettings, recorder: Recorder, tally: Tally) {
   };
 
   const withLists = (session: number, chance: Chance): Step => {
-    const client = new ListClient(access, session);
+    const client = new ListClient(connect, session);
     clients.push(client);
     let written = 0;
     return () => {
