@@ -7,6 +7,7 @@ import { buildTopology } from "../topology/topology";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
 import { decisionTables, stepTables, timerTable } from "./generate/decisions";
 import { drillTable } from "./generate/drill-table";
+import { historyFaultTable } from "./generate/history-faults";
 import { FRANKFURT } from "./generate/prices";
 import { roomsTable } from "./generate/rooms";
 import { settingsPage } from "./generate/settings-page";
@@ -35,7 +36,8 @@ export function embed(text: string, name: string, content: string): string {
 
 /**
  * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
- * default settings, from the rules of the agent, from what rooms may import, and from the last recorded drill.
+ * default settings, from the rules of the agent, from what rooms may import, from the faults of the history check, and from the last recorded
+ * drill.
  *
  * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
@@ -60,6 +62,14 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     {
       path: "docs/database.md",
       content: embed(read("docs/database.md"), "decisions", `\n\n${decisionTables()}\n\n`),
+    },
+    {
+      path: "docs/consistency.md",
+      content: embed(
+        read("docs/consistency.md"),
+        "history-faults",
+        `\n\n${historyFaultTable()}\n\n`,
+      ),
     },
     {
       path: "docs/failover.md",

@@ -24,17 +24,13 @@ export interface Fault {
 export const AWAY = 15;
 
 /** Kills all processes of a unit. */
-export const kill = (stage: Stage, host: string, unit: string) =>
-  stage.cluster.on(host, `systemctl kill --signal=KILL ${unit}`);
+export const kill = ({ cluster }: Pick<Stage, "cluster">, host: string, unit: string) =>
+  cluster.on(host, `systemctl kill --signal=KILL ${unit}`);
 
 /** Disconnects a host from the network, at the machine's end of its interface. Returns a function that reconnects it. */
-export function cutOff(stage: Stage, host: string): () => void {
+export function cutOff({ cluster }: Pick<Stage, "cluster">, host: string): () => void {
   const state = JSON.parse(
-    runSync([
-      "incus",
-      "query",
-      `/1.0/instances/${host}/state?project=${stage.cluster.incusProject}`,
-    ]),
+    runSync(["incus", "query", `/1.0/instances/${host}/state?project=${cluster.incusProject}`]),
   );
   const device: string = state.network.eth0.host_name;
   runSync(["ip", "link", "set", device, "down"]);

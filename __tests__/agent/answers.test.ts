@@ -1,6 +1,6 @@
 import { answersOf } from "../../agent/answers";
 import type { Own } from "../../agent/state";
-import { Chance } from "./fakes/random";
+import { Chance } from "../../drill/chance";
 import { own } from "./views";
 
 /** What is answered at /primary, /replica and /readable. */

@@ -1,9 +1,9 @@
+import { Chance } from "../../drill/chance";
 import type { Link } from "./fakes/cluster";
 import { Cluster, STEADY } from "./fakes/cluster";
 import type { Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
 import type { Pace, Written } from "./fakes/mysql";
-import { Chance } from "./fakes/random";
 
 // Automatic failover, with the whole agent, in named scenarios: how long writes wait, and who ends up as primary. A
 // client's view: web servers ask for /primary twice a second, and writes go to nobody while two hosts claim it.

@@ -7,7 +7,7 @@ import {
   union,
   writtenBy,
 } from "../../agent/gtid-set";
-import { Chance } from "./fakes/random";
+import { Chance } from "../../drill/chance";
 
 const ONE = "3d52e61a-e9b7-11f1-85da-10666a30aade";
 const OTHER = "4e63f72b-e9b7-11f1-85da-10666a30aade";

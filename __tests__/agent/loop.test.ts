@@ -1,9 +1,9 @@
 import { subtract } from "../../agent/gtid-set";
+import { Chance } from "../../drill/chance";
 import { Cluster, STEADY } from "./fakes/cluster";
 import { gtidsOf, type Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
 import type { Pace, Written } from "./fakes/mysql";
-import { Chance } from "./fakes/random";
 
 // The whole agent, with its loops, in a world of its own: named scenarios.
 

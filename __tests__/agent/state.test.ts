@@ -1,7 +1,7 @@
 import { answersOf } from "../../agent/answers";
 import { formatGtidSet, parseGtidSet } from "../../agent/gtid-set";
 import { parsePeer, unknownPeer } from "../../agent/state";
-import { Chance } from "./fakes/random";
+import { Chance } from "../../drill/chance";
 import { own } from "./views";
 
 const SET = "3d52e61a-e9b7-11f1-85da-10666a30aade:1-5";

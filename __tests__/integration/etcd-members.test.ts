@@ -207,7 +207,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     const lost = hosts.get("database-2") as HostFolder;
     const before = lost.read("srv/data/etcd/identity").split(" ");
     lost.drop("srv/data/etcd");
-    expect(await settle("database-2")).toContain("this host was it, and its data is gone");
+    expect(await settle("database-2")).toContain("it was this host, whose data is gone");
     const [cluster, member] = lost.read("srv/data/etcd/identity").split(" ");
     expect(cluster).toBe(before[0]);
     expect(member).not.toBe(before[1]);
@@ -219,7 +219,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     const damaged = hosts.get("load-balancer-1") as HostFolder;
     await end("load-balancer-1");
     damaged.put("srv/data/etcd/data/member/snap/db", "damaged");
-    expect(await settle("load-balancer-1")).not.toContain("set aside");
+    expect(await settle("load-balancer-1")).not.toContain("moving");
     damaged.put("restarts", "5\n");
     await untilAnswered("database-1");
     expect(await settle("load-balancer-1")).toContain("etcd does not start with its data");

@@ -4,6 +4,7 @@ import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
 import { durability } from "./local/durability";
 import { firewall } from "./local/firewall";
+import { history } from "./local/history";
 import { hosts } from "./local/hosts";
 import { manualFailover } from "./local/manual-failover";
 import { operations } from "./local/operations";
@@ -52,6 +53,7 @@ describe("local", () => {
   group("firewall", cluster, () => firewall(cluster));
   group("balancing", cluster, () => balancing(cluster));
   group("operations", cluster, () => operations(cluster));
+  group("history", cluster, () => history(cluster));
   group("the database as apps expect it", cluster, () => appDatabase(cluster));
   group("upgrade", cluster, () => upgrade(cluster));
   group("replication", cluster, () => replication(cluster));

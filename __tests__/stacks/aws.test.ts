@@ -8,6 +8,7 @@ import { AwsStack } from "../../stacks/aws";
 import { literal } from "../../stacks/aws/literal";
 import { ROLES, type Role } from "../../topology/roles";
 import type { ClusterSettingsInput } from "../../topology/settings";
+import { endsOf } from "../../topology/topology";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
 
 const workspace = mkdtempSync(join(tmpdir(), "aws-"));
@@ -77,8 +78,8 @@ describe("security groups", () => {
   });
 
   test("of voters are on the interfaces of voters alone, and open etcd's ports to each other", () => {
-    const automatic = synthesize({ database: { failover: "automatic" } }).json;
-    const inGroup = Object.entries<Json>(automatic.resource.aws_network_interface)
+    const manual = synthesize({ database: { failover: "manual" } }).json;
+    const inGroup = Object.entries<Json>(json.resource.aws_network_interface)
       .filter(([, { security_groups }]) => security_groups.includes(group("voters")))
       .map(([name]) => name);
     expect(inGroup.sort()).toEqual([
@@ -86,7 +87,7 @@ describe("security groups", () => {
       "database-2-interface",
       "load-balancer-1-interface",
     ]);
-    const open = resources("aws_vpc_security_group_ingress_rule", automatic)
+    const open = resources("aws_vpc_security_group_ingress_rule")
       .filter(([, { security_group_id }]) => security_group_id === group("voters"))
       .map(([, { from_port, referenced_security_group_id: from }]) => `${from} ${from_port}`);
     expect(open.sort()).toEqual([
@@ -94,7 +95,7 @@ describe("security groups", () => {
       `${group("voters")} 2379`,
       `${group("voters")} 2380`,
     ]);
-    expect(json.resource.aws_security_group).not.toHaveProperty("voters");
+    expect(manual.resource.aws_security_group).not.toHaveProperty("voters");
   });
 
   test("have no rules of their own, and the network's default group has none", () => {
@@ -111,11 +112,12 @@ describe("security groups", () => {
 
 describe("network", () => {
   test("hosts stand at their addresses, load balancers in public subnets, the rest in private", () => {
-    for (const host of topologyOf().hosts) {
+    const topology = topologyOf();
+    for (const host of topology.hosts) {
       const networkInterface = json.resource.aws_network_interface[`${host.name}-interface`];
       expect(networkInterface.private_ips).toEqual([host.address]);
       expect(networkInterface.subnet_id).toBe(`\${aws_subnet.${host.subnet}.id}`);
-      expect(networkInterface.security_groups).toEqual([group(host.role)]);
+      expect(networkInterface.security_groups).toEqual(endsOf(topology, host).map(group));
     }
   });
 

@@ -74,7 +74,7 @@ export const ROOMS: readonly Room[] = [
     name: "drill",
     sentence:
       "Faults under load, on a scratch cluster of its own; tests and benchmarks use such clusters too.",
-    imports: ["topology", "hosts", "stacks", "ops", "machine"],
+    imports: ["topology", "agent", "hosts", "stacks", "ops", "machine"],
   },
   {
     name: "bench",

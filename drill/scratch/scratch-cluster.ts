@@ -21,17 +21,19 @@ export interface Ask {
   readonly body?: string;
   /** The address of this machine to ask from. */
   readonly from?: string;
+  /** How long it may take. Default 10. */
+  readonly seconds?: number;
 }
 
 /** A connection of its own for each request, so that each is balanced anew. */
 export function ask(
   url: string,
-  { method = "GET", headers, body, from }: Ask = {},
+  { method = "GET", headers, body, from, seconds = 10 }: Ask = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       url,
-      { method, headers, agent: false, timeout: 10_000, localAddress: from },
+      { method, headers, agent: false, timeout: seconds * 1000, localAddress: from },
       (incoming) => {
         const chunks: Buffer[] = [];
         incoming.on("data", (chunk) => chunks.push(chunk));
@@ -45,7 +47,9 @@ export function ask(
         );
       },
     );
-    outgoing.on("timeout", () => outgoing.destroy(new Error(`${url} gave no answer in 10 s`)));
+    outgoing.on("timeout", () =>
+      outgoing.destroy(new Error(`${url} gave no answer in ${seconds} s`)),
+    );
     outgoing.on("error", reject);
     outgoing.end(body);
   });

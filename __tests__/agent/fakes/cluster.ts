@@ -1,10 +1,10 @@
 import { isSubset } from "../../../agent/gtid-set";
 import { type Peer, parsePeer } from "../../../agent/state";
+import { Chance } from "../../../drill/chance";
 import type { Transaction } from "./disk";
 import { addressOf, Host, type World } from "./host";
 import type { FakeMysql, Pace } from "./mysql";
 import { Quorum } from "./quorum";
-import { Chance } from "./random";
 import { VirtualTime } from "./time";
 
 /** What becomes of a question from one host to another. */

@@ -1,5 +1,5 @@
 import { type GtidSet, NO_GTIDS, subtract, union } from "../../../agent/gtid-set";
-import type { Chance } from "./random";
+import type { Chance } from "../../../drill/chance";
 
 // What a MySQL server has written, and what of it outlives the server's end.
 

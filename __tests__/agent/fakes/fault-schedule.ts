@@ -1,7 +1,7 @@
+import { Chance } from "../../../drill/chance";
 import type { Cluster } from "./cluster";
 import type { Transaction } from "./disk";
 import type { Host } from "./host";
-import { Chance } from "./random";
 
 /** How often things happened, so that it shows whether the schedules come to anything. */
 export type Counts = Record<string, number>;

@@ -6,13 +6,13 @@ import type { LastSeenPrimary, Marks } from "../../../agent/marks";
 import type { Peers } from "../../../agent/peers";
 import type { Peer } from "../../../agent/state";
 import type { Identity, Surroundings } from "../../../agent/surroundings";
+import type { Chance } from "../../../drill/chance";
 import { Disk, gtidsOf, type Transaction } from "./disk";
 import { FakeFence } from "./fence";
 import { FakeHealthPort } from "./health-port";
 import { FakeLock } from "./lock";
 import { FakeMysql, type Network, type Pace } from "./mysql";
 import type { Quorum } from "./quorum";
-import type { Chance } from "./random";
 import { Life, type VirtualTime } from "./time";
 
 /** What a host asks of the world around it. */

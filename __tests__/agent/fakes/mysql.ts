@@ -1,9 +1,9 @@
 import { isSubset, NO_GTIDS, subtract, union, writtenBy } from "../../../agent/gtid-set";
 import type { PrimaryState, Server, Wait } from "../../../agent/mysql";
 import { type ServerState, UNKNOWN_SERVER } from "../../../agent/state";
+import type { Chance } from "../../../drill/chance";
 import { ask } from "./ask";
 import { contains, type Disk, type Transaction } from "./disk";
-import type { Chance } from "./random";
 import { type ReplicatingServer, Replication } from "./replication";
 import { Life, millisecondsAt, type VirtualTime } from "./time";
 

@@ -5,7 +5,7 @@ import {
   serializeRecord,
   TIMERS,
 } from "../../../agent/record";
-import type { Chance } from "./random";
+import type { Chance } from "../../../drill/chance";
 import type { Life, VirtualTime } from "./time";
 
 /** What etcd's members see of the world. */
