@@ -1,4 +1,4 @@
-import { type Flow, PORTS } from "../topology/flows";
+import { type Flow, PORTS, VRRP_NUMBER } from "../topology/flows";
 import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
 
@@ -19,6 +19,11 @@ function peerMatch(
   return addresses.length === 0 ? undefined : `ip ${direction} { ${addresses.join(", ")} } `;
 }
 
+/** An nftables match for what a flow carries. */
+function contentMatch({ protocol, port }: Flow): string {
+  return protocol === "vrrp" ? `ip protocol ${VRRP_NUMBER}` : `${protocol} dport ${port}`;
+}
+
 function rules(
   topology: Topology,
   host: TopologyHost,
@@ -30,7 +35,7 @@ function rules(
     const match = peerMatch(topology, host, direction, peer);
     return match === undefined
       ? []
-      : [`${match}${flow.protocol} dport ${flow.port} accept comment "${flow.name}"`];
+      : [`${match}${contentMatch(flow)} accept comment "${flow.name}"`];
   });
 }
 

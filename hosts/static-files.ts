@@ -7,10 +7,11 @@ import { PROJECT } from "./project";
 const FILES = join(PROJECT, "hosts", "files");
 
 /**
- * The verbatim files of every host, of every host of a role, or of those with etcd: hosts/files/<who>/<path on the
+ * The verbatim files of every host, of every host of a role, of those with etcd, or of two load
+ * balancers: hosts/files/<who>/<path on the
  * host>. Files with parameters are rendered instead.
  */
-export function staticFiles(who: "every" | "etcd" | Role): HostFile[] {
+export function staticFiles(who: "every" | "etcd" | "pair" | Role): HostFile[] {
   const folder = join(FILES, who);
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((path) => statSync(join(folder, path)).isFile())

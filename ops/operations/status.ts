@@ -36,12 +36,23 @@ interface HostFacts {
   readonly etcd?: EtcdFacts | null;
 }
 
+/** How one of two load balancers stands to the visitors' address (scripts/load-balancer/status.sh). */
+export interface PairFacts {
+  readonly holds: boolean;
+  /** Why it could not take the address; `null` if it can. */
+  readonly obstacle: string | null;
+  /** Why the platform does not send visitors to it although it holds the address; retried. `null` if it does. */
+  readonly failure: string | null;
+}
+
 export interface LoadBalancerFacts extends HostFacts {
   readonly role: "load-balancer";
   /** Its balancing algorithm. */
   readonly balance: string;
   /** The web servers as it sees them. */
   readonly servers: readonly CheckedServer[];
+  /** `null` if it is the only load balancer; omitted by hosts with scripts from before there could be two. */
+  readonly pair?: PairFacts | null;
 }
 
 export interface WebFacts extends HostFacts {
@@ -240,6 +251,14 @@ function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: Databa
   }
 }
 
+function pairInWords({ holds, obstacle }: PairFacts): string {
+  return holds
+    ? "holds the visitors' address"
+    : obstacle === null
+      ? "stands by"
+      : "cannot take the visitors' address";
+}
+
 function describe(
   { host, facts, power }: HostStatus,
   status: ClusterStatus,
@@ -253,6 +272,7 @@ function describe(
         state: facts.servers.some((server) => heldFor(server) === "up") ? "serves" : "no server",
         details: [
           facts.balance,
+          ...(facts.pair ? [pairInWords(facts.pair)] : []),
           facts.servers.map(({ name, status }) => `${name} ${status.toLowerCase()}`).join(", "),
         ],
       };
@@ -305,6 +325,14 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
     problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
   }
   if (facts.role === "load-balancer") {
+    if (facts.pair?.obstacle && !facts.pair.holds) {
+      problems.push(`${host} cannot take the visitors' address: ${facts.pair.obstacle}`);
+    }
+    if (facts.pair?.failure) {
+      problems.push(
+        `${host} holds the visitors' address, but claiming it from the platform fails and is being retried: ${facts.pair.failure}`,
+      );
+    }
     for (const server of facts.servers) {
       const held = heldFor(server);
       if (held !== "up") {
@@ -404,9 +432,35 @@ function updatesLine({ hosts }: ClusterStatus): string {
   ].join(", ");
 }
 
+/** What is wrong with two load balancers that no host of them knows by itself. */
+function problemsOfPair(status: ClusterStatus): string[] {
+  const pair = factsOf(status, "load-balancer").filter(({ facts }) => facts.pair);
+  const isKnown =
+    pair.length === status.hosts.filter(({ role }) => role === "load-balancer").length;
+  const holders = pair.filter(({ facts }) => facts.pair?.holds).map(({ host }) => host);
+  const drainedOn = (server: string) =>
+    pair.filter(({ facts }) =>
+      facts.servers.some((one) => one.name === server && heldFor(one) === "drained"),
+    );
+  const names = new Set(pair.flatMap(({ facts }) => facts.servers.map(({ name }) => name)));
+  return [
+    ...(pair.length > 0 && isKnown && holders.length === 0
+      ? ["no load balancer holds the visitors' address"]
+      : []),
+    ...(holders.length > 1 ? [`${holders.join(" and ")} both hold the visitors' address`] : []),
+    ...[...names]
+      .filter((name) => pair.length > 1 && drainedOn(name).length === 1)
+      .map(
+        (name) =>
+          `${name} is drained on ${drainedOn(name)[0]?.host} only: drain or undrain it again`,
+      ),
+  ];
+}
+
 /** All problems, one sentence each; empty if all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
   const problems = [...status.hosts.flatMap(problemsOfHost), ...problemsOfEtcd(status.hosts)];
+  problems.push(...problemsOfPair(status));
   const databases = factsOf(status, "database");
   const primaries = databases.filter(({ facts }) => facts.writability === "open");
   if (primaries.length !== 1) {
