@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { PROJECT } from "../hosts/project";
 import { attemptSync } from "../ops/run";
 import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
+import { LOAD_BALANCER_FAULTS } from "./load-balancer-faults";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
 
@@ -442,6 +443,7 @@ export const FAULTS: readonly Fault[] = [
       await stage.wait(3);
     },
   },
+  ...LOAD_BALANCER_FAULTS,
 ];
 
 /** Why this machine cannot run the drill, or undefined if it can. */

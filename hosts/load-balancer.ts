@@ -5,6 +5,7 @@ import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { pairContent } from "./load-balancer-pair";
 import { HEALTH_PATH } from "./release-files";
+import { staticFiles } from "./static-files";
 
 /** The load balancer's health check of a web server, times in milliseconds. */
 const HEALTH_CHECK = {
@@ -187,7 +188,18 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
   const pair = pairContent(topology, host);
   return {
     packages: ["haproxy", "socat", ...pair.packages],
-    files: [textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)), ...pair.files],
-    facts: { HAPROXY_SOCKET, ...pair.facts },
+    files: [
+      textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
+      ...staticFiles("load-balancer"),
+      ...pair.files,
+    ],
+    facts: {
+      HAPROXY_SOCKET,
+      WEB_SERVERS: hostsOf(topology, "web")
+        .map(({ name, address }) => `${name}:${address}`)
+        .join(" "),
+      WEB_PORT: String(PORTS.http),
+      ...pair.facts,
+    },
   };
 }

@@ -503,8 +503,20 @@ function etcdLines({ hosts }: ClusterStatus): string[] {
   return line === undefined ? [] : [line];
 }
 
-/** The status as a table for people, with all problems. */
-export function statusTable(status: ClusterStatus): string[] {
+/** What hangs on the NAT gateways of a cluster on AWS, in a line; nothing that serves visitors does. */
+export function natGatewayLine({ settings, network }: Topology): string {
+  const [first] = network.subnets.filter(({ isPublic }) => isPublic);
+  return settings.natGateways === "one"
+    ? `NAT gateway: one, in ${first?.availabilityZone}; if it fails, visitors are served, but web servers and database hosts cannot be reached, changed, upgraded, backed up or booted`
+    : "NAT gateways: one in each zone; if one fails, visitors are served, but hosts of its zone cannot be reached, changed, upgraded, backed up or booted";
+}
+
+/**
+ * The status as a table for people, with all problems.
+ *
+ * @param notes further lines, which are not problems
+ */
+export function statusTable(status: ClusterStatus, notes: readonly string[] = []): string[] {
   const rows = [
     ["HOST", "ADDRESS", "STATE", "DETAILS"],
     ...status.hosts.map((host) => {
@@ -536,6 +548,7 @@ export function statusTable(status: ClusterStatus): string[] {
     ...etcdLines(status),
     updatesLine(status),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
+    ...notes,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),
   ];
 }

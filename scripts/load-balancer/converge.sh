@@ -11,7 +11,9 @@ source /opt/cluster/scripts/load-balancer/pair.sh
 HAPROXY=/etc/haproxy/haproxy.cfg
 KEEPALIVED=/etc/keepalived/keepalived.conf
 DROP_IN=service.d/cluster.conf
-PAIR_UNITS=(cluster-visitors-address.service cluster-load-balancer-peer.socket)
+SILENCE=cluster-silence.service
+CLAIMS=cluster-visitors-address.service
+PEER=cluster-load-balancer-peer.socket
 
 # Units and drop-ins that were written after systemd had loaded the units.
 read_drop_ins() {
@@ -35,12 +37,11 @@ end_pair() {
   if systemctl --quiet is-enabled keepalived.service 2>/dev/null && [[ -e /etc/systemd/system/keepalived.$DROP_IN ]]; then
     rm --force "/etc/systemd/system/keepalived.$DROP_IN" "/etc/systemd/system/haproxy.$DROP_IN" "$KEEPALIVED"
     systemctl daemon-reload
-    systemctl disable --quiet --now keepalived.service "${PAIR_UNITS[@]}"
+    systemctl disable --quiet --now keepalived.service "$CLAIMS" "$PEER"
   fi
 }
 
 main() {
-  local handed=no
   # Only the version of the format: no state yet.
   [[ -s $SERVER_STATE ]] || printf '1\n' >"$SERVER_STATE"
   haproxy -c -q -f "$HAPROXY"
@@ -48,20 +49,27 @@ main() {
     read_drop_ins
     name_interface
     keepalived --config-test --use-file "$KEEPALIVED" || fail "keepalived rejects its configuration (see above)"
+    # The other one asks before its HAProxy starts.
+    enable_at_boot "$PEER"
+    systemctl start "$PEER"
   fi
   if systemctl --quiet is-active haproxy.service; then
     if is_pair && { changed haproxy "$HAPROXY" || changed keepalived "$KEEPALIVED"; } && holds; then
       # Without the other one, a reload still drops no request.
-      if /opt/cluster/scripts/load-balancer/hand-over.sh begin; then handed=yes; fi
+      /opt/cluster/scripts/load-balancer/hand-over.sh begin || true
     fi
     save_server_state || log "what HAProxy knows of the web servers could not be kept"
   fi
   keep_serving haproxy "$HAPROXY"
+  enable_at_boot "$SILENCE"
+  # Its script and its facts may have changed.
+  systemctl restart --no-block "$SILENCE"
   if is_pair; then
     keep_serving keepalived "$KEEPALIVED"
-    enable_at_boot "${PAIR_UNITS[@]}"
-    systemctl start "${PAIR_UNITS[@]}"
-    if [[ $handed == yes ]]; then /opt/cluster/scripts/load-balancer/hand-over.sh end; fi
+    enable_at_boot "$CLAIMS"
+    systemctl restart --no-block "$CLAIMS"
+    # Also if an earlier attempt failed after it had handed over.
+    if has_handed_over; then /opt/cluster/scripts/load-balancer/hand-over.sh end; fi
   else
     end_pair
   fi
