@@ -74,6 +74,25 @@ table inet lease {
 }
 
 /**
+ * One of two load balancers: while HAProxy does not listen, the first packet of a connection is dropped rather than
+ * refused. Its client sends it again a second later, and then reaches whoever holds the address.
+ */
+function withoutListener(topology: Topology, host: TopologyHost): string {
+  return topology.floatingAddresses.has(host.name)
+    ? `table inet visitors
+delete table inet visitors
+table inet visitors {
+  chain input {
+    type filter hook input priority filter - 1; policy accept;
+    iif != "lo" tcp dport ${PORTS.http} ct state new socket wildcard { 0, 1 } accept
+    iif != "lo" tcp dport ${PORTS.http} ct state new drop
+  }
+}
+`
+    : "";
+}
+
+/**
  * The host firewall: default deny in both directions, with one rule for each flow of the topology that starts or ends at
  * the host.
  *
@@ -131,6 +150,6 @@ table inet cluster {
     reject with icmpx admin-prohibited
   }
 }
-${lease(topology, host)}`,
+${lease(topology, host)}${withoutListener(topology, host)}`,
   );
 }

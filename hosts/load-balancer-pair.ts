@@ -33,8 +33,13 @@ global_defs {
   enable_script_security
   script_user root
   vrrp_version 3
-  # A host that is frozen still answers for the address in its kernel: the holder repeats whose it is.
-  vrrp_garp_master_refresh 1
+  # A kernel that was told whose an address is ignores other news for a second (locktime, arp(7)). So the new holder says it
+  # several times in the first seconds.
+  vrrp_garp_interval 0.25
+  vrrp_garp_master_delay 1
+  # A container that is frozen still answers for the address in its kernel: the holder repeats whose it is. Seldom, because
+  # each time delays a takeover in the second after it.
+  vrrp_garp_master_refresh 10
   vrrp_garp_master_refresh_repeat 1
 }
 

@@ -109,3 +109,12 @@ test("one load balancer has nothing of it", () => {
   expect(facts.PACKAGES).not.toContain("keepalived");
   expect(topologyOf().floatingAddresses.size).toBe(0);
 });
+
+test("of two, a connection that nobody listens for is dropped, so that its client tries again", () => {
+  const rules = (settings: Parameters<typeof hostOf>[1]) =>
+    fileOf(hostOf("load-balancer-1", settings), "/etc/nftables.conf");
+  expect(rules(TWO)).toMatch(
+    /socket wildcard \{ 0, 1 \} accept\n\s+iif != "lo" tcp dport 80 ct state new drop/,
+  );
+  expect(rules({})).not.toContain("socket wildcard");
+});

@@ -38,6 +38,8 @@ end_pair() {
     rm --force "/etc/systemd/system/keepalived.$DROP_IN" "/etc/systemd/system/haproxy.$DROP_IN" "$KEEPALIVED"
     systemctl daemon-reload
     systemctl disable --quiet --now keepalived.service "$CLAIMS" "$PEER"
+    # It is not part of this host's firewall any more.
+    nft delete table inet visitors 2>/dev/null || true
   fi
 }
 
@@ -48,6 +50,8 @@ main() {
   if is_pair; then
     read_drop_ins
     name_interface
+    # keepalived watches a file there.
+    mkdir --parents "$PAIR_RUN"
     keepalived --config-test --use-file "$KEEPALIVED" || fail "keepalived rejects its configuration (see above)"
     # The other one asks before its HAProxy starts.
     enable_at_boot "$PEER"

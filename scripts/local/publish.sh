@@ -23,7 +23,6 @@ make_container() {
     printf '  raw.lxc: |\n'
     printf '    lxc.init.cmd = /usr/bin/sleep infinity\n'
     printf '    lxc.net.0.ipv4.address = %s\n' "$DWI_ADDRESS"
-    printf '    lxc.net.0.flags = up\n'
     printf 'devices:\n'
     printf '  root: { type: disk, path: /, pool: %s }\n' "$POOL"
     printf '  eth0: { type: nic, name: eth0, network: %s }\n' "$DWI_BRIDGE"
