@@ -15,7 +15,7 @@ export function packScripts(project: string): Archive {
   return pack(project, "scripts", (folder) => {
     for (const part of ARCHIVED_SCRIPTS) {
       cpSync(join(SCRIPTS, part), join(folder, part), { recursive: true });
-      for (const name of readdirSync(join(folder, part))) {
+      for (const name of readdirSync(join(folder, part), { recursive: true, encoding: "utf8" })) {
         chmodSync(join(folder, part, name), 0o755);
       }
     }

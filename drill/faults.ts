@@ -4,6 +4,7 @@ import { PROJECT } from "../hosts/project";
 import { attemptSync } from "../ops/run";
 import { CHANGE_FAULTS } from "./change-faults";
 import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
+import { LOAD_BALANCER_FAULTS } from "./load-balancer-faults";
 import { PRIMARY_FAULTS } from "./primary-faults";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
@@ -458,6 +459,7 @@ export const FAULTS: readonly Fault[] = [
   ...PRIMARY_FAULTS,
   ...CHANGE_FAULTS,
   ...OTHER_FAULTS.filter(({ settings }) => settings === MANUAL),
+  ...LOAD_BALANCER_FAULTS,
 ];
 
 /** Why this machine cannot run the drill, or undefined if it can. */

@@ -24,6 +24,16 @@ export const ETCD = {
   run: "/run/cluster/etcd",
 } as const;
 
+/** Paths on a load balancer that is one of two. */
+export const PAIR = {
+  /** A folder that a reboot empties. */
+  run: "/run/cluster/pair",
+  /** 0, or -254 while this load balancer has handed the visitors' address over. */
+  handOver: "/run/cluster/pair/hand-over",
+  /** The line of keepalived's configuration that names the network interface; the host writes it. */
+  interface: "/etc/keepalived/interface.conf",
+} as const;
+
 /** Other paths on a database host. */
 export const DATABASE = {
   /** The data volume, which outlives its host. */

@@ -1,4 +1,4 @@
-import type { Flow } from "../topology/flows";
+import { type Flow, VRRP_NUMBER } from "../topology/flows";
 import { PORTS } from "../topology/ports";
 import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
@@ -20,6 +20,11 @@ function peerMatch(
   return addresses.length === 0 ? undefined : `ip ${direction} { ${addresses.join(", ")} } `;
 }
 
+/** An nftables match for what a flow carries. */
+function contentMatch({ protocol, port }: Flow): string {
+  return protocol === "vrrp" ? `ip protocol ${VRRP_NUMBER}` : `${protocol} dport ${port}`;
+}
+
 function rules(
   topology: Topology,
   host: TopologyHost,
@@ -31,7 +36,7 @@ function rules(
     const match = peerMatch(topology, host, direction, peer);
     return match === undefined
       ? []
-      : [`${match}${flow.protocol} dport ${flow.port} accept comment "${flow.name}"`];
+      : [`${match}${contentMatch(flow)} accept comment "${flow.name}"`];
   });
 }
 
@@ -72,6 +77,25 @@ table inet lease {
   }
 }
 `;
+}
+
+/**
+ * One of two load balancers: while HAProxy does not listen, the first packet of a connection is dropped rather than
+ * refused. Its client sends it again a second later, and then reaches whoever holds the address.
+ */
+function withoutListener(topology: Topology, host: TopologyHost): string {
+  return topology.floatingAddresses.has(host.name)
+    ? `table inet visitors
+delete table inet visitors
+table inet visitors {
+  chain input {
+    type filter hook input priority filter - 1; policy accept;
+    iif != "lo" tcp dport ${PORTS.http} ct state new socket wildcard { 0, 1 } accept
+    iif != "lo" tcp dport ${PORTS.http} ct state new drop
+  }
+}
+`
+    : "";
 }
 
 /**
@@ -132,6 +156,6 @@ table inet cluster {
     reject with icmpx admin-prohibited
   }
 }
-${lease(topology, host)}`,
+${lease(topology, host)}${withoutListener(topology, host)}`,
   );
 }

@@ -2,6 +2,7 @@ import type { ClusterSettings } from "../topology/settings";
 import { DISTRIBUTIONS } from "./distributions";
 import { ETCD_PACKAGES } from "./etcd";
 import type { Host } from "./host";
+import { PAIR_PACKAGES } from "./load-balancer-pair";
 
 /** What identifies and builds a host image; the head of scripts/local/image.sh explains each value. */
 export type ImageFacts = Readonly<
@@ -16,6 +17,7 @@ export function packagesOf(hosts: readonly Host[]): string {
   const packages = [
     ...hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" ")),
     ...ETCD_PACKAGES,
+    ...PAIR_PACKAGES,
   ];
   return [...new Set(packages)].filter(Boolean).sort().join(" ");
 }

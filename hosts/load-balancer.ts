@@ -1,11 +1,11 @@
 import { LOCAL_PORTS, PORTS } from "../topology/ports";
-import { hostsOf, type Topology } from "../topology/topology";
+import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { HAPROXY_SOCKET } from "./agreed";
 import { type RoleContent, textFile } from "./host";
+import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
+import { pairContent } from "./load-balancer-pair";
 import { HEALTH_PATH } from "./release-files";
-
-/** The load balancer's own health, on the port of the site: 200 while a web server can serve. */
-export const LOAD_BALANCER_HEALTH_PATH = "/load-balancer-health";
+import { staticFiles } from "./static-files";
 
 /** The load balancer's health check of a web server, times in milliseconds. */
 const HEALTH_CHECK = {
@@ -195,10 +195,22 @@ frontend metrics
 }
 
 /** HAProxy in front of the web servers, with the chosen algorithm. */
-export function loadBalancerContent(topology: Topology): RoleContent {
+export function loadBalancerContent(topology: Topology, host: TopologyHost): RoleContent {
+  const pair = pairContent(topology, host);
   return {
-    packages: ["haproxy", "socat"],
-    files: [textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology))],
-    facts: { HAPROXY_SOCKET },
+    packages: ["haproxy", "socat", ...pair.packages],
+    files: [
+      textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
+      ...staticFiles("load-balancer"),
+      ...pair.files,
+    ],
+    facts: {
+      HAPROXY_SOCKET,
+      WEB_SERVERS: hostsOf(topology, "web")
+        .map(({ name, address }) => `${name}:${address}`)
+        .join(" "),
+      WEB_PORT: String(PORTS.http),
+      ...pair.facts,
+    },
   };
 }

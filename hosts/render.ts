@@ -27,8 +27,12 @@ const CONTENT: Readonly<Record<Role, (topology: Topology, host: TopologyHost) =>
   database: databaseContent,
 };
 
-function platformFacts(topology: Topology, platform: Platform): Facts {
-  return platform === "aws" ? { PLATFORM_REGION: topology.settings.region } : {};
+function platformFacts(topology: Topology, host: TopologyHost, platform: Platform): Facts {
+  return {
+    ...(platform === "aws" ? { PLATFORM_REGION: topology.settings.region } : {}),
+    // How the visitors' address is claimed differs: scripts/load-balancer/address/<platform>.sh.
+    ...(topology.floatingAddresses.has(host.name) ? { PLATFORM: platform } : {}),
+  };
 }
 
 function renderHost(topology: Topology, host: TopologyHost, placement: Placement): Host {
@@ -40,7 +44,7 @@ function renderHost(topology: Topology, host: TopologyHost, placement: Placement
     ...base.facts,
     ...role.facts,
     ...etcd.facts,
-    ...platformFacts(topology, placement.platform),
+    ...platformFacts(topology, host, placement.platform),
     PACKAGES: packages.join(" "),
     SCRIPTS: placement.scripts,
   };

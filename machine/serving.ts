@@ -1,5 +1,6 @@
 import { get } from "node:http";
-import { LOAD_BALANCER_HEALTH_PATH, secondsToNotice } from "../hosts/load-balancer";
+import { secondsToNotice } from "../hosts/load-balancer";
+import { LOAD_BALANCER_HEALTH_PATH } from "../hosts/load-balancer-health";
 import type { LocalCluster } from "../ops/clusters";
 import { checkInWords } from "../ops/operations/checks";
 import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/status";

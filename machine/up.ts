@@ -9,6 +9,7 @@ import { localHostAccess } from "../ops/platform/local";
 import { localReleases } from "../ops/platform/local-releases";
 import { wasInterrupted } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
+import { localContainers } from "../topology/names";
 import { machineOf } from "../topology/roles";
 import { hasInterface, lookAtMachine } from "./inspect";
 import { installFacts, sayMissing } from "./install";
@@ -142,8 +143,10 @@ async function up(stack = "local"): Promise<void> {
   const { progress } = stages;
   await prepareMachine(stages, cluster);
   const project = { DWI_PROJECT: cluster.names.project } as const;
-  const hosts = cluster.topology.hosts.map(({ name }) => name);
-  await scriptStage(stages, "the engine", "resume", { ...project, DWI_HOSTS: hosts.join(" ") });
+  await scriptStage(stages, "the engine", "resume", {
+    ...project,
+    DWI_HOSTS: localContainers(cluster.topology).join(" "),
+  });
   await scriptStage(stages, "host image", "image", { ...project, ...hostImage(cluster) });
   await terraformStage(stages, "deploy", (output) =>
     runCdktf(output, "deploy", stack, "--auto-approve"),

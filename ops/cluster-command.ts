@@ -14,7 +14,7 @@ import {
 import { changePrimary } from "./operations/change-primary";
 import { drain, undrain } from "./operations/drain";
 import { release, rollback } from "./operations/release";
-import { gatherStatus, problemsOf, statusTable } from "./operations/status";
+import { gatherStatus, natGatewayLine, problemsOf, statusTable } from "./operations/status";
 import { upgrade } from "./operations/upgrade";
 import { OperatorError } from "./operator-error";
 import { awsHostAccess } from "./platform/aws";
@@ -60,12 +60,13 @@ function commands(stack: string): Command {
     .option("--json", "print everything that was gathered, as JSON")
     .addHelpText("after", "\nExits with 1 if there is a problem.")
     .action(async ({ json }: { json?: boolean }) => {
-      const { topology, access } = reach(stack);
+      const { topology, access, platform } = reach(stack);
       const status = await gatherStatus(topology, access);
       if (json) {
         say(JSON.stringify({ ...status, problems: problemsOf(status) }, null, 2));
       } else {
-        statusTable(status).map((line) => say(line));
+        const notes = platform === "aws" ? [natGatewayLine(topology)] : [];
+        statusTable(status, notes).map((line) => say(line));
       }
       if (problemsOf(status).length > 0) {
         exitCode = 1;

@@ -8,6 +8,7 @@ import { declareBackups } from "./aws/backups";
 import { declareHosts } from "./aws/hosts";
 import { declareNetwork } from "./aws/network";
 import { declareOutputs } from "./aws/outputs";
+import { grantClaims } from "./aws/pair";
 import { declareProvider } from "./aws/provider";
 import { declareSecrets } from "./aws/secrets";
 import { declareSecurityGroups } from "./aws/security-groups";
@@ -35,7 +36,12 @@ export class AwsStack extends TerraformStack {
     const secrets = declareSecrets(this, topology);
     const store = declareStore(this, topology, { scripts, release });
     const backups = declareBackups(this, topology);
-    const access = declareAccess(this, topology, [store.grant, backups.grant, secrets.grant]);
+    const access = declareAccess(this, topology, [
+      store.grant,
+      backups.grant,
+      secrets.grant,
+      grantClaims(topology),
+    ]);
     const placed = declareHosts(this, topology, {
       hosts,
       network,

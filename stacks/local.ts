@@ -50,7 +50,7 @@ export class LocalStack extends TerraformStack {
     const foundation = declareFoundation(this, topology, { names, removables, scripts, release });
     declareHosts(this, topology, {
       hosts,
-      project,
+      names,
       imageFacts: facts,
       image,
       foundation,

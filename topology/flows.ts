@@ -16,11 +16,16 @@ export interface Flow {
   readonly name: string;
   readonly from: Role | Group | Outside;
   readonly to: Role | Group | Outside;
-  readonly protocol: "tcp" | "udp";
-  readonly port: number;
+  /** `vrrp` is IP protocol 112: load balancers tell each other that they hold the visitors' address. */
+  readonly protocol: "tcp" | "udp" | "vrrp";
+  /** `undefined` for protocols that have no ports. */
+  readonly port: number | undefined;
   /** Description of the rule, one sentence; EC2 permits no apostrophe, and at most 255 characters. */
   readonly purpose: string;
 }
+
+/** The number of the protocol VRRP in IP headers (RFC 9568, section 5.1.1.4). */
+export const VRRP_NUMBER = 112;
 
 /** The flows of etcd, which is there only where there are voters. */
 const ETCD_FLOWS: readonly Flow[] = [
@@ -50,12 +55,34 @@ const ETCD_FLOWS: readonly Flow[] = [
   },
 ];
 
+/** The flows between two load balancers. */
+const PAIR_FLOWS: readonly Flow[] = [
+  {
+    name: "visitors-address",
+    from: "load-balancer",
+    to: "load-balancer",
+    protocol: "vrrp",
+    port: undefined,
+    purpose: "The load balancer that holds the address of visitors says so to the other one",
+  },
+  {
+    name: "load-balancer-peers",
+    from: "load-balancer",
+    to: "load-balancer",
+    protocol: "tcp",
+    port: PORTS.loadBalancerPeer,
+    purpose:
+      "A load balancer asks the other one which web servers are drained, and whether it can take over",
+  },
+];
+
 /**
  * Every flow of a cluster.
  *
- * @param hasVoters whether any of its hosts run etcd
+ * @param has.voters whether any of its hosts run etcd
+ * @param has.pair whether it has two load balancers
  */
-export function flowsOf(hasVoters: boolean): Flow[] {
+export function flowsOf(has: { readonly voters: boolean; readonly pair: boolean }): Flow[] {
   const flows: Flow[] = [
     {
       name: "visitors",
@@ -105,7 +132,8 @@ export function flowsOf(hasVoters: boolean): Flow[] {
       port: PORTS.databaseHealth,
       purpose: "Database hosts look for their peers before they decide anything",
     },
-    ...(hasVoters ? ETCD_FLOWS : []),
+    ...(has.voters ? ETCD_FLOWS : []),
+    ...(has.pair ? PAIR_FLOWS : []),
   ];
   for (const role of ROLES) {
     flows.push(

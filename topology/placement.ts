@@ -24,13 +24,14 @@ function roleOffset(role: Role): number {
 
 /**
  * The number of addresses that a subnet must have for the fullest zone, including the five that AWS reserves and one for
- * a NAT gateway, even where there is none: switching to one gateway per zone must not require a larger network.
+ * a NAT gateway and a load balancer's floating address, even where there is none: switching to one gateway per zone, or
+ * to two load balancers, must not require a larger network.
  *
  * @param counts number of hosts of each role in the whole cluster
  */
 export function addressesNeeded(counts: HostCounts, zones: number): number {
   const perZone = ROLES.map(
-    (role) => roleOffset(role) + Math.ceil(counts[role] / zones) + (placeOf(role).isPublic ? 1 : 0),
+    (role) => roleOffset(role) + Math.ceil(counts[role] / zones) + (placeOf(role).isPublic ? 2 : 0),
   );
   return Math.max(...perZone) + 1;
 }
@@ -56,4 +57,24 @@ export function placeHosts(network: Network, counts: HostCounts): TopologyHost[]
       };
     });
   });
+}
+
+/**
+ * The floating address of each load balancer, by its name, in its own subnet; empty if there is only one load balancer.
+ *
+ * It follows the addresses of the role's hosts, which alternate across at least two zones.
+ */
+export function floatingAddresses(
+  network: Network,
+  hosts: readonly TopologyHost[],
+): ReadonlyMap<string, string> {
+  const pair = hosts.filter(({ role }) => role === "load-balancer");
+  return new Map(
+    pair.length < 2
+      ? []
+      : pair.map(({ name, subnet }) => {
+          const { cidr } = network.subnets.find((one) => one.name === subnet) as Subnet;
+          return [name, addressAt(cidr, roleOffset("load-balancer") + 1)] as const;
+        }),
+  );
 }

@@ -6,6 +6,8 @@ export const PORTS = {
   databaseHealth: 8008,
   etcdClients: 2379,
   etcdPeers: 2380,
+  /** On each of two load balancers: what it tells the other one, in lines of text. */
+  loadBalancerPeer: 8405,
 } as const;
 
 /** Ports on 127.0.0.1 that hosts use themselves. */

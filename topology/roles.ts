@@ -1,9 +1,11 @@
 import type { ClusterSettings } from "./settings-schema";
 
 /** The settings that determine the number of hosts. */
-export const COUNTING_SETTINGS = ["webServers", "database"] as const satisfies ReadonlyArray<
-  keyof ClusterSettings
->;
+export const COUNTING_SETTINGS = [
+  "loadBalancer",
+  "webServers",
+  "database",
+] as const satisfies ReadonlyArray<keyof ClusterSettings>;
 
 type CountingSettings = Pick<ClusterSettings, (typeof COUNTING_SETTINGS)[number]>;
 
@@ -27,7 +29,7 @@ interface RoleDefinition {
 /** Every role, in the order in which hosts are listed. To add a role, add an entry. */
 const DEFINITIONS = {
   "load-balancer": {
-    count: () => 1,
+    count: ({ loadBalancer }) => loadBalancer.count,
     machine: ({ loadBalancer }) => loadBalancer,
     isPublic: true,
     leaves: 0,

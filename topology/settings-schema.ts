@@ -62,6 +62,11 @@ const machine = (defaults: { instanceType: string; memory: number; leastMemory?:
 });
 
 const loadBalancer = z.strictObject({
+  count: whole(1, 2)
+    .default(1)
+    .describe(
+      "Number of load balancers. Of two, one serves, and the other one takes over the visitors' address when it fails.",
+    ),
   algorithm: oneOf(["roundrobin", "leastconn", "source"])
     .default("roundrobin")
     .describe(

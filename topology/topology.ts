@@ -1,6 +1,6 @@
 import { type Flow, flowsOf, type Group } from "./flows";
 import { type Network, planNetwork } from "./network";
-import { placeHosts, type TopologyHost } from "./placement";
+import { floatingAddresses, placeHosts, type TopologyHost } from "./placement";
 import { hostCounts, type Role } from "./roles";
 import type { ClusterSettings } from "./settings";
 import { chooseVoters } from "./voters";
@@ -27,6 +27,8 @@ export interface Topology {
   readonly hosts: readonly TopologyHost[];
   /** The hosts that run etcd; none with `database.failover: "manual"`. */
   readonly voters: readonly TopologyHost[];
+  /** The second address of each load balancer, by its name, if there are two of them; else empty. */
+  readonly floatingAddresses: ReadonlyMap<string, string>;
   readonly flows: readonly Flow[];
   readonly secrets: readonly Secret[];
 }
@@ -57,13 +59,15 @@ export function buildTopology(settings: ClusterSettings): Topology {
   const network = planNetwork(settings.network.cidr, settings.availabilityZones);
   const hosts = placeHosts(network, hostCounts(settings));
   const voters = chooseVoters(settings, hosts);
+  const floating = floatingAddresses(network, hosts);
   return {
     clusterName: settings.name,
     settings,
     network,
     hosts,
     voters,
-    flows: flowsOf(voters.length > 0),
+    floatingAddresses: floating,
+    flows: flowsOf({ voters: voters.length > 0, pair: floating.size > 0 }),
     secrets: [...SECRETS, ...etcdSecrets(voters)],
   };
 }
@@ -82,4 +86,13 @@ export function hostsAt(topology: Topology, end: Role | Group): readonly Topolog
 export function endsOf(topology: Topology, host: TopologyHost): Array<Role | Group> {
   const isVoter = topology.voters.some(({ name }) => name === host.name);
   return isVoter ? [host.role, "voters"] : [host.role];
+}
+
+/**
+ * The address that one of two load balancers holds at a time; `undefined` if there is only one. Visitors' requests
+ * arrive there where hosts of all subnets are on one network. Where they are not, as on AWS, it is a mere name for
+ * what is held, and requests arrive at the holder's own floating address.
+ */
+export function floatingAddress({ floatingAddresses }: Topology): string | undefined {
+  return [...floatingAddresses.values()][0];
 }

@@ -9,6 +9,7 @@ import { awsHostAccess } from "../../ops/platform/aws";
 import { awsReleases } from "../../ops/platform/aws-releases";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
+import { HostFolder } from "../scripts/host-folder";
 import { actionsFor, allowedBy, matches, UNSEEN } from "./emulator/calls";
 import { EmulatedCluster } from "./emulator/emulated-cluster";
 import { LIMITS, type Resources } from "./emulator/limits";
@@ -22,7 +23,7 @@ const SETTINGS = { name: "emulated", database: OPEN, tags: { Team: "web", Stage:
 
 /** Another value of each setting that a cluster can be given while it stands. */
 const CHANGED: Partial<ClusterSettingsInput> = {
-  loadBalancer: { algorithm: "leastconn", instanceType: "t3.small", rootVolumeSize: 14 },
+  loadBalancer: { count: 2, algorithm: "leastconn", instanceType: "t3.small", rootVolumeSize: 14 },
   webServers: { count: 3, instanceType: "t3.small", rootVolumeSize: 14 },
   database: {
     replicas: 2,
@@ -61,7 +62,9 @@ const LATER_VERSION: Resources = {
 
 const cluster = new EmulatedCluster(SETTINGS);
 const emulator = new Emulator();
-const topology = buildTopology(parseClusters([SETTINGS])[0] as never);
+const topologyOf = (change: Partial<ClusterSettingsInput>) =>
+  buildTopology(parseClusters([{ ...SETTINGS, ...change }])[0] as never);
+const topology = topologyOf({});
 
 const has = (program: string) =>
   spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore" }).status === 0;
@@ -115,6 +118,38 @@ async function onHost(name: string, role: string, args: readonly string[]): Prom
     return stdout;
   } finally {
     await metadata.stop();
+    await emulator.authorize(false);
+  }
+}
+
+/** Has a load balancer claim the visitors' address, with its role's credentials and the signatures checked. */
+async function claim(name: string): Promise<void> {
+  const role = `${SETTINGS.name}-load-balancer`;
+  await emulator.authorize(false);
+  const state = JSON.parse(cluster.terraform(["show", "-json"]));
+  const interfaceId = state.values.root_module.resources.find(
+    ({ address }: { address: string }) => address === `aws_network_interface.${name}-interface`,
+  ).values.id;
+  const credentials = await emulator.credentials(role);
+  const metadata = new MetadataService(() => ({ id: name, role, credentials, interfaceId }));
+  await metadata.start();
+  const host = new HostFolder(
+    `CLUSTER_NAME=${SETTINGS.name} HOST_NAME=${name} PLATFORM_REGION=${REGION} VISITORS_ADDRESS=${topologyOf(CHANGED).floatingAddresses.get(name)}`,
+  );
+  await emulator.authorize(true);
+  try {
+    const script = host.bring("load-balancer/address/aws.sh", "host/lib.sh", "platform/aws.sh");
+    const { status, stderr } = await host.run(script, ["claim"], {
+      env: {
+        AWS_ENDPOINT_URL: emulator.endpoint,
+        AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.endpoint,
+        CLUSTER_FACTS: host.at("etc/cluster/host.env"),
+      },
+    });
+    expect(`${status} ${stderr}`).toMatch(/^0 .*is associated with/);
+  } finally {
+    await metadata.stop();
+    host.remove();
     await emulator.authorize(false);
   }
 }
@@ -408,8 +443,9 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     const apply = ["apply", "-auto-approve", "-input=false", "-no-color", "-refresh=false"];
     cluster.synthesize(CHANGED, { override: { resource: LATER_VERSION } });
     const planned = cluster.plan();
+    // Of two load balancers, the one that holds the visitors' address claims it by itself.
     expect(planned.filter(({ actions }) => !["create", "update"].includes(actions.join()))).toEqual(
-      [],
+      [{ address: "aws_eip_association.visitor-address-association", actions: ["delete"] }],
     );
     cluster.terraform(apply, 300);
 
@@ -417,6 +453,20 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
     cluster.terraform(apply, 300);
   }, 620_000);
+
+  test("either of two load balancers takes the visitors' address, and the next plan leaves it there", async () => {
+    for (const [name, address] of topologyOf(CHANGED).floatingAddresses) {
+      await claim(name);
+      const found = await emulator.query("ec2", {
+        Action: "DescribeAddresses",
+        "Filter.1.Name": "tag:Name",
+        "Filter.1.Value.1": `${SETTINGS.name}-load-balancer`,
+      });
+      expect(valuesOf(found, "privateIpAddress")).toEqual([address]);
+    }
+    const planned = cluster.plan().filter(({ address }) => /eip|network_interface/.test(address));
+    expect(planned).toEqual([]);
+  });
 
   test("destroy leaves nothing", async () => {
     cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });

@@ -6,6 +6,7 @@ import { type ClusterStatus, gatherStatus, problemsOf } from "../../ops/operatio
 import { localHostAccess } from "../../ops/platform/local";
 import { localReleases } from "../../ops/platform/local-releases";
 import { runSync } from "../../ops/run";
+import { localContainers } from "../../topology/names";
 import type { Role } from "../../topology/roles";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import type { Failures } from "./environment";
@@ -86,7 +87,7 @@ function linksDown(instances: readonly Instance[]): Map<string, string> {
 
 /** What is wrong with the cluster's settings and its hosts, seen from outside: none of it passes by itself. */
 function faultsOutside(cluster: ScratchCluster, instances: readonly Instance[]): string[] {
-  const declared = cluster.topology.hosts.map(({ name }) => name);
+  const declared = localContainers(cluster.topology);
   const there = instances.map(({ name }) => name);
   return [
     ...(cluster.isDeployed ? [] : [NOT_DEPLOYED]),
@@ -181,8 +182,8 @@ function wake(cluster: ScratchCluster, instances: readonly Instance[]): void {
 async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise<void> {
   const instances = instancesOf(cluster);
   wake(cluster, instances);
-  const areThere = cluster.topology.hosts.every((host) =>
-    instances.some(({ name }) => name === host.name),
+  const areThere = localContainers(cluster.topology).every((declared) =>
+    instances.some(({ name }) => name === declared),
   );
   if (!cluster.isDeployed || !areThere) {
     cluster.apply(upkeepOf(cluster).change);

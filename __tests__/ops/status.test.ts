@@ -1,5 +1,16 @@
-import { problemsOf, statusTable } from "../../ops/operations/status";
-import { checked, clusterWith, database, loadBalancer, primary, silent, web } from "./statuses";
+import { natGatewayLine, problemsOf, statusTable } from "../../ops/operations/status";
+import { topologyOf } from "../hosts/rendered";
+import {
+  checked,
+  clusterWith,
+  database,
+  loadBalancer,
+  ofPair,
+  pairWith,
+  primary,
+  silent,
+  web,
+} from "./statuses";
 
 test("a healthy cluster has no problem, and its table says so", () => {
   expect(problemsOf(clusterWith())).toEqual([]);
@@ -165,4 +176,60 @@ test("a primary without replicas may acknowledge alone", () => {
   const { hosts } = clusterWith(primary(1, { semiSync: "off" }));
   const alone = hosts.filter(({ host }) => host !== "database-2");
   expect(problemsOf({ cluster: "demo", hosts: alone })).toEqual([]);
+});
+
+describe("of two load balancers", () => {
+  const stands = { holds: false, obstacle: null, failure: null };
+
+  test("the table tells who holds the visitors' address", () => {
+    expect(problemsOf(pairWith())).toEqual([]);
+    const details = statusTable(pairWith())
+      .filter((line) => line.startsWith("load-balancer-"))
+      .map((line) => line.split("; ")[1]);
+    expect(details).toEqual(["holds the visitors' address", "stands by"]);
+  });
+
+  test.each<[string, Parameters<typeof pairWith>, string[]]>([
+    [
+      "none holds it",
+      [ofPair(1, { pair: stands })],
+      ["no load balancer holds the visitors' address"],
+    ],
+    [
+      "both hold it",
+      [ofPair(2, { pair: { ...stands, holds: true } })],
+      ["load-balancer-1 and load-balancer-2 both hold the visitors' address"],
+    ],
+    [
+      "one could not take it",
+      [ofPair(2, { pair: { ...stands, obstacle: "keepalived does not run" } })],
+      ["load-balancer-2 cannot take the visitors' address: keepalived does not run"],
+    ],
+    [
+      "the platform refuses it",
+      [ofPair(1, { pair: { ...stands, holds: true, failure: "EC2: no credentials" } })],
+      [
+        "load-balancer-1 holds the visitors' address, but claiming it from the platform fails and is being retried: EC2: no credentials",
+      ],
+    ],
+    [
+      "a web server is drained on one of them",
+      [ofPair(2, { servers: [checked("web-1", { status: "DRAIN" }), checked("web-2")] })],
+      [
+        "load-balancer-2 sends no requests to web-1: drain",
+        "web-1 is drained on load-balancer-2 only: drain or undrain it again",
+      ],
+    ],
+    ["one is silent", [{ ...ofPair(2), facts: undefined }], ["load-balancer-2 does not answer"]],
+  ])("%s", (_what, hosts, problems) => {
+    expect(problemsOf(pairWith(...hosts))).toEqual(problems);
+  });
+});
+
+test.each([
+  ["one", /^NAT gateway: one, in eu-central-1a; if it fails, visitors are served/],
+  ["per-zone", /^NAT gateways: one in each zone; if one fails, visitors are served/],
+] as const)("what hangs on NAT gateways is told: %s", (natGateways, line) => {
+  expect(natGatewayLine(topologyOf({ natGateways }))).toMatch(line);
+  expect(statusTable(clusterWith(), [natGatewayLine(topologyOf())]).at(-2)).toMatch(/^NAT gateway/);
 });

@@ -123,10 +123,10 @@ export function checked(name: string, more: Partial<CheckedServer> = {}): Checke
   };
 }
 
-export function loadBalancer(facts: Partial<LoadBalancerFacts> = {}): HostStatus {
+export function loadBalancer(facts: Partial<LoadBalancerFacts> = {}, number = 1): HostStatus {
   return {
-    host: "load-balancer-1",
-    address: "10.90.0.4",
+    host: `load-balancer-${number}`,
+    address: `10.90.${number - 1}.4`,
     role: "load-balancer",
     power: "running",
     facts: {
@@ -136,6 +136,21 @@ export function loadBalancer(facts: Partial<LoadBalancerFacts> = {}): HostStatus
       servers: [checked("web-1"), checked("web-2")],
       ...facts,
     },
+  };
+}
+
+/** One of two load balancers: the first holds the visitors' address, the second stands by. */
+export function ofPair(number: 1 | 2, facts: Partial<LoadBalancerFacts> = {}): HostStatus {
+  const pair = { holds: number === 1, obstacle: null, failure: null };
+  return loadBalancer({ pair, ...facts }, number);
+}
+
+/** A cluster with two load balancers and all well, with some hosts in the place of those of their names. */
+export function pairWith(...others: HostStatus[]): ClusterStatus {
+  const hosts = [ofPair(1), ofPair(2), ...clusterWith().hosts.slice(1)];
+  return {
+    cluster: "demo",
+    hosts: hosts.map((host) => others.find((other) => other.host === host.host) ?? host),
   };
 }
 

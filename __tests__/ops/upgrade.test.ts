@@ -5,6 +5,8 @@ import {
   clusterWith,
   database,
   loadBalancer,
+  ofPair,
+  pairWith,
   primary,
   silent,
   upToDate,
@@ -198,5 +200,28 @@ describe("status tells what is due", () => {
     expect(lineOf(web(1, { updates: { ...upToDate, listedAt: null } }))).toBe(
       "updates: none known, package lists not fetched yet",
     );
+  });
+});
+
+describe("of two load balancers", () => {
+  test("both reboot, the one that holds the visitors' address last", () => {
+    const pair = { holds: false, obstacle: null, failure: null };
+    const { turns, left } = planUpgrade(
+      pairWith(ofPair(1, { updates: due }), ofPair(2, { updates: due, pair: { ...pair } })),
+      all,
+    );
+    expect(turns.map(({ host, reboots }) => [host, reboots])).toEqual([
+      ["load-balancer-2", true],
+      ["load-balancer-1", true],
+    ]);
+    expect(left).toEqual([]);
+  });
+
+  test("none is taken away while the other one could not take the address", () => {
+    const obstacle = "HAProxy does not answer";
+    const pair = { holds: false, obstacle, failure: null };
+    expect(standing(pairWith(ofPair(2, { pair })))).toEqual([
+      `load-balancer-2 cannot take the visitors' address: ${obstacle}`,
+    ]);
   });
 });

@@ -144,7 +144,11 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
     type: NO_TEXT,
   },
   aws_eip: { domain: NO_TEXT },
-  aws_eip_association: { allocation_id: NO_TEXT, network_interface_id: NO_TEXT },
+  aws_eip_association: {
+    allocation_id: NO_TEXT,
+    network_interface_id: NO_TEXT,
+    private_ip_address: NO_TEXT,
+  },
   aws_iam_instance_profile: { name: PROFILE_NAME, role: NO_TEXT },
   aws_iam_role: {
     assume_role_policy: TRUST_POLICY,
@@ -173,6 +177,8 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
   aws_nat_gateway: { allocation_id: NO_TEXT, private_ip: NO_TEXT, subnet_id: NO_TEXT },
   aws_network_interface: {
     description: INTERFACE_DESCRIPTION,
+    private_ip_list: NO_TEXT,
+    private_ip_list_enabled: NO_TEXT,
     private_ips: NO_TEXT,
     security_groups: NO_TEXT,
     subnet_id: NO_TEXT,
@@ -410,6 +416,7 @@ const SETTINGS: ReadonlyArray<[what: string, settings: Partial<ClusterSettingsIn
       network: { cidr: "10.64.0.0/16" },
       availabilityZones: ["a", "b", "c", "d"].map((zone) => `eu-central-1${zone}`),
       natGateways: "per-zone",
+      loadBalancer: { count: 2 },
       webServers: { count: 30, mode: "active-passive", instanceType: "m7i-flex.12xlarge" },
       database: {
         replicas: 5,

@@ -567,3 +567,93 @@ describe("the stack", () => {
     }
   });
 });
+
+describe("of two load balancers", () => {
+  const two = synthesize({ loadBalancer: { count: 2 } }).json;
+  const statements = (role: string): Json[] =>
+    JSON.parse(two.resource.aws_iam_role_policy[`${role}-policy`].policy).Statement;
+
+  test("each has its own address first and its floating one second, in a zone of its own", () => {
+    const interfaces = ["load-balancer-1", "load-balancer-2"].map(
+      (name) => two.resource.aws_network_interface[`${name}-interface`],
+    );
+    expect(interfaces.map((one) => one.private_ip_list)).toEqual([
+      ["10.90.0.4", "10.90.0.5"],
+      ["10.90.1.4", "10.90.1.5"],
+    ]);
+    for (const one of interfaces) {
+      expect(one).toMatchObject({ private_ip_list_enabled: true });
+      expect(one).not.toHaveProperty("private_ips");
+    }
+    expect(interfaces.map((one) => one.subnet_id)).toEqual([
+      `\${aws_subnet.public-a.id}`,
+      `\${aws_subnet.public-b.id}`,
+    ]);
+  });
+
+  test("each has a way out of its own, and Terraform never moves the visitors' address", () => {
+    expect(
+      resources("aws_eip_association", two).map(([, { allocation_id, private_ip_address }]) => [
+        allocation_id,
+        private_ip_address,
+      ]),
+    ).toEqual([
+      [`\${aws_eip.load-balancer-1-address.id}`, "10.90.0.4"],
+      [`\${aws_eip.load-balancer-2-address.id}`, "10.90.1.4"],
+    ]);
+  });
+
+  test("they may move the address with the visitors' tags only, to their own interfaces only", () => {
+    const claims = statements("load-balancer").filter(({ Action }) => /Address/.test(Action));
+    expect(claims.map(({ Action, Resource, Condition }) => [Action, Resource, Condition])).toEqual([
+      ["ec2:DescribeAddresses", "*", undefined],
+      [
+        "ec2:AssociateAddress",
+        "arn:aws:ec2:eu-central-1:*:elastic-ip/*",
+        {
+          StringEquals: {
+            "aws:ResourceTag/Cluster": "demo",
+            "aws:ResourceTag/Name": [two.resource.aws_eip["visitor-address"].tags.Name],
+          },
+        },
+      ],
+      [
+        "ec2:AssociateAddress",
+        "arn:aws:ec2:eu-central-1:*:network-interface/*",
+        {
+          StringEquals: {
+            "aws:ResourceTag/Cluster": "demo",
+            "aws:ResourceTag/Name": ["load-balancer-1", "load-balancer-2"].map(
+              (name) => two.resource.aws_network_interface[`${name}-interface`].tags.Name,
+            ),
+          },
+        },
+      ],
+    ]);
+    for (const role of ["web", "database"]) {
+      expect(JSON.stringify(statements(role))).not.toContain("ec2:AssociateAddress");
+    }
+    const names = Object.values<Json>(two.resource.aws_eip).map(({ tags }) => tags.Name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test("they tell each other who holds it by a protocol without ports", () => {
+    for (const direction of ["ingress", "egress"]) {
+      const rule = two.resource[`aws_vpc_security_group_${direction}_rule`];
+      const name = `visitors-address-${direction === "ingress" ? "in" : "out"}`;
+      expect(rule[name]).toMatchObject({
+        ip_protocol: "112",
+        security_group_id: group("load-balancer"),
+        referenced_security_group_id: group("load-balancer"),
+      });
+      expect(rule[name]).not.toHaveProperty("from_port");
+      expect(rule[name]).not.toHaveProperty("to_port");
+    }
+  });
+
+  test("the address outlives them, so that none claims it while it is destroyed", () => {
+    expect(two.resource.aws_instance["load-balancer-2"].depends_on).toContain(
+      "aws_eip.visitor-address",
+    );
+  });
+});

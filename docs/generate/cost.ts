@@ -52,8 +52,8 @@ export function monthlyCost(topology: Topology, prices: PriceList): CostLine[] {
   const dataGigabytes = databases * settings.database.dataVolumeSize;
   const zones = network.subnets.filter((subnet) => subnet.isPublic).length;
   const gateways = settings.natGateways === "per-zone" ? zones : 1;
-  // One for visitors, one for each NAT gateway.
-  const addresses = 1 + gateways;
+  // One for visitors, one for each NAT gateway, and one for each of two load balancers.
+  const addresses = 1 + gateways + topology.floatingAddresses.size;
 
   return [
     ...instances,
@@ -66,7 +66,9 @@ export function monthlyCost(topology: Topology, prices: PriceList): CostLine[] {
     line(`EBS gp3: ${databases} data volumes`, `${dataGigabytes} GB`, dataGigabytes, prices.gp3),
     line("NAT gateway", hoursText(gateways), hours(gateways), prices.natGatewayHour),
     line(
-      "Public IPv4: visitors, NAT gateway",
+      topology.floatingAddresses.size === 0
+        ? "Public IPv4: visitors, NAT gateway"
+        : "Public IPv4: visitors, NAT gateway, load balancers",
       hoursText(addresses),
       hours(addresses),
       prices.publicIpv4Hour,
@@ -155,6 +157,7 @@ SSM parameters under AWS's own key.
 ## What moves the sum most
 
 - \`natGateways: "per-zone"\` adds a gateway and an address for each further zone.
+- \`loadBalancer.count: 2\` adds a host and two addresses: one for the way out of each load balancer.
 - Instance types and volume sizes are settings of each role: see [settings](settings.md).
 - A stopped instance is not charged; its volumes and addresses are.
 `;

@@ -238,7 +238,7 @@ function chip(x: number, y: number, lines: readonly [string, string][], classes:
 }
 
 function portOf({ protocol, port }: Flow): string {
-  return `${protocol} ${port}`;
+  return port === undefined ? protocol : `${protocol} ${port}`;
 }
 
 function labelled(flows: readonly Flow[]): [string, string][] {
@@ -371,6 +371,7 @@ export function topologyPicture(topology: Topology): string {
         : [text(middleOf(box), box.y + box.height / 2 + 8, "faint small middle", "no host")]),
     ]),
     ...flowsOutside(topology, planned),
+    ...flowsWithin("load-balancer", topology, planned),
     ...flowsBetween("load-balancer", "web", topology, planned),
     ...flowsBetween("web", "database", topology, planned),
     ...flowsWithin("database", topology, planned),

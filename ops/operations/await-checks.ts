@@ -1,7 +1,8 @@
-import { hostsOf, type Topology } from "../../topology/topology";
+import type { Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
 import type { HostAccess } from "../platform/host-access";
 import { type CheckedServer, checkInWords } from "./checks";
+import { runningLoadBalancers } from "./drain";
 import { complaintOf } from "./on-host";
 import { parseFacts } from "./status";
 
@@ -22,7 +23,7 @@ export async function awaitChecks(
 ): Promise<void> {
   const { healthPath, healthHost } = topology.settings.app;
   await Promise.all(
-    hostsOf(topology, "load-balancer").map(async ({ name }) => {
+    (await runningLoadBalancers(topology, access)).map(async (name) => {
       const patience = seconds + PATIENCE;
       const ran = await access.run(
         name,

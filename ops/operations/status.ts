@@ -38,12 +38,23 @@ interface HostFacts {
   readonly etcd?: EtcdFacts | null;
 }
 
+/** How one of two load balancers stands to the visitors' address (scripts/load-balancer/status.sh). */
+export interface PairFacts {
+  readonly holds: boolean;
+  /** Why it could not take the address; `null` if it can. */
+  readonly obstacle: string | null;
+  /** Why the platform does not send visitors to it although it holds the address; retried. `null` if it does. */
+  readonly failure: string | null;
+}
+
 export interface LoadBalancerFacts extends HostFacts {
   readonly role: "load-balancer";
   /** Its balancing algorithm. */
   readonly balance: string;
   /** The web servers as it sees them. */
   readonly servers: readonly CheckedServer[];
+  /** `null` if it is the only load balancer; omitted by hosts with scripts from before there could be two. */
+  readonly pair?: PairFacts | null;
 }
 
 export interface WebFacts extends HostFacts {
@@ -242,6 +253,14 @@ function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: Databa
   }
 }
 
+function pairInWords({ holds, obstacle }: PairFacts): string {
+  return holds
+    ? "holds the visitors' address"
+    : obstacle === null
+      ? "stands by"
+      : "cannot take the visitors' address";
+}
+
 function describe(
   { host, facts, power }: HostStatus,
   status: ClusterStatus,
@@ -255,6 +274,7 @@ function describe(
         state: facts.servers.some((server) => heldFor(server) === "up") ? "serves" : "no server",
         details: [
           facts.balance,
+          ...(facts.pair ? [pairInWords(facts.pair)] : []),
           facts.servers.map(({ name, status }) => `${name} ${status.toLowerCase()}`).join(", "),
         ],
       };
@@ -307,6 +327,14 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
     problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
   }
   if (facts.role === "load-balancer") {
+    if (facts.pair?.obstacle && !facts.pair.holds) {
+      problems.push(`${host} cannot take the visitors' address: ${facts.pair.obstacle}`);
+    }
+    if (facts.pair?.failure) {
+      problems.push(
+        `${host} holds the visitors' address, but claiming it from the platform fails and is being retried: ${facts.pair.failure}`,
+      );
+    }
     for (const server of facts.servers) {
       const held = heldFor(server);
       if (held !== "up") {
@@ -442,6 +470,31 @@ function problemsOfWrites(status: ClusterStatus): string[] {
       ];
 }
 
+/** What is wrong with two load balancers that no host of them knows by itself. */
+function problemsOfPair(status: ClusterStatus): string[] {
+  const pair = factsOf(status, "load-balancer").filter(({ facts }) => facts.pair);
+  const isKnown =
+    pair.length === status.hosts.filter(({ role }) => role === "load-balancer").length;
+  const holders = pair.filter(({ facts }) => facts.pair?.holds).map(({ host }) => host);
+  const drainedOn = (server: string) =>
+    pair.filter(({ facts }) =>
+      facts.servers.some((one) => one.name === server && heldFor(one) === "drained"),
+    );
+  const names = new Set(pair.flatMap(({ facts }) => facts.servers.map(({ name }) => name)));
+  return [
+    ...(pair.length > 0 && isKnown && holders.length === 0
+      ? ["no load balancer holds the visitors' address"]
+      : []),
+    ...(holders.length > 1 ? [`${holders.join(" and ")} both hold the visitors' address`] : []),
+    ...[...names]
+      .filter((name) => pair.length > 1 && drainedOn(name).length === 1)
+      .map(
+        (name) =>
+          `${name} is drained on ${drainedOn(name)[0]?.host} only: drain or undrain it again`,
+      ),
+  ];
+}
+
 /** All problems, one sentence each; empty if all is well. */
 export function problemsOf(status: ClusterStatus): string[] {
   const problems = [
@@ -449,6 +502,7 @@ export function problemsOf(status: ClusterStatus): string[] {
     ...problemsOfEtcd(status.hosts),
     ...problemsOfRecord(recordHostsOf(status)),
     ...problemsOfWrites(status),
+    ...problemsOfPair(status),
   ];
   const databases = factsOf(status, "database");
   const primaries = databases.filter(({ facts }) => facts.writability === "open");
@@ -495,8 +549,20 @@ function failoverLines(status: ClusterStatus): string[] {
   );
 }
 
-/** The status as a table for people, with all problems. */
-export function statusTable(status: ClusterStatus): string[] {
+/** What hangs on the NAT gateways of a cluster on AWS, in a line; nothing that serves visitors does. */
+export function natGatewayLine({ settings, network }: Topology): string {
+  const [first] = network.subnets.filter(({ isPublic }) => isPublic);
+  return settings.natGateways === "one"
+    ? `NAT gateway: one, in ${first?.availabilityZone}; if it fails, visitors are served, but web servers and database hosts cannot be reached, changed, upgraded, backed up or booted`
+    : "NAT gateways: one in each zone; if one fails, visitors are served, but hosts of its zone cannot be reached, changed, upgraded, backed up or booted";
+}
+
+/**
+ * The status as a table for people, with all problems.
+ *
+ * @param notes further lines, which are not problems
+ */
+export function statusTable(status: ClusterStatus, notes: readonly string[] = []): string[] {
   const rows = [
     ["HOST", "ADDRESS", "STATE", "DETAILS"],
     ...status.hosts.map((host) => {
@@ -528,6 +594,7 @@ export function statusTable(status: ClusterStatus): string[] {
     ...failoverLines(status),
     updatesLine(status),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
+    ...notes,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),
   ];
 }

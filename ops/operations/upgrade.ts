@@ -84,6 +84,9 @@ function against(one: HostStatus, status: ClusterStatus): string | undefined {
   if (lacksEtcd(facts.etcd)) {
     return `etcd on ${host} does not answer: one voter is away already`;
   }
+  if (facts.role === "load-balancer" && facts.pair?.obstacle && !facts.pair.holds) {
+    return `${host} cannot take the visitors' address: ${facts.pair.obstacle}`;
+  }
   if (facts.role === "web" && !(facts.healthy && heldByLoadBalancers(status, host) === "up")) {
     return `${host} does not serve`;
   }
@@ -109,7 +112,7 @@ export function standing(status: ClusterStatus): string[] {
 
 /**
  * The steps, in order: replicas, web servers, the primary once an upgraded replica can take its role, load balancers
- * last. Pure.
+ * last, of two the one that does not hold the visitors' address first. Pure.
  */
 export function planUpgrade(
   status: ClusterStatus,
@@ -149,8 +152,9 @@ export function planUpgrade(
     );
     return [];
   });
-  const rank = ({ role, isPrimary }: Turn) =>
-    role === "database" ? (isPrimary ? 2 : 0) : role === "web" ? 1 : 3;
+  const holder = factsOf(status, "load-balancer").find(({ facts }) => facts.pair?.holds)?.host;
+  const rank = ({ host, role, isPrimary }: Turn) =>
+    role === "database" ? (isPrimary ? 2 : 0) : role === "web" ? 1 : host === holder ? 4 : 3;
   return { turns: turns.sort((one, other) => rank(one) - rank(other)), left };
 }
 
@@ -228,6 +232,12 @@ class Upgrading {
           why: `it serves neither writes nor fresh reads: ${facts.decision}`,
         };
       case "load-balancer":
+        if (facts.pair?.obstacle && !facts.pair.holds) {
+          return {
+            yes: false,
+            why: `it cannot take the visitors' address: ${facts.pair.obstacle}`,
+          };
+        }
         return {
           yes: facts.servers.some(({ status }) => status.startsWith("UP")),
           why: "according to it, no web server is up",

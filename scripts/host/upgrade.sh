@@ -34,12 +34,16 @@ packages() {
   apt-get clean
 }
 
-# reload: HAProxy's master process re-executes the new program and keeps its connections. etcd is restarted; the
+# reload: HAProxy's master process re-executes the new program and keeps its connections; one of two load balancers hands
+# the visitors' address over first. A reboot does so as well, when keepalived stops. etcd is restarted; the
 # other voters continue without it.
 reload() {
   if [[ $HOST_ROLE == load-balancer ]]; then
     haproxy -c -q -f /etc/haproxy/haproxy.cfg >&2 || fail "the new HAProxy rejects its configuration (see above); the old one keeps running"
+    local handed=no
+    if /opt/cluster/scripts/load-balancer/hand-over.sh begin; then handed=yes; fi
     systemctl reload haproxy.service
+    if [[ $handed == yes ]]; then /opt/cluster/scripts/load-balancer/hand-over.sh end; fi
   fi
   if systemctl --quiet is-active cluster-etcd.service; then systemctl --no-block restart cluster-etcd.service; fi
 }

@@ -5,6 +5,7 @@
 # Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in MiB; those that
 # identify the image (image.sh); DWI_USER_DATA, a file. For a host with data DWI_VOLUME, the volume to mount at /srv/data.
 # For a host that is reachable from this machine DWI_LOCAL_PORT, on 127.0.0.1, which is forwarded to its DWI_PORT.
+# DWI_ENTRANCE, the container that publishes the cluster instead if there are two load balancers (publish.sh).
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
@@ -74,19 +75,18 @@ make_host() {
   } | incus launch --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
 }
 
-# Checked here, because the engine's own error message does not name the port.
-check_port() {
-  if [[ -n ${DWI_LOCAL_PORT:-} ]] && (: </dev/tcp/127.0.0.1/"$DWI_LOCAL_PORT") 2>/dev/null; then
-    fail "port $DWI_LOCAL_PORT on 127.0.0.1 is already in use" \
-      "remedy: stop the program that listens on it, or set another localPort in cluster.config.ts"
-  fi
-}
-
-# Applies a changed local port.
+# Applies a changed local port, and publishes a load balancer that is no longer one of two.
 publish() {
-  [[ -n ${DWI_LOCAL_PORT:-} && $(incus config device get "$DWI_HOST" publication listen) != "$LISTEN" ]] || return 0
-  check_port
-  incus config device set "$DWI_HOST" publication listen="$LISTEN"
+  [[ -n ${DWI_LOCAL_PORT:-} ]] || return 0
+  local listen
+  if ! listen=$(incus config device get "$DWI_HOST" publication listen 2>/dev/null); then
+    if exists incus config show "$DWI_ENTRANCE"; then incus delete --force --quiet "$DWI_ENTRANCE"; fi
+    check_port
+    incus config device add --quiet "$DWI_HOST" publication proxy listen="$LISTEN" connect="$CONNECT"
+  elif [[ $listen != "$LISTEN" ]]; then
+    check_port
+    incus config device set "$DWI_HOST" publication listen="$LISTEN"
+  fi
 }
 
 # Databases take longest, and the cluster serves only when they do. So if several hosts are to be created, the others wait

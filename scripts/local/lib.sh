@@ -102,6 +102,14 @@ forget_old() {
 
 exists() { "$@" >/dev/null 2>&1; }
 
+# check_port: fails if DWI_LOCAL_PORT is in use, because the engine's own error message does not name the port.
+check_port() {
+  if [[ -n ${DWI_LOCAL_PORT:-} ]] && (: </dev/tcp/127.0.0.1/"$DWI_LOCAL_PORT") 2>/dev/null; then
+    fail "port $DWI_LOCAL_PORT on 127.0.0.1 is already in use" \
+      "remedy: stop the program that listens on it, or set another localPort in cluster.config.ts"
+  fi
+}
+
 # The machine's ID and codename, from /etc/os-release.
 machine_distribution() { (. /etc/os-release && printf '%s' "${ID:-unknown}"); }
 machine_codename() { (. /etc/os-release && printf '%s' "${VERSION_CODENAME:-unknown}"); }

@@ -6,6 +6,10 @@ export interface Statement {
   readonly Effect: "Allow";
   readonly Action: string | readonly string[];
   readonly Resource: string | readonly string[];
+  /** By operator and key: values of which one must match. */
+  readonly Condition?: Readonly<
+    Record<string, Readonly<Record<string, string | readonly string[]>>>
+  >;
 }
 
 /** The permissions of a role's hosts for a resource; empty if they need none. */
@@ -18,7 +22,7 @@ export function readingParameters(...arns: string[]): Statement[] {
     : [{ Sid: "Parameters", Effect: "Allow", Action: "ssm:GetParameter", Resource: arns }];
 }
 
-/** Merges statements with the same Sid, which have the same actions. */
+/** Merges statements with the same Sid, which have the same actions and conditions. */
 export function merged(statements: readonly Statement[]): Statement[] {
   const bySid = new Map<string, Statement>();
   for (const statement of statements) {

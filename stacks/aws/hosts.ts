@@ -15,6 +15,7 @@ import { endsOf, type Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
 import { literal } from "./literal";
 import type { AwsNetwork } from "./network";
+import { declareWayOut } from "./pair";
 import type { SecurityGroups } from "./security-groups";
 import { type Store, UNTAGGED } from "./store";
 
@@ -75,12 +76,15 @@ export function declareHosts(
     placeHost(stack, topology, surroundings, image, host),
   );
 
-  const loadBalancer = placed.find(({ host }) => host.role === "load-balancer");
-  new EipAssociation(stack, "visitor-address-association", {
-    allocationId: surroundings.network.visitorAddress.id,
-    // The interface, not the instance, so that the address stays when the host is replaced.
-    networkInterfaceId: loadBalancer?.networkInterface.id,
-  });
+  // Of two load balancers, the one that holds the address claims it by itself.
+  if (topology.floatingAddresses.size === 0) {
+    const loadBalancer = placed.find(({ host }) => host.role === "load-balancer");
+    new EipAssociation(stack, "visitor-address-association", {
+      allocationId: surroundings.network.visitorAddress.id,
+      // The interface, not the instance, so that the address stays when the host is replaced.
+      networkInterfaceId: loadBalancer?.networkInterface.id,
+    });
+  }
   return placed;
 }
 
@@ -110,14 +114,23 @@ function placeHost(
     dependsOn: [...store.objects],
   });
 
+  const floating = topology.floatingAddresses.get(host.name);
   const networkInterface = new NetworkInterface(stack, `${host.name}-interface`, {
     subnetId: network.subnets.get(host.subnet)?.id as string,
-    privateIps: [host.address],
+    // In a list the first one is the primary address; the other attribute is a set.
+    ...(floating === undefined
+      ? { privateIps: [host.address] }
+      : { privateIpListEnabled: true, privateIpList: [host.address, floating] }),
     securityGroups: endsOf(topology, host).map((end) => securityGroups.get(end)?.id as string),
     description: `${clusterName} ${host.name}`,
     tags: name,
     lifecycle: { preventDestroy: isProtected },
   });
+
+  const wayOut =
+    floating === undefined
+      ? undefined
+      : declareWayOut(stack, topology, host, networkInterface, network.egress);
 
   const volume = isDatabase
     ? new EbsVolume(stack, `${host.name}-data`, {
@@ -173,6 +186,8 @@ function placeHost(
       userData,
       // So that the volume is destroyed after its host: if EC2 refuses to terminate the host, the data is kept.
       ...(volume ? [volume] : []),
+      // So that no load balancer claims the visitors' address while that is destroyed.
+      ...(wayOut ? [wayOut, network.visitorAddress] : []),
     ],
   });
 

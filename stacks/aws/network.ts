@@ -9,6 +9,7 @@ import { Vpc } from "@cdktf/provider-aws/lib/vpc";
 import { VpcEndpoint } from "@cdktf/provider-aws/lib/vpc-endpoint";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
 import type { Topology } from "../../topology/topology";
+import { nameOfVisitorAddress } from "./pair";
 
 /** All IPv4 addresses. */
 export const ANYWHERE = "0.0.0.0/0";
@@ -18,7 +19,7 @@ export interface AwsNetwork {
   readonly vpc: Vpc;
   /** The subnets by the topology's names. */
   readonly subnets: ReadonlyMap<string, Subnet>;
-  /** The load balancer's public address, which outlives its host. */
+  /** The visitors' address, which outlives the host that has it. */
   readonly visitorAddress: Eip;
   /** The resources that a host needs to reach the internet: created before it, and destroyed after it. */
   readonly egress: readonly ITerraformDependable[];
@@ -52,7 +53,7 @@ export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNe
         vpcId: vpc.id,
         cidrBlock: subnet.cidr,
         availabilityZone: subnet.availabilityZone,
-        // The only public address of a host is the Elastic IP.
+        // The only public addresses of hosts are Elastic IPs.
         mapPublicIpOnLaunch: false,
         tags: named(subnet.name),
       }),
@@ -135,7 +136,7 @@ export function declareNetwork(stack: TerraformStack, topology: Topology): AwsNe
 
   const visitorAddress = new Eip(stack, "visitor-address", {
     domain: "vpc",
-    tags: named("load-balancer"),
+    tags: { Name: nameOfVisitorAddress(topology) },
     dependsOn: [internetGateway],
   });
 

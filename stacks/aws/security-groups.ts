@@ -3,7 +3,7 @@ import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
 import { VpcSecurityGroupEgressRule } from "@cdktf/provider-aws/lib/vpc-security-group-egress-rule";
 import { VpcSecurityGroupIngressRule } from "@cdktf/provider-aws/lib/vpc-security-group-ingress-rule";
 import type { TerraformStack } from "cdktf";
-import type { Flow, Group } from "../../topology/flows";
+import { type Flow, type Group, VRRP_NUMBER } from "../../topology/flows";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
 import { ANYWHERE, type AwsNetwork } from "./network";
@@ -58,9 +58,8 @@ export function declareSecurityGroups(
 
   for (const { name, from, to, protocol, port, purpose } of flows) {
     const common = {
-      ipProtocol: protocol,
-      fromPort: port,
-      toPort: port,
+      ipProtocol: protocol === "vrrp" ? String(VRRP_NUMBER) : protocol,
+      ...(port === undefined ? {} : { fromPort: port, toPort: port }),
       description: purpose,
       tags: { Name: `${clusterName}-${name}` },
     };

@@ -3,15 +3,16 @@ import { TerraformIterator } from "cdktf/lib/terraform-iterator";
 import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
 import type { ImageFacts } from "../../hosts/image";
+import { ENTRANCE, type LocalNames } from "../../topology/names";
 import { PORTS } from "../../topology/ports";
 import { machineOf } from "../../topology/roles";
-import { hostsOf, type Topology } from "../../topology/topology";
-import { onCreate, sha256, terraform, unfinished } from "./provisioners";
-import type { Removables } from "./removables";
+import { floatingAddress, hostsOf, type Topology } from "../../topology/topology";
+import { onCreate, recipe, sha256, terraform, unfinished } from "./provisioners";
+import { entranceAddress, type Removables } from "./removables";
 
 interface Surroundings {
   readonly hosts: readonly Host[];
-  readonly project: string;
+  readonly names: LocalNames;
   readonly imageFacts: ImageFacts;
   readonly image: DataResource;
   readonly foundation: DataResource;
@@ -22,11 +23,13 @@ interface Surroundings {
 export function declareHosts(
   stack: TerraformStack,
   topology: Topology,
-  { hosts, project, imageFacts, image, foundation, removables }: Surroundings,
+  { hosts, names, imageFacts, image, foundation, removables }: Surroundings,
 ): void {
   const { network, settings } = topology;
-  const [entrance] = hostsOf(topology, "load-balancer");
-  new DataResource(stack, "configuration", {
+  const { project } = names;
+  const [loadBalancer] = hostsOf(topology, "load-balancer");
+  const floating = floatingAddress(topology);
+  const configuration = new DataResource(stack, "configuration", {
     forEach: TerraformIterator.fromMap(
       Object.fromEntries(
         hosts.map(({ name, role, address, userData }) => [
@@ -37,7 +40,10 @@ export function declareHosts(
             memory: String(machineOf(settings, role).memory),
             user_data: sha256(userData),
             volume: role === "database" ? name : "",
-            local_port: name === entrance?.name ? String(settings.localPort) : "",
+            local_port:
+              floating === undefined && name === loadBalancer?.name
+                ? String(settings.localPort)
+                : "",
           },
         ]),
       ),
@@ -62,6 +68,32 @@ export function declareHosts(
         DWI_VOLUME: terraform("each.value.volume"),
         DWI_LOCAL_PORT: terraform("each.value.local_port"),
         DWI_PORT: String(PORTS.http),
+        DWI_ENTRANCE: ENTRANCE,
+      }),
+    ],
+  });
+  if (floating === undefined) {
+    return;
+  }
+  new DataResource(stack, "publication", {
+    // Last: the load balancer that published the cluster so far does so until there are two.
+    dependsOn: [configuration],
+    triggersReplace: {
+      host: terraform(`${removables.host.fqn}["${ENTRANCE}"].id`),
+      recipe: recipe("local/publish.sh"),
+      local_port: String(settings.localPort),
+      floating,
+      unfinished: unfinished(project, ENTRANCE),
+    },
+    provisioners: [
+      onCreate(project, "publish", {
+        DWI_HOST: ENTRANCE,
+        DWI_BRIDGE: names.bridge,
+        DWI_ADDRESS: `${entranceAddress(topology)}/${network.prefixLength}`,
+        ...imageFacts,
+        DWI_LOCAL_PORT: String(settings.localPort),
+        DWI_TARGET: `${floating}:${PORTS.http}`,
+        DWI_BEFORE: loadBalancer?.name as string,
       }),
     ],
   });

@@ -2,9 +2,17 @@ import { DataResource } from "cdktf/lib/terraform-data-resource";
 import { TerraformIterator } from "cdktf/lib/terraform-iterator";
 import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
-import type { LocalNames } from "../../topology/names";
+import { ENTRANCE, type LocalNames } from "../../topology/names";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { onDestroy, terraform } from "./provisioners";
+
+/**
+ * The address of the container that publishes two load balancers: it is reserved for a NAT gateway, and locally there is
+ * none.
+ */
+export function entranceAddress({ network }: Topology): string {
+  return network.subnets.find(({ natAddress }) => natAddress !== undefined)?.natAddress as string;
+}
 
 /** The resources that represent the parts of a cluster that have to be removed. */
 export interface Removables {
@@ -49,7 +57,12 @@ export function declareRemovables(
   });
   const host = new DataResource(stack, "host", {
     forEach: TerraformIterator.fromMap(
-      Object.fromEntries(hosts.map(({ name, role, address }) => [name, { role, address }])),
+      Object.fromEntries([
+        ...hosts.map(({ name, role, address }) => [name, { role, address }] as const),
+        ...(topology.floatingAddresses.size > 0
+          ? ([[ENTRANCE, { role: ENTRANCE, address: entranceAddress(topology) }]] as const)
+          : []),
+      ]),
     ),
     dependsOn: [network],
     input: { project: names.project, name: terraform("each.key") },

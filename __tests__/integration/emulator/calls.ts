@@ -80,6 +80,8 @@ export const UNSEEN: Readonly<Record<string, string>> = {
     "a data volume leaves a final snapshot when the settings ask for fewer replicas; no host is taken away from the emulator's cluster before all are",
   "ec2:DeleteNetworkInterface":
     "an interface is deleted after it was detached, which the emulator refuses (limits.ts)",
+  "ec2:UnassignPrivateIpAddresses":
+    "the first of two load balancers loses its floating address when it becomes the only one; the emulator's cluster keeps two",
   "ec2:ModifyVpcEndpoint":
     "a further zone brings the endpoint a further route table; zones cannot be changed without moving hosts",
 };

@@ -13,10 +13,13 @@ export interface InstanceIdentity {
   readonly id: string;
   readonly role: string;
   readonly credentials: RoleCredentials;
+  /** Its network interface, for instances that are told of it. */
+  readonly interfaceId?: string;
 }
 
 const TTL = "x-aws-ec2-metadata-token-ttl-seconds";
 const ROLE = "iam/security-credentials/";
+const MAC = "02:00:00:00:00:01";
 /** How long credentials are said to be good for. */
 const CREDENTIALS_MS = 6 * 60 * 60 * 1000;
 
@@ -71,13 +74,19 @@ export class MetadataService {
   }
 
   private tell(
-    { id, role, credentials }: InstanceIdentity,
+    { id, role, credentials, interfaceId }: InstanceIdentity,
     path: string,
     answer: (status: number, body?: string) => unknown,
   ): void {
     switch (path) {
       case "instance-id":
         answer(200, id);
+        break;
+      case "mac":
+        answer(200, MAC);
+        break;
+      case `network/interfaces/macs/${MAC}/interface-id`:
+        answer(interfaceId === undefined ? 404 : 200, interfaceId);
         break;
       case ROLE:
         answer(200, role);

@@ -1,0 +1,120 @@
+import { PAIR } from "../../hosts/agreed";
+import { fileOf, hostOf, topologyOf } from "./rendered";
+
+// Of two load balancers, one holds the visitors' address. One load balancer has nothing of this.
+
+const TWO = { loadBalancer: { count: 2 } } as const;
+const NAMES = ["load-balancer-1", "load-balancer-2"] as const;
+
+const keepalived = (name: string) => fileOf(hostOf(name, TWO), "/etc/keepalived/keepalived.conf");
+
+/** The first value in a block of keepalived's configuration. */
+const within = (name: string, block: string) =>
+  new RegExp(`^  ${block} \\{\\s+(\\S+)\\s+\\}$`, "m").exec(keepalived(name))?.[1];
+
+test("each is in a zone of its own", () => {
+  const zones = topologyOf(TWO)
+    .hosts.filter(({ role }) => role === "load-balancer")
+    .map(({ availabilityZone }) => availabilityZone);
+  expect(zones).toEqual(["eu-central-1a", "eu-central-1b"]);
+});
+
+test("each speaks to the other from its own address", () => {
+  const address = (name: string) => hostOf(name, TWO).address;
+  const [one, other] = NAMES;
+  expect(keepalived(one)).toContain(`unicast_src_ip ${address(one)}\n`);
+  expect(within(one, "unicast_peer")).toBe(address(other));
+  expect(keepalived(other)).toContain(`unicast_src_ip ${address(other)}\n`);
+  expect(within(other, "unicast_peer")).toBe(address(one));
+});
+
+test("both are to hold the same address, which no host and no NAT gateway has", () => {
+  const [floating, same] = NAMES.map((name) => within(name, "virtual_ipaddress"));
+  expect(floating).toBe("10.90.0.5/32");
+  expect(same).toBe(floating);
+  const { hosts, network, floatingAddresses } = topologyOf(TWO);
+  const taken = [
+    ...hosts.map(({ address }) => address),
+    ...network.subnets.flatMap(({ natAddress }) => natAddress ?? []),
+    network.gateway,
+  ];
+  for (const address of floatingAddresses.values()) {
+    expect(taken).not.toContain(address);
+  }
+});
+
+test("where requests arrive at an address of its own subnet, the holder has that one too", () => {
+  expect(within("load-balancer-1", "virtual_ipaddress_excluded")).toBeUndefined();
+  expect(within("load-balancer-2", "virtual_ipaddress_excluded")).toBe("10.90.1.5/32");
+  expect(NAMES.map((name) => hostOf(name, TWO, "aws").facts.VISITORS_ADDRESS)).toEqual([
+    "10.90.0.5",
+    "10.90.1.5",
+  ]);
+});
+
+test("none is preferred: whoever holds the address keeps it", () => {
+  for (const name of NAMES) {
+    expect(keepalived(name)).toContain("\n  priority 100\n");
+    expect(keepalived(name)).toContain("\n  state BACKUP\n");
+  }
+});
+
+test("what hands the address over writes the file that keepalived watches", () => {
+  expect(keepalived("load-balancer-1")).toContain(`  file ${PAIR.handOver}\n`);
+  expect(hostOf("load-balancer-1", TWO).facts.PAIR_HAND_OVER).toBe(PAIR.handOver);
+});
+
+test("no name of a network interface is assumed", () => {
+  expect(keepalived("load-balancer-1")).toContain(`include ${PAIR.interface}\n`);
+  for (const name of ["eth0", "ens5"]) {
+    expect(keepalived("load-balancer-1")).not.toMatch(new RegExp(`\\b${name}\\b`));
+  }
+});
+
+test("they agree over a protocol of its own, between each other only", () => {
+  const rules = (name: string) =>
+    fileOf(hostOf(name, TWO), "/etc/nftables.conf")
+      .split("\n")
+      .filter((line) => /"(visitors-address|load-balancer-peers)"/.test(line))
+      .map((line) => line.trim());
+  expect(rules("load-balancer-1")).toEqual([
+    'ip saddr { 10.90.1.4 } ip protocol 112 accept comment "visitors-address"',
+    'ip saddr { 10.90.1.4 } tcp dport 8405 accept comment "load-balancer-peers"',
+    'ip daddr { 10.90.1.4 } ip protocol 112 accept comment "visitors-address"',
+    'ip daddr { 10.90.1.4 } tcp dport 8405 accept comment "load-balancer-peers"',
+  ]);
+  expect(rules("web-1")).toEqual([]);
+  expect(rules("database-1")).toEqual([]);
+});
+
+test("web servers accept the visitor's address from both", () => {
+  const nginx = fileOf(hostOf("web-1", TWO), "/etc/nginx/nginx.conf");
+  expect(nginx.match(/set_real_ip_from (\S+);/g)).toEqual([
+    "set_real_ip_from 10.90.0.4;",
+    "set_real_ip_from 10.90.1.4;",
+  ]);
+});
+
+test("the first one remains the third voter", () => {
+  const { voters } = topologyOf({ ...TWO, database: { failover: "automatic" } });
+  expect(voters.map(({ name }) => name)).toEqual(["database-1", "database-2", "load-balancer-1"]);
+});
+
+test("one load balancer has nothing of it", () => {
+  const { facts, files } = hostOf("load-balancer-1");
+  expect(files.map(({ path }) => path).filter((path) => /keepalived|pair|peer/.test(path))).toEqual(
+    [],
+  );
+  expect(Object.keys(facts).filter((name) => /^(PAIR|PEER|FLOAT|PLATFORM)/.test(name))).toEqual([]);
+  expect(facts.PACKAGES).not.toContain("keepalived");
+  expect(topologyOf().floatingAddresses.size).toBe(0);
+});
+
+test("of two, a connection that nobody listens for is dropped, so that its client tries again", () => {
+  const rules = (settings: Parameters<typeof hostOf>[1]) =>
+    fileOf(hostOf("load-balancer-1", settings), "/etc/nftables.conf");
+  expect(rules(TWO)).toMatch(
+    /socket wildcard \{ 0, 1 \} accept\n\s+iif != "lo" tcp dport 80 ct state new drop/,
+  );
+  expect(rules({})).not.toContain("socket wildcard");
+});
