@@ -107,7 +107,9 @@ describeWithEtcd("members of etcd", (etcd) => {
     one.standIn("systemctl", systemctl, { quiet: true });
     one.standIn("sleep", 'exec /bin/sleep "$@"', { quiet: true });
     one.standIn("mountpoint", "exit 0", { quiet: true });
-    one.standIn("stat", "echo etcd", { quiet: true });
+    one.standIn("stat", 'if [[ $* == *%U* ]]; then echo etcd; else exec /usr/bin/stat "$@"; fi', {
+      quiet: true,
+    });
     one.standIn("chown", "exit 0", { quiet: true });
     // Users of the host's are none of this machine's.
     one.standIn(
