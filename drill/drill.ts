@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import type { Output } from "../machine/log";
 import { beginStages, type Stages, terraformStage } from "../machine/terraform";
@@ -7,7 +7,7 @@ import { runAsCommand } from "../ops/run-as-command";
 import type { ClusterSettings } from "../topology/settings";
 import type { Fault } from "./fault";
 import { FAULTS, unfit } from "./faults";
-import { type DrillResults, judge, type Row, table } from "./measure";
+import { type DrillResults, judge, type Row, table, updated } from "./measure";
 import { ScratchCluster } from "./scratch/scratch-cluster";
 import { Stage } from "./stage";
 
@@ -136,7 +136,15 @@ async function drill(
   if (json !== undefined) {
     const date = new Date().toISOString().slice(0, 10);
     const results: DrillResults = { distribution: distributionOfHosts, date, rows, stopped };
-    writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
+    const isPart = faults.length < FAULTS.length && existsSync(json);
+    const recorded = isPart
+      ? updated(
+          JSON.parse(readFileSync(json, "utf8")),
+          results,
+          FAULTS.map(({ name }) => name),
+        )
+      : results;
+    writeFileSync(json, `${JSON.stringify(recorded, null, 2)}\n`);
   }
   const broken = rows.filter((row) => row.broken.length > 0).length + stopped.length;
   say(`\n${rows.length - broken + stopped.length} passed, ${broken} failed`);
@@ -162,7 +170,10 @@ void runAsCommand("drill", async () => {
         .choices(["machine", "debian", "ubuntu"])
         .default("machine"),
     )
-    .option("--json <file>", "also write the results to a file")
+    .option(
+      "--json <file>",
+      "also write the results to a file; with names, only their rows of a file that is there",
+    )
     .action(async (names: string[], options: Options) => {
       if (options.list) {
         FAULTS.map(({ name, what, short }) =>

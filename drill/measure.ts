@@ -54,7 +54,7 @@ export interface Row {
 export interface DrillResults {
   /** The distribution of the hosts, as their os-release names it. */
   readonly distribution: string;
-  /** When it ended, `YYYY-MM-DD`. */
+  /** When it ended, `YYYY-MM-DD`; of several drills, the last. */
   readonly date: string;
   readonly rows: readonly Row[];
   /** The faults that could not be completed, and why. */
@@ -73,6 +73,32 @@ export function longestGap(records: readonly RequestRecord[], from: number, to: 
 }
 
 const seconds = (value: number) => `${value.toFixed(1)} s`;
+
+/**
+ * A recording with the faults of a later drill in place of its own, in the order in which they are injected.
+ *
+ * @param names of all faults, in that order; others are dropped
+ */
+export function updated(
+  before: DrillResults,
+  now: DrillResults,
+  names: readonly string[],
+): DrillResults {
+  const injected = [...now.rows, ...now.stopped].map(({ fault }) => fault);
+  const merge = <One extends { readonly fault: string }>(
+    old: readonly One[],
+    fresh: readonly One[],
+  ) =>
+    [...old.filter(({ fault }) => !injected.includes(fault)), ...fresh]
+      .filter(({ fault }) => names.includes(fault))
+      .sort((one, other) => names.indexOf(one.fault) - names.indexOf(other.fault));
+  return {
+    distribution: now.distribution,
+    date: now.date,
+    rows: merge(before.rows, now.rows),
+    stopped: merge(before.stopped, now.stopped),
+  };
+}
 
 /** Compares what was observed with the bounds. */
 export function judge(fault: string, observed: Observed, bounds: Bounds): Row {

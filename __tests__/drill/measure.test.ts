@@ -1,5 +1,5 @@
 import { messageOf, type RequestRecord, wrongIn } from "../../drill/load";
-import { type Bounds, judge, longestGap, type Observed, table } from "../../drill/measure";
+import { type Bounds, judge, longestGap, type Observed, table, updated } from "../../drill/measure";
 
 const record = (change: Partial<RequestRecord>): RequestRecord => ({
   kind: "read",
@@ -132,5 +132,41 @@ describe("a page of entries", () => {
     ["cut off", '{"entries": [', /not JSON/],
   ])("is wrong when it is %s", (_, body, wrong) => {
     expect(wrongIn(body)).toMatch(wrong);
+  });
+});
+
+describe("a recording that some faults are injected for again", () => {
+  const row = (fault: string, requests: number) => ({
+    ...judge(fault, observed(), {}),
+    requests,
+  });
+  const before = {
+    distribution: "Debian",
+    date: "2026-11-01",
+    rows: [row("one", 1), row("two", 1), row("gone", 1)],
+    stopped: [{ fault: "three", reason: "it hung" }],
+  };
+
+  test("has their new rows, keeps the others in order, and drops faults that there are no more", () => {
+    const now = {
+      distribution: "Ubuntu",
+      date: "2026-11-02",
+      rows: [row("three", 2), row("one", 2)],
+      stopped: [],
+    };
+    const recording = updated(before, now, ["one", "two", "three"]);
+    expect(recording.rows.map(({ fault, requests }) => [fault, requests])).toEqual([
+      ["one", 2],
+      ["two", 1],
+      ["three", 2],
+    ]);
+    expect(recording).toMatchObject({ distribution: "Ubuntu", date: "2026-11-02", stopped: [] });
+  });
+
+  test("has no old row of one that could not be completed", () => {
+    const now = { ...before, rows: [], stopped: [{ fault: "two", reason: "no answer" }] };
+    const recording = updated(before, now, ["one", "two", "three"]);
+    expect(recording.rows.map(({ fault }) => fault)).toEqual(["one"]);
+    expect(recording.stopped.map(({ fault }) => fault)).toEqual(["two", "three"]);
   });
 });

@@ -46,7 +46,7 @@ export function drillTable({ distribution, date, rows, stopped }: DrillResults):
     seconds(row.inSyncAfter),
   ]);
   return [
-    `Recorded on ${date}, with hosts of ${distribution}, by \`npm run drill -- --json docs/drill.json\`.`,
+    `Recorded on ${date}, with hosts of ${distribution}, by \`npm run drill -- --json docs/drill.json\`; with names of faults it records their rows anew.`,
     table(columns, cells, columns.slice(1)),
   ].join("\n\n");
 }
