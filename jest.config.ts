@@ -21,6 +21,7 @@ function project(displayName: string, testMatch: string, testEnvironment = SHARE
 }
 
 const config: Config = {
+  testSequencer: "<rootDir>/.ci/longest-first.js",
   projects: [
     project("unit", "!(integration)/**/*.test.ts", "node"),
     project("etcd", "integration/etcd*.test.ts"),
