@@ -14,7 +14,7 @@ import {
   type RecordStore,
   type RecordView,
   type Rivals,
-  type ServerSight,
+  type ServerCondition,
   type Step,
   type Stored,
   TIMERS,
@@ -102,7 +102,7 @@ export class Lease {
 
   // What is known of the server.
   private own: Own | undefined;
-  private sight: ServerSight = "unseen";
+  private condition: ServerCondition = "unseen";
   private answeredAt: number;
   /** Since when the data volume has not answered. */
   private probedAt: number | undefined;
@@ -248,7 +248,7 @@ export class Lease {
   noteOwn(own: Own, at: number): void {
     this.own = own;
     this.hasRoom = own.hasRoom;
-    this.noteSight(own.state === "unknown" ? undefined : own.writability, at, own.incarnation);
+    this.noteCondition(own.state === "unknown" ? undefined : own.writability, at, own.incarnation);
     if (
       !this.isRecorded &&
       own.state === "member" &&
@@ -261,7 +261,7 @@ export class Lease {
 
   /** The main loop is about to open the server. */
   noteOpening(): void {
-    this.sight = "open";
+    this.condition = "open";
   }
 
   private recorded(): void {
@@ -271,7 +271,7 @@ export class Lease {
       .catch((error: Error) => this.surroundings.log(`no note of the record: ${error.message}`));
   }
 
-  private noteSight(
+  private noteCondition(
     writability: Own["writability"] | undefined,
     at: number,
     incarnation: string | undefined,
@@ -281,12 +281,12 @@ export class Lease {
       this.isWhole = undefined;
       this.lookedAtTablesAt = Number.NEGATIVE_INFINITY;
       this.replicas.restarted();
-      if (this.sight !== "unseen") {
-        this.sight = "gone";
+      if (this.condition !== "unseen") {
+        this.condition = "gone";
       }
     }
     if (writability !== undefined) {
-      this.sight = writability;
+      this.condition = writability;
       this.answeredAt = Math.max(this.answeredAt, at);
     }
   }
@@ -367,11 +367,11 @@ export class Lease {
   }
 
   private view(): RecordView {
-    const { own, sight } = this;
+    const { own, condition } = this;
     const hasAnswered = own !== undefined && own.state !== "unknown";
     const isHung = this.probedAt !== undefined && this.now - this.probedAt >= TIMERS.hung;
     const isLate = isHung || this.now - this.answeredAt >= TIMERS.unwell;
-    const late = sight === "open" || sight === "ready" ? "silent" : "away";
+    const late = condition === "open" || condition === "ready" ? "silent" : "away";
     return {
       name: this.identity.name,
       record: this.stored?.record,
@@ -380,7 +380,7 @@ export class Lease {
       hasLease: this.isHolding && this.hasLease,
       isOverdue: this.isOverdue,
       quiet: this.quiet,
-      server: isLate && ["open", "ready", "closed"].includes(sight) ? late : sight,
+      server: isLate && ["open", "ready", "closed"].includes(condition) ? late : condition,
       isEnding: this.isEnding,
       arePeersManual: this.arePeersManual,
       isStoreless: this.isStoreless,
@@ -536,7 +536,7 @@ export class Lease {
   private async guardForEver(): Promise<void> {
     const { clock, log } = this.surroundings;
     while (!this.hasEnded) {
-      const isDue = this.right === "barred" && ["open", "ready"].includes(this.sight);
+      const isDue = this.right === "barred" && ["open", "ready"].includes(this.condition);
       if (isDue && this.isOverdue && !this.isTaking) {
         log("the lease has ended");
         await this.shut();
@@ -685,7 +685,7 @@ export class Lease {
 
   /** Reads go on at a host that is closed, and, until there is a record, everything does. */
   private keepReadable(): void {
-    const isClosed = this.sight === "closed" || this.sight === "ready";
+    const isClosed = this.condition === "closed" || this.condition === "ready";
     if (!this.isTaking && (!this.isRecorded || (isClosed && !this.isHolding))) {
       this.arm(this.isRecorded ? this.answeredAt + TIMERS.fence : this.now + TIMERS.fence);
     }
@@ -718,8 +718,8 @@ export class Lease {
       ),
       server.shut(TIMERS.kill).catch(() => false),
     ]);
-    if (closed && (this.sight === "open" || this.sight === "ready")) {
-      this.sight = "closed";
+    if (closed && (this.condition === "open" || this.condition === "ready")) {
+      this.condition = "closed";
     }
     observe().catch(() => undefined);
     return fenced || closed;
@@ -818,7 +818,7 @@ export class Lease {
     if (!this.isHolding) {
       await this.lookAround();
       if (at - this.answeredAt >= TIMERS.unwell && !(await server.isRunning())) {
-        this.sight = this.sight === "unseen" ? "unseen" : "gone";
+        this.condition = this.condition === "unseen" ? "unseen" : "gone";
       }
       return;
     }
@@ -826,15 +826,15 @@ export class Lease {
     const seen = await server.acknowledgements().catch(() => undefined);
     if (seen === undefined) {
       if (!(await server.isRunning())) {
-        this.sight = "gone";
+        this.condition = "gone";
         this.wake();
       } else {
-        this.noteSight(undefined, at, incarnation);
+        this.noteCondition(undefined, at, incarnation);
       }
       return;
     }
-    this.noteSight(seen.writability, at, incarnation);
-    if (this.sight === "open" || this.sight === "ready") {
+    this.noteCondition(seen.writability, at, incarnation);
+    if (this.condition === "open" || this.condition === "ready") {
       await this.replicas.judge(seen, this.stored?.record.sync ?? [], at);
     } else {
       this.replicas.restarted();
@@ -947,7 +947,9 @@ export class Lease {
     try {
       const release = await this.surroundings.lock.take(TIMERS.takeOver / 1_000);
       if (release === undefined) {
-        throw new Error("this host is in the middle of something");
+        throw new Error(
+          "another operation on this host holds the lock: a clone, a switchover or a restore",
+        );
       }
       try {
         await this.look();

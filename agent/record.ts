@@ -203,7 +203,7 @@ export type Rivals = "behind" | "ahead" | "unknown";
  * for `TIMERS.unwell`, or its volume has taken no write for `TIMERS.hung`; `away`, it was closed and does not answer; `gone`, its process has ended, and no other has
  * answered yet; otherwise how it last answered.
  */
-export type ServerSight = "unseen" | "silent" | "away" | "gone" | "closed" | "ready" | "open";
+export type ServerCondition = "unseen" | "silent" | "away" | "gone" | "closed" | "ready" | "open";
 
 /** What a host knows when it decides what to do about the record. */
 export interface RecordView {
@@ -220,7 +220,7 @@ export interface RecordView {
   readonly isOverdue: boolean;
   /** Milliseconds since it first saw the record as it is, and since its last promise. */
   readonly quiet: number;
-  readonly server: ServerSight;
+  readonly server: ServerCondition;
   /** Whether the settings have made failover manual, while a record may still let another host take over. */
   readonly isEnding: boolean;
   /** Whether every other database host says that failover is manual there: none takes over by itself. */

@@ -9,7 +9,7 @@
 source /opt/cluster/scripts/database/common.sh
 
 replication=$(replication_password)
-# What it had received and not applied is dropped, so its word about it no longer counts.
+# What it had received and not applied is dropped: a new incarnation tells others not to count it as received.
 if [[ $DATABASE_FAILOVER != manual ]]; then new_incarnation; fi
 # A server that was a primary and was not restarted since would have what it applies wait for a replica of its own: with
 # lossless durability without end, and it would never be in sync.

@@ -62,7 +62,7 @@ main() {
       # Without the other one, a reload still drops no request.
       /opt/cluster/scripts/load-balancer/hand-over.sh begin || true
     fi
-    save_server_state || log "what HAProxy knows of the web servers could not be kept"
+    save_server_state || log "the state of the web servers could not be saved: HAProxy starts with all of them ready"
   fi
   keep_serving haproxy "$HAPROXY"
   enable_at_boot "$SILENCE"
