@@ -117,7 +117,7 @@ export class Workspace {
   }
 
   /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
-  operate(args: readonly string[], seconds = 180): SpawnSyncReturns<string> {
+  operate(args: readonly string[], seconds = 600): SpawnSyncReturns<string> {
     const command = ["npm", "run", "--silent", "cluster", "--", ...args];
     return attemptSync(command, { directory: PROJECT, env: this.env, seconds });
   }
