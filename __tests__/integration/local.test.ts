@@ -56,9 +56,9 @@ describe("local", () => {
   group("history", cluster, () => history(cluster));
   group("the database as apps expect it", cluster, () => appDatabase(cluster));
   group("upgrade", cluster, () => upgrade(cluster));
-  group("replication", cluster, () => replication(cluster));
   group("durability", cluster, () => durability(cluster), MANUAL);
   group("manual failover", cluster, () => manualFailover(cluster), MANUAL);
+  group("replication", cluster, () => replication(cluster));
 
   leftWell();
 });
