@@ -1,9 +1,4 @@
-import type { Clock } from "./clock";
-import type { Fence } from "./fence";
-import type { Lock } from "./lock";
-import type { Marks } from "./marks";
-import type { Server } from "./mysql";
-import { CONNECT_SECONDS, type Peers } from "./peers";
+import { CONNECT_SECONDS } from "./peers";
 import { Promises } from "./promises";
 import {
   hostOf,
@@ -19,20 +14,16 @@ import {
   type Stored,
   TIMERS,
 } from "./record";
+import { sentencesOfRecord } from "./record-sentences";
 import { Replicas } from "./replicas";
 import { compareRivals, rivalsIn } from "./rivals";
-import type { Address, LeaseAnswer, Own } from "./state";
+import type { LeaseAnswer, Own } from "./state";
+import type { Identity, Surroundings } from "./surroundings";
 
 /** What the lease depends on; tests replace it. */
-export interface LeaseSurroundings {
+export interface LeaseSurroundings
+  extends Omit<Surroundings, "bootstrap" | "healthPort" | "automatic"> {
   readonly store: RecordStore;
-  readonly fence: Fence;
-  readonly server: Server;
-  readonly peers: Peers;
-  readonly marks: Marks;
-  readonly lock: Lock;
-  readonly clock: Clock;
-  readonly log: (line: string) => void;
   /** Starts etcd as a cluster of this host alone. @throws Error */
   readonly createStore: () => Promise<void>;
   /** Lets `/primary` be answered with 200 until this moment of the monotonic clock. */
@@ -41,14 +32,6 @@ export interface LeaseSurroundings {
   readonly ended: () => Promise<void>;
   /** Observes this host again, publishes that, and wakes the main loop. */
   readonly observe: () => Promise<void>;
-}
-
-export interface LeaseIdentity {
-  readonly name: string;
-  readonly peers: readonly Address[];
-  readonly durability: "available" | "lossless";
-  /** Whether failover is manual by the settings, and was automatic before; default false. */
-  readonly isEnding?: boolean;
 }
 
 /** Between two requests to move etcd's leader away, in milliseconds. */
@@ -137,7 +120,7 @@ export class Lease {
   private wakeUp: () => void = () => undefined;
 
   constructor(
-    private readonly identity: LeaseIdentity,
+    private readonly identity: Identity,
     private readonly surroundings: LeaseSurroundings,
   ) {
     this.replicas = new Replicas(identity, { ...surroundings, wake: () => this.wake() });
@@ -190,54 +173,8 @@ export class Lease {
       leaseSeconds: Math.max(0, Math.round((this.leaseUntil - this.now) / 100) / 10),
       step: this.step,
       quietSeconds: Math.floor(this.quiet / 1_000),
-      says: this.sentences(),
+      says: sentencesOfRecord(this.view(), this.identity.peers.length > 0),
     };
-  }
-
-  /** What an operator has to know. */
-  private sentences(): string[] {
-    const { stored, isAnswered, isRecorded } = this;
-    const record = stored?.record;
-    const said: string[] = [];
-    if (this.isEnding) {
-      said.push(
-        "failover is to be manual, and stays automatic until the record is removed or every other database host is manual",
-      );
-    } else if (!isAnswered) {
-      said.push(
-        "etcd does not answer: no host opens or takes over until two of its members are back; then whoever may does so by itself",
-      );
-    }
-    if (!isRecorded) {
-      return [...said, "there is no record of the primary yet: no host takes over"];
-    }
-    if (record === undefined) {
-      const isLost = isAnswered && !this.isEnding;
-      return isLost ? [...said, "the record of the primary is gone: promote a host"] : said;
-    }
-    const isGone = record.holder !== this.identity.name && this.quiet > TIMERS.takeOver * 2;
-    if (isAnswered && record.state === "open" && isGone) {
-      said.push(
-        record.sync.length === 0
-          ? `${record.holder} is gone, and no replica has every acknowledged write: bring it back, or promote another host`
-          : `${record.holder} is gone, and ${record.sync.map(hostOf).join(" and ")}, which had every acknowledged write, ${record.sync.length === 1 ? "has" : "have"} to answer and not to have been started anew since: bring ${record.holder} back, or promote another host`,
-      );
-    } else if (
-      record.state === "open" &&
-      record.sync.length === 0 &&
-      this.identity.peers.length > 0
-    ) {
-      said.push(
-        `no replica has every acknowledged write: should ${record.holder} fail, no host takes over`,
-      );
-    }
-    if (record.state !== "open" && this.quiet > TIMERS.takeBack) {
-      const waits = record.state === "taking" ? "began to take over and cannot go on" : "closed";
-      said.push(
-        `${record.holder} ${waits}, and no other host may take over by itself: promote one, or bring ${record.sync.map(hostOf).join(" or ") || record.holder} back`,
-      );
-    }
-    return said;
   }
 
   /**

@@ -432,7 +432,6 @@ export class MysqlServer implements Server {
   async admit(writability: "open" | "ready", wait: Wait): Promise<void> {
     // Disabling read_only also disables super_read_only.
     const variable = writability === "open" ? "read_only" : "super_read_only";
-    await this.abortConnecting();
     await this.run(
       30,
       "STOP REPLICA",
