@@ -55,15 +55,14 @@ export const CHANGE_FAULTS: readonly Fault[] = [
     name: "replicas-changed",
     what: "With automatic failover a second replica is added, and removed again",
     bounds: { failed: 0, readGap: 1, writeGap: 2 },
-    settings: { database: { failover: "automatic" } },
     async inject(stage) {
       await isRecorded(stage, ...SMALL);
       await stage.begin();
       stage.note("two replicas");
-      stage.cluster.deploy({ database: { failover: "automatic", replicas: 2 } });
+      stage.cluster.deploy({ database: { replicas: 2 } });
       await isRecorded(stage, ...LARGE);
       stage.note("one replica");
-      stage.cluster.deploy({ database: { failover: "automatic" } });
+      stage.cluster.deploy();
       await isRecorded(stage, ...SMALL);
       await stage.wait(5);
     },

@@ -1,63 +1,62 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { createConnection } from "mysql2/promise";
+import { PORTS } from "../topology/ports";
 import { messageOf } from "./load";
+import type { ScratchCluster } from "./scratch/scratch-cluster";
+import { streamTo } from "./scratch/stream-to";
 
-// A client that stays connected to one database host, whatever becomes of it: it runs in the network of a web server,
-// writes without a pause between, and prints the key of each write that was acknowledged. It ends with its standard
-// input, or after two minutes.
+/** How many clients there are. */
+const CONNECTIONS = 4;
 
-/** What it reads from its standard input, as one line of JSON. */
-export interface DirectWriterSettings {
-  readonly host: string;
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
-  /** The beginning of each key. */
-  readonly prefix: string;
-  readonly connections: number;
-}
-
-const LONGEST_SECONDS = 120;
 /** Between an answer and the next write, in milliseconds. */
 const PAUSE = 50;
 
-async function writeForEver(settings: DirectWriterSettings, number: number): Promise<void> {
-  const { host, user, password, database, prefix } = settings;
-  const connection = await createConnection({
-    host,
-    user,
-    password,
-    database,
-    ssl: { rejectUnauthorized: false },
-  });
-  for (let count = 0; ; count++) {
-    const key = `${prefix}-${number}-${count}`;
-    await connection.execute(
-      `INSERT INTO guestbook_entries (request_key, name, message, written_at, web_server, database_host)
-       VALUES (?, 'drill', ?, UTC_TIMESTAMP(3), 'none', ?)`,
-      [key, messageOf(key), host],
-    );
-    process.stdout.write(`${key}\n`);
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
-  }
-}
+/** Clients on a web server that stay connected to one database host, whatever becomes of it, and write all the time. */
+export class DirectWriter {
+  /** Keys of the writes that were acknowledged. */
+  readonly acknowledged: string[] = [];
+  private readonly end = new AbortController();
+  private readonly prefix = `drill-direct-${randomBytes(4).toString("hex")}`;
 
-function main(): void {
-  let text = "";
-  setTimeout(() => process.exit(0), LONGEST_SECONDS * 1000);
-  process.stdin.on("end", () => process.exit(0));
-  process.stdin.on("data", (part) => {
-    text += part;
-    if (text.endsWith("\n")) {
-      const settings: DirectWriterSettings = JSON.parse(text);
-      for (let number = 0; number < settings.connections; number++) {
-        writeForEver(settings, number).catch(({ message }: Error) =>
-          process.stderr.write(`connection ${number}: ${message}\n`),
-        );
-      }
+  constructor(
+    private readonly cluster: ScratchCluster,
+    private readonly host: string,
+  ) {
+    const account = cluster.appAccount();
+    for (let number = 0; number < CONNECTIONS; number++) {
+      // A client ends with its connection.
+      this.write(account, number).catch(() => undefined);
     }
-  });
-}
+  }
 
-if (require.main === module) {
-  main();
+  /** Ends all connections. */
+  stop(): void {
+    this.end.abort();
+  }
+
+  private async write(
+    account: ReturnType<ScratchCluster["appAccount"]>,
+    number: number,
+  ): Promise<void> {
+    const { cluster, host, prefix } = this;
+    const target = `${cluster.address(host)}:${PORTS.mysql}`;
+    const connection = await createConnection({
+      ...account,
+      stream: () => streamTo(cluster.incusProject, "web-1", target),
+      ssl: { rejectUnauthorized: false },
+    });
+    connection.on("error", () => undefined);
+    this.end.signal.addEventListener("abort", () => connection.destroy());
+    for (let count = 0; !this.end.signal.aborted; count++) {
+      const key = `${prefix}-${number}-${count}`;
+      await connection.execute(
+        `INSERT INTO guestbook_entries (request_key, name, message, written_at, web_server, database_host)
+         VALUES (?, 'drill', ?, UTC_TIMESTAMP(3), 'none', ?)`,
+        [key, messageOf(key), host],
+      );
+      this.acknowledged.push(key);
+      await pause(PAUSE);
+    }
+  }
 }

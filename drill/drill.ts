@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { Output } from "../machine/log";
 import { beginStages, type Stages, terraformStage } from "../machine/terraform";
 import { OperatorError } from "../ops/operator-error";
@@ -8,6 +8,7 @@ import type { ClusterSettings } from "../topology/settings";
 import type { Fault } from "./fault";
 import { FAULTS, unfit } from "./faults";
 import { type DrillResults, judge, type Row, table, updated } from "./measure";
+import { distributionOption } from "./scratch/distribution-option";
 import { ScratchCluster } from "./scratch/scratch-cluster";
 import { Stage } from "./stage";
 
@@ -92,7 +93,6 @@ async function drill(
     network: { cidr: "10.93.0.0/22" },
     localPort: 18093,
     local: { distribution },
-    database: { failover: "automatic" as const },
   };
   const cluster = new ScratchCluster(settings, [], on);
   const stages = beginStages("drill", cluster.stack);
@@ -162,14 +162,7 @@ void runAsCommand("drill", async () => {
     .option("--short", "only inject faults that take little time", false)
     .option("--keep", "leave the cluster up afterwards", false)
     .option("--on <folder>", "use a cluster that was left up, and leave it up again")
-    .addOption(
-      new Option(
-        "--distribution <name>",
-        "the hosts' distribution, like the setting local.distribution",
-      )
-        .choices(["machine", "debian", "ubuntu"])
-        .default("machine"),
-    )
+    .addOption(distributionOption())
     .option(
       "--json <file>",
       "also write the results to a file; with names, only their rows of a file that is there",

@@ -37,6 +37,25 @@ export function cutOff({ cluster }: Pick<Stage, "cluster">, host: string): () =>
   return () => runSync(["ip", "link", "set", device, "up"]);
 }
 
+/** Drops what a host sends to others and gets from them, on the host itself. Returns a function that ends it. */
+export function dropPackets(
+  { cluster }: Pick<Stage, "cluster">,
+  host: string,
+  others: readonly string[],
+): () => void {
+  const addresses = others.map((other) => cluster.address(other)).join(", ");
+  cluster.on(
+    host,
+    `nft --file - <<'RULES'
+table inet drill {
+  chain input { type filter hook input priority -300; ip saddr { ${addresses} } drop; }
+  chain output { type filter hook output priority -300; ip daddr { ${addresses} } drop; }
+}
+RULES`,
+  );
+  return () => cluster.on(host, "nft delete table inet drill");
+}
+
 /** Makes Terraform replace a host. */
 export function replace(stage: Stage, host: string): void {
   stage.cluster.workspace.terraform(stage.cluster.stack, [

@@ -1,5 +1,5 @@
 import { runSync } from "../ops/run";
-import { AWAY, cutOff, type Fault, kill } from "./fault";
+import { AWAY, cutOff, dropPackets, type Fault, kill } from "./fault";
 import type { Bounds } from "./measure";
 import { eventually } from "./scratch/workspace";
 import type { Stage } from "./stage";
@@ -36,23 +36,6 @@ async function unchanged(stage: Stage, before: string, term: string): Promise<vo
 
 const termOf = (stage: Stage, host: string) =>
   stage.cluster.query(host, "SELECT MAX(term) FROM cluster.primary_term")[0] ?? "";
-
-/** Drops all packets between a host and others, on that host. Returns a function that ends it. */
-function drop(stage: Stage, host: string, ...others: readonly string[]): () => void {
-  const addresses = others.map((other) => stage.cluster.address(other)).join(", ");
-  const chain = (name: string, end: string) =>
-    `add chain inet drill ${name} { type filter hook ${name} priority -300; }
-     add rule inet drill ${name} ip ${end} { ${addresses} } drop`;
-  stage.cluster.on(
-    host,
-    `nft --file - <<'RULES'
-add table inet drill
-${chain("input", "saddr")}
-${chain("output", "daddr")}
-RULES`,
-  );
-  return () => stage.cluster.on(host, "nft delete table inet drill");
-}
 
 /** The voters, and which of them leads. */
 function voters(stage: Stage): { names: string[]; leader: string } {
@@ -156,7 +139,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
       stage.note("resumed");
       stage.cluster.incus(["resume", primary]);
       await stage.wait(5);
-      await end();
+      end();
       await succeeded(stage, primary);
     },
   },
@@ -174,7 +157,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
         stage.cluster.incus(["resume", primary]);
         await stage.wait(1);
       }
-      await end();
+      end();
     },
   },
   {
@@ -196,7 +179,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
         );
       }
       await stage.wait(2);
-      await end();
+      end();
       await succeeded(stage, primary);
     },
   },
@@ -207,7 +190,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { primary, replica } = await stage.databases();
       await stage.begin();
-      const heal = drop(stage, primary, replica);
+      const heal = dropPackets(stage, primary, [replica]);
       await stage.wait(AWAY);
       stage.note("they reach each other again");
       heal();
@@ -338,7 +321,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
       const { primary } = await stage.databases();
       const term = termOf(stage, primary);
       await stage.begin();
-      const heal = ["web-1", "web-2"].map((host) => drop(stage, host, primary));
+      const heal = ["web-1", "web-2"].map((host) => dropPackets(stage, host, [primary]));
       try {
         await eventually(
           "status says that the web servers do not reach the primary",

@@ -1,11 +1,8 @@
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { DATABASE_ACCOUNTS } from "../hosts/agreed";
-import { runSync } from "../ops/run";
-import type { DirectWriterSettings } from "./direct-writer";
+import { DirectWriter } from "./direct-writer";
 import { type LoadSettings, messageOf, type RequestRecord } from "./load";
 import type { Observed } from "./measure";
 import { type Answer, ask, type ScratchCluster } from "./scratch/scratch-cluster";
@@ -108,37 +105,17 @@ export class Stage {
    *
    * @throws Error if no write is acknowledged within ten seconds
    */
-  async writeDirectly(host: string): Promise<() => Promise<void>> {
-    const { cluster } = this;
-    const { pid } = JSON.parse(
-      runSync(["incus", "query", `/1.0/instances/web-1/state?project=${cluster.incusProject}`]),
+  async writeDirectly(host: string): Promise<() => void> {
+    const writer = new DirectWriter(this.cluster, host);
+    await eventually(
+      `a client that is connected to ${host} writes`,
+      () => writer.acknowledged.length > 0,
+      10,
     );
-    const settings: DirectWriterSettings = {
-      host: cluster.address(host),
-      user: DATABASE_ACCOUNTS.app,
-      password: cluster.on("web-1", "cat /run/cluster/secrets/mysql-app-password").trim(),
-      database: cluster.topology.settings.database.name,
-      prefix: `drill-direct-${randomBytes(4).toString("hex")}`,
-      connections: 4,
-    };
-    const script = join(__dirname, "direct-writer.ts");
-    const writer = spawn(
-      "nsenter",
-      [`--net=/proc/${pid}/ns/net`, process.execPath, "-r", "ts-node/register", script],
-      { stdio: ["pipe", "pipe", "ignore"] },
-    );
-    let printed = "";
-    writer.stdout.setEncoding("utf8").on("data", (text: string) => {
-      printed += text;
-    });
-    const ended = new Promise((resolve) => writer.on("close", resolve));
-    writer.stdin.write(`${JSON.stringify(settings)}\n`);
-    await eventually(`a client that is connected to ${host} writes`, () => printed !== "", 10);
-    return async () => {
-      writer.stdin.end();
-      await ended;
+    return () => {
+      writer.stop();
       const at = Date.now();
-      const keys = printed.split("\n").slice(0, -1);
+      const keys = writer.acknowledged;
       this.note(`${keys.length} writes were acknowledged to clients connected to ${host}`);
       this.direct.push(
         ...keys.map((key) => ({

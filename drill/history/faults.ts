@@ -1,5 +1,5 @@
 import { hostsOf } from "../../topology/topology";
-import { cutOff, kill } from "../fault";
+import { cutOff, dropPackets, kill } from "../fault";
 import type { ScratchCluster } from "../scratch/scratch-cluster";
 import type { Schedulable } from "./schedule";
 
@@ -43,21 +43,6 @@ function powerOff(cluster: ScratchCluster, host: string): Heal {
 function freeze(cluster: ScratchCluster, host: string): Heal {
   cluster.incus(["pause", host]);
   return () => void cluster.incus(["resume", host]);
-}
-
-/** Drops what a host sends to others and gets from them, on the host itself. */
-function cutApart(cluster: ScratchCluster, host: string, others: readonly string[]): Heal {
-  const addresses = others.map((other) => cluster.address(other)).join(", ");
-  cluster.on(
-    host,
-    `nft --file - <<'END'
-table inet history {
-  chain in { type filter hook input priority -300; ip saddr { ${addresses} } drop; }
-  chain out { type filter hook output priority -300; ip daddr { ${addresses} } drop; }
-}
-END`,
-  );
-  return () => void cluster.on(host, "nft delete table inet history");
 }
 
 function stopEtcd(cluster: ScratchCluster, hosts: readonly string[]): Heal {
@@ -128,14 +113,14 @@ export const HISTORY_FAULTS: readonly HistoryFault[] = [
     what: "the primary's host is cut off from the other database hosts only",
     takes: DATABASE_HOST,
     hosts: itself,
-    inject: (cluster, host) => cutApart(cluster, host, replicas(cluster, host)),
+    inject: (cluster, host) => dropPackets({ cluster }, host, replicas(cluster, host)),
   },
   {
     name: "primary-cut-off-from-web-servers",
     what: "the primary's host is cut off from the web servers only",
     takes: ["database", "web"],
     hosts: itself,
-    inject: (cluster, host) => cutApart(cluster, host, webServers(cluster)),
+    inject: (cluster, host) => dropPackets({ cluster }, host, webServers(cluster)),
   },
   {
     name: "replica-server-killed",

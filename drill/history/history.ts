@@ -5,6 +5,7 @@ import { OperatorError } from "../../ops/operator-error";
 import { runAsCommand } from "../../ops/run-as-command";
 import type { ClusterSettings } from "../../topology/settings";
 import { unfit } from "../faults";
+import { distributionOption } from "../scratch/distribution-option";
 import { ScratchCluster } from "../scratch/scratch-cluster";
 import { report, runHistory, summary } from "./run-history";
 
@@ -97,14 +98,7 @@ void runAsCommand("history", async () => {
         .argParser(number(1, 5))
         .default(1),
     )
-    .addOption(
-      new Option(
-        "--distribution <name>",
-        "the hosts' distribution, like the setting local.distribution",
-      )
-        .choices(["machine", "debian", "ubuntu"])
-        .default("machine"),
-    )
+    .addOption(distributionOption())
     .action(async (options: Options) => {
       exitCode = await history(options);
     })

@@ -1,11 +1,11 @@
-import { spawn } from "node:child_process";
-import { Duplex } from "node:stream";
 import {
   createConnection,
   type QueryOptions,
   type ResultSetHeader,
   type RowDataPacket,
 } from "mysql2/promise";
+import type { AppAccount } from "../scratch/scratch-cluster";
+import { streamTo } from "../scratch/stream-to";
 import type { Ending, Invocation, Placed } from "./operations";
 
 // What an app can do to its database, from a web server and at the app's address for writes: it reads a row, and changes
@@ -31,13 +31,10 @@ const REFUSED: readonly (string | undefined)[] = [
 ];
 
 /** How to get to the app's database from web servers. */
-export interface Access {
+export interface Access extends AppAccount {
   readonly incusProject: string;
   readonly webServers: readonly string[];
   readonly port: number;
-  readonly database: string;
-  readonly user: string;
-  readonly password: string;
 }
 
 /** What a session needs of a connection. */
@@ -50,27 +47,13 @@ export interface SqlConnection {
 /** Opens a connection through the web server whose turn it is. */
 export type Connect = (turn: number) => Promise<SqlConnection>;
 
-/** A connection to a port of a web server's own. */
-function streamTo({ incusProject, port }: Access, webServer: string): Duplex {
-  const child = spawn(
-    "incus",
-    ["--project", incusProject, "exec", webServer, "--", "socat", "STDIO", `TCP:127.0.0.1:${port}`],
-    { stdio: ["pipe", "pipe", "ignore"] },
-  );
-  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
-  child.on("error", (error) => stream.destroy(error));
-  child.on("close", () => stream.destroy());
-  stream.on("close", () => child.kill());
-  return stream;
-}
-
 /** Opens connections to the app's database; each further one goes through the next web server. */
 export function connecting(access: Access): Connect {
   return async (turn) => {
     const webServer = access.webServers[turn % access.webServers.length] as string;
     const { user, password, database } = access;
     return await createConnection({
-      stream: () => streamTo(access, webServer),
+      stream: () => streamTo(access.incusProject, webServer, `127.0.0.1:${access.port}`),
       user,
       password,
       database,

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { parseRecord, RECORD_KEY } from "../../agent/record";
-import { DATABASE_ACCOUNTS } from "../../hosts/agreed";
 import { LOCAL_PORTS } from "../../topology/ports";
 import { hostsOf } from "../../topology/topology";
 import type { ScratchCluster } from "../scratch/scratch-cluster";
@@ -142,9 +141,7 @@ class RunningHistory {
         incusProject: cluster.incusProject,
         webServers: hostsOf(cluster.topology, "web").map(({ name }) => name),
         port: LOCAL_PORTS.databaseWrites,
-        database: database.name,
-        user: DATABASE_ACCOUNTS.app,
-        password: cluster.on("web-1", "cat /run/cluster/secrets/mysql-app-password").trim(),
+        ...cluster.appAccount(),
       },
       seed,
       prefix: this.prefix,

@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { join } from "node:path";
+import { DATABASE_ACCOUNTS } from "../../hosts/agreed";
 import type { CheckedServer } from "../../ops/operations/checks";
 import { attemptSync, run, runSync } from "../../ops/run";
 import { localNames } from "../../topology/names";
@@ -13,6 +14,13 @@ export interface Answer {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly body: string;
+}
+
+/** The app's access to its database. */
+export interface AppAccount {
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
 }
 
 export interface Ask {
@@ -259,6 +267,15 @@ export class ScratchCluster {
     )
       .trim()
       .split("\n");
+  }
+
+  /** Reads the password from a web server. */
+  appAccount(): AppAccount {
+    return {
+      user: DATABASE_ACCOUNTS.app,
+      password: this.on("web-1", "cat /run/cluster/secrets/mysql-app-password").trim(),
+      database: this.topology.settings.database.name,
+    };
   }
 
   /** What each database host says of its role: `primary`, `replica` or neither; all are asked at once. */
