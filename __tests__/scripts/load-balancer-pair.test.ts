@@ -266,7 +266,7 @@ describe("claiming the address on AWS", () => {
   test("asks for nothing where it is associated already", async () => {
     expect(await claim(HELD("10.90.0.5"))).toMatchObject({ status: 0, stderr: "" });
     expect(asked()).toEqual([
-      "https://ec2.eu-central-1.amazonaws.com/ Version=2016-11-15&Action=DescribeAddresses&Filter.1.Name=tag:Name&Filter.1.Value.1=demo-load-balancer&Filter.2.Name=tag:Cluster&Filter.2.Value.1=demo",
+      "https://ec2.eu-central-1.amazonaws.com/ Version=2016-11-15&Action=DescribeAddresses&Filter.1.Name=tag%3AName&Filter.1.Value.1=demo-load-balancer&Filter.2.Name=tag%3ACluster&Filter.2.Value.1=demo",
     ]);
   });
 

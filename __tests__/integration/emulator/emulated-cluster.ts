@@ -5,7 +5,7 @@ import { PROJECT } from "../../../hosts/project";
 import { attemptSync, runSync } from "../../../ops/run";
 import type { ClusterSettingsInput } from "../../../topology/settings";
 import { type Call, callsIn } from "./calls";
-import { overrides, type Resources } from "./limits";
+import { merged, overrides, type Resources } from "./limits";
 
 /** What a plan does to one resource. */
 export interface PlannedChange {
@@ -159,15 +159,4 @@ export class EmulatedCluster {
       .matchAll(/Resource (\S+) has lifecycle\.prevent_destroy set/g);
     return [...refusals].map(([, address]) => address as string).sort();
   }
-}
-
-/** Overrides of resources together; of the same resource, the later one's arguments win. */
-function merged(earlier: Resources, later: Resources = {}): Resources {
-  const all: Resources = structuredClone(earlier);
-  for (const [type, resources] of Object.entries(later)) {
-    for (const [name, config] of Object.entries(resources)) {
-      all[type] = { ...all[type], [name]: { ...all[type]?.[name], ...config } };
-    }
-  }
-  return all;
 }

@@ -1,3 +1,5 @@
+import { VRRP_NUMBER } from "../../../topology/flows";
+
 /** One thing the emulator cannot do, and what the test does about it in Terraform's terms. */
 export interface Limit {
   readonly reason: string;
@@ -27,17 +29,18 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
   },
   "descriptions of rules between security groups": {
     reason: "moto forgets them, so no plan after the first would be empty",
-    override: ({ resource }) => {
-      const types = ["aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"];
-      return Object.fromEntries(
-        types.map((type) => [
-          type,
-          mapValues(resource[type], (rule) =>
-            "referenced_security_group_id" in rule ? { description: null } : undefined,
-          ),
-        ]),
-      );
-    },
+    override: (stack) =>
+      ofRules(stack, (rule) =>
+        "referenced_security_group_id" in rule ? { description: null } : undefined,
+      ),
+  },
+  "rules of protocols without ports": {
+    reason:
+      "moto fails on them (HTTP 500) unless they name ports; EC2 takes -1, every port, for the same",
+    override: (stack) =>
+      ofRules(stack, ({ ip_protocol }) =>
+        ip_protocol === String(VRRP_NUMBER) ? { from_port: -1, to_port: -1 } : undefined,
+      ),
   },
   "the private address of a NAT gateway": {
     reason:
@@ -75,6 +78,15 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
   },
 };
 
+/** Overrides of the stack's rules of security groups. */
+function ofRules(
+  { resource }: SynthesizedStack,
+  override: (rule: Record<string, unknown>) => Record<string, unknown> | undefined,
+): Resources {
+  const types = ["aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule"];
+  return Object.fromEntries(types.map((type) => [type, mapValues(resource[type], override)]));
+}
+
 function mapValues<T>(
   record: Record<string, T> = {},
   map: (value: T) => Record<string, unknown> | undefined,
@@ -87,9 +99,19 @@ function mapValues<T>(
   );
 }
 
+/** Overrides of resources together; of the same resource, the later one's arguments win. */
+export function merged(earlier: Resources, later: Resources = {}): Resources {
+  const all: Resources = structuredClone(earlier);
+  for (const [type, resources] of Object.entries(later)) {
+    for (const [name, config] of Object.entries(resources)) {
+      all[type] = { ...all[type], [name]: { ...all[type]?.[name], ...config } };
+    }
+  }
+  return all;
+}
+
 /** Everything of {@link LIMITS} that is an override, as the content of one override file. */
 export function overrides(stack: SynthesizedStack): { resource: Resources } {
-  return {
-    resource: Object.assign({}, ...Object.values(LIMITS).map(({ override }) => override?.(stack))),
-  };
+  const resources = Object.values(LIMITS).map(({ override }) => override?.(stack) ?? {});
+  return { resource: resources.reduce(merged, {}) };
 }

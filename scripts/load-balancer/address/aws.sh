@@ -37,7 +37,7 @@ values() {
 
 claim() {
   local found allocation held interface mac name=$CLUSTER_NAME-load-balancer
-  found=$(ec2 "Action=DescribeAddresses&Filter.1.Name=tag:Name&Filter.1.Value.1=$name&Filter.2.Name=tag:Cluster&Filter.2.Value.1=$CLUSTER_NAME")
+  found=$(ec2 "Action=DescribeAddresses&Filter.1.Name=tag%3AName&Filter.1.Value.1=$name&Filter.2.Name=tag%3ACluster&Filter.2.Value.1=$CLUSTER_NAME")
   mapfile -t allocation < <(values allocationId "$found")
   ((${#allocation[@]} == 1)) ||
     fail "${#allocation[@]} Elastic IPs have the tag Name=$name of this cluster; wanted exactly one: a deploy creates it"
