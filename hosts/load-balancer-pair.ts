@@ -41,15 +41,18 @@ global_defs {
   # each time delays a takeover in the second after it.
   vrrp_garp_master_refresh 10
   vrrp_garp_master_refresh_repeat 1
+  # Two load balancers that did not hear each other have both said that the address is theirs.
+  vrrp_garp_lower_prio_delay 1
+  vrrp_garp_lower_prio_repeat 5
 }
 
 # Any answer over HTTP shows that HAProxy runs.
 vrrp_script haproxy {
   script "${curl} ${health}"
-  interval 0.5
+  interval 0.25
   timeout 2
   fall 2
-  rise 2
+  rise 4
 }
 
 vrrp_script web_server {

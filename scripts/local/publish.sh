@@ -2,6 +2,11 @@
 # Publishes a cluster with two load balancers on this machine: a container that does nothing but forward a port of this
 # machine's 127.0.0.1 to the floating address, whoever holds it. It runs a single process and no init system.
 #
+# The engine's own forwarding ends at that process, which always accepts: the engine connects for one visitor after the
+# other, and while a load balancer is silent, TCP repeats an attempt after 1, 2, 4, 8, ... seconds. Until such an attempt
+# had succeeded, no visitor was served, up to 70 s after the other load balancer had taken over. HAProxy connects for each
+# visitor at once, and makes a new attempt every half second.
+#
 # Facts: DWI_PROJECT, DWI_HOST; DWI_BRIDGE, the cluster's network; DWI_ADDRESS (address/prefix); those that identify the
 # image (image.sh); DWI_LOCAL_PORT; DWI_TARGET (address:port); DWI_BEFORE, the host that publishes a cluster with one load
 # balancer.
@@ -12,27 +17,76 @@ become_root "$@"
 use_project "$DWI_PROJECT"
 
 LISTEN=tcp:127.0.0.1:$DWI_LOCAL_PORT
-CONNECT=tcp:$DWI_TARGET
+CONNECT=tcp:127.0.0.1:80
+
+state() { incus list --format csv --columns s "^$DWI_HOST\$"; }
 
 setting() { incus config device get "$DWI_HOST" "$1" "$2" 2>/dev/null || true; }
 
+configuration() {
+  cat <<CONFIGURATION
+global
+  log stdout format raw daemon notice
+  maxconn 4000
+  user haproxy
+  group haproxy
+
+defaults
+  mode tcp
+  log global
+  timeout connect 500ms
+  # 15 s, for new load balancers that are still booting.
+  retries 30
+  # The load balancers decide how long a connection may be idle.
+  timeout client 1d
+  timeout server 1d
+  timeout client-fin 30s
+  timeout server-fin 30s
+
+listen visitors
+  bind 127.0.0.1:80
+  server floating-address $DWI_TARGET
+CONFIGURATION
+}
+
+# The first process. A kernel that was told whose an address is ignores other news for a second (locktime, arp(7)): not here,
+# where nobody but the load balancers says so.
+first_process() {
+  cat <<'SCRIPT'
+#!/bin/sh
+ip ntable change name arp_cache dev eth0 locktime 0
+exec haproxy -db -f /etc/haproxy/haproxy.cfg
+SCRIPT
+}
+
 make_container() {
   {
-    printf 'config:\n  limits.memory: 64MiB\n'
+    printf 'config:\n  limits.memory: 128MiB\n'
     # The process needs no more than the address that the engine gives to the interface.
     printf '  raw.lxc: |\n'
-    printf '    lxc.init.cmd = /usr/bin/sleep infinity\n'
+    printf '    lxc.init.cmd = /usr/local/sbin/forward\n'
     printf '    lxc.net.0.ipv4.address = %s\n' "$DWI_ADDRESS"
     printf 'devices:\n'
     printf '  root: { type: disk, path: /, pool: %s }\n' "$POOL"
     printf '  eth0: { type: nic, name: eth0, network: %s }\n' "$DWI_BRIDGE"
-  } | incus launch --quiet --no-profiles "$(image_alias)" "$DWI_HOST"
+  } | incus create --quiet --no-profiles "$(image_alias)" "$DWI_HOST"
+  first_process | incus file push --quiet --mode=0755 - "$DWI_HOST/usr/local/sbin/forward"
 }
 
 begin_work "$DWI_HOST"
 bash "$HERE/engine.sh" start
-if ! exists incus config show "$DWI_HOST"; then make_container; fi
-[[ $(incus list --format csv --columns s "^$DWI_HOST\$") == RUNNING ]] || incus start "$DWI_HOST"
+# A container of an earlier recipe, or one that was interrupted before it was complete.
+made=$(first_process | sha256sum)
+if [[ $(incus config get "$DWI_HOST" user.made 2>/dev/null) != "$made" ]]; then
+  if exists incus config show "$DWI_HOST"; then incus delete --force "$DWI_HOST"; fi
+  make_container
+  incus config set "$DWI_HOST" user.made="$made"
+fi
+if [[ $(incus file pull --quiet "$DWI_HOST/etc/haproxy/haproxy.cfg" - 2>/dev/null) != "$(configuration)" ]]; then
+  if [[ $(state) == RUNNING ]]; then incus stop --force "$DWI_HOST"; fi
+  configuration | incus file push --quiet - "$DWI_HOST/etc/haproxy/haproxy.cfg"
+fi
+[[ $(state) == RUNNING ]] || incus start "$DWI_HOST"
 if [[ $(setting publication listen) != "$LISTEN" || $(setting publication connect) != "$CONNECT" ]]; then
   if exists incus config device get "$DWI_BEFORE" publication listen; then
     incus config device remove --quiet "$DWI_BEFORE" publication
