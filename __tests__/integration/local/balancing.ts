@@ -51,11 +51,9 @@ export function balancing(cluster: ScratchCluster): void {
   test("leastconn sends requests where fewer are under way", async () => {
     cluster.ensure({ loadBalancer: { algorithm: "leastconn" } });
     await cluster.serving();
-    const setState = (state: "drain" | "ready") =>
-      cluster.on(
-        "load-balancer-1",
-        `echo "set server web/web-2 state ${state}" | socat - UNIX-CONNECT:${HAPROXY_SOCKET}`,
-      );
+    const haproxy = (command: string) =>
+      cluster.on("load-balancer-1", `echo "${command}" | socat - UNIX-CONNECT:${HAPROXY_SOCKET}`);
+    const setState = (state: "drain" | "ready") => haproxy(`set server web/web-2 state ${state}`);
     // Three on web-1: a request that web-2 has just answered may count for a moment, and makes no tie.
     setState("drain");
     const occupied: Socket[] = [];
@@ -63,12 +61,11 @@ export function balancing(cluster: ScratchCluster): void {
       for (let request = 0; request < 3; request++) {
         occupied.push(await occupy(cluster.topology.settings.localPort));
       }
-      await eventually("the load balancer has passed the requests on", () => {
-        const [loadBalancer] = JSON.parse(cluster.operate("status", "--json")).hosts;
-        return loadBalancer.facts.servers.some(
-          ({ underWay }: { underWay: number }) => underWay >= occupied.length,
-        );
-      });
+      // The fifth field is the number of requests in flight (HAProxy's management guide, 9.1).
+      await eventually(
+        "the load balancer has passed the requests on",
+        () => /^web,web-1,\d+,\d+,3,/m.test(haproxy("show stat web 4 -1")) || undefined,
+      );
       setState("ready");
       expect(await tally(`${cluster.url}/api/whoami`, 20)).toEqual({ "web-2": 20 });
     } finally {
