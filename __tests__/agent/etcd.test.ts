@@ -64,7 +64,7 @@ function factsOf(name: string, clientPort: number): EtcdFacts {
   };
 }
 
-describe("with members that answer as etcd does", () => {
+describe("with fake etcd members", () => {
   const PORT = 12_479;
   type Said = object | number | undefined;
   type Answer = (path: string, body: Record<string, unknown>) => Said | Promise<Said>;
@@ -129,7 +129,7 @@ describe("with members that answer as etcd does", () => {
     kvs: [{ mod_revision: revision, value: base64(JSON.stringify(RECORD)) }],
   });
 
-  test("the record is read from this host's own member, linearizably, with its certificate", async () => {
+  test("a read asks this host's own member, linearizably, with the host's certificate", async () => {
     let request: object = {};
     await member("database-1", (_, body) => {
       request = body;
@@ -142,17 +142,17 @@ describe("with members that answer as etcd does", () => {
     expect(request).toEqual({ key: base64("/cluster/primary") });
   });
 
-  test("no record is none", async () => {
+  test("a missing record is read as undefined", async () => {
     await member("database-1", () => ({ header: HEADER }));
     expect(await store.read()).toBeUndefined();
   });
 
-  test("an answer without etcd's header is none", async () => {
+  test("an answer without etcd's header is an error", async () => {
     await member("database-1", () => ({}));
     await expect(store.read()).rejects.toThrow("etcd on database-1: it answers 200");
   });
 
-  test("what is no record is told, and not taken for none", async () => {
+  test("an invalid record is an error, not a missing record", async () => {
     await member("database-1", () => ({
       header: HEADER,
       kvs: [{ mod_revision: "2", value: base64("{}") }],
@@ -160,7 +160,7 @@ describe("with members that answer as etcd does", () => {
     await expect(store.read()).rejects.toThrow("is no record of the primary");
   });
 
-  test("a write names the revision that it replaces, as text, and tells its own", async () => {
+  test("a write sends the revision that it replaces as text, and returns its own", async () => {
     let request: object = {};
     await member("database-1", (_, body) => {
       request = body;
@@ -195,17 +195,17 @@ describe("with members that answer as etcd does", () => {
     responses: [{ response_range: { kvs: [{ mod_revision: "43", value }] } }],
   });
 
-  test("a write that another one came before is refused", async () => {
+  test("a write is refused if another one came first", async () => {
     await member("database-1", () => refusal(base64(JSON.stringify(RECORD))));
     expect(await store.write(RECORD, NO_REVISION)).toBeUndefined();
   });
 
   test.each([
-    ["is not there", undefined],
+    ["is down", undefined],
     ["answers with an error", 503],
-    ["is silent", "silent"],
+    ["does not answer", "silent"],
   ])(
-    "when this host's member %s, another is read from, and asked first for a while",
+    "when this host's member %s, reads go to another member, which is asked first for a while",
     async (_, fault) => {
       if (fault !== undefined) {
         await member("database-1", () => (fault === "silent" ? undefined : (fault as number)));
@@ -224,14 +224,14 @@ describe("with members that answer as etcd does", () => {
     20_000,
   );
 
-  test("a write that one member is late with goes to another one, and counts though that one refuses it", async () => {
+  test("a write that one member delays goes to another one, and counts even if that one refuses it", async () => {
     await member("database-1", () => undefined);
     await member("database-2", (_, body) => refusal(putIn(body)));
     expect(await asPatientAsTheAgent().write(RECORD, "1")).toBe("43");
     expect(asked).toEqual(["database-1 kv/txn by database-1", "database-2 kv/txn by database-1"]);
   });
 
-  test("an equal record that another write has stored is not taken for this one", async () => {
+  test("an equal record stored by another write does not count as this write", async () => {
     const texts: string[] = [];
     await member("database-1", (_, body) => {
       texts.push(putIn(body));
@@ -241,13 +241,13 @@ describe("with members that answer as etcd does", () => {
     expect(await store.write(RECORD, "1")).toBeUndefined();
   });
 
-  test("a member that answers late is waited for while no other one answers", async () => {
+  test("a read waits for a slow member while no other member answers", async () => {
     const late = () => new Promise((resolve) => setTimeout(resolve, 700));
     await member("database-1", () => late().then(() => stored("41")));
     expect(await asPatientAsTheAgent().read()).toMatchObject({ revision: "41" });
   });
 
-  test("when none answers, the reason of each is told, within 1.3 s", async () => {
+  test("if no member answers, the error states the reason of each within 1.3 s", async () => {
     await member("database-1", () => undefined);
     await member("database-2", () => 503);
     const begun = performance.now();
@@ -257,7 +257,7 @@ describe("with members that answer as etcd does", () => {
     expect(performance.now() - begun).toBeLessThan(1_700);
   });
 
-  test("connections are kept", async () => {
+  test("connections are reused", async () => {
     const sockets = new Set<unknown>();
     await member("database-1", () => stored());
     servers[0]?.on("secureConnection", (socket) => sockets.add(socket));
@@ -267,7 +267,7 @@ describe("with members that answer as etcd does", () => {
     expect(sockets.size).toBe(1);
   });
 
-  test("a certificate that comes later is used, and so is a newer one", async () => {
+  test("the client picks up a certificate that arrives later, and a newer one", async () => {
     await member("database-1", () => stored());
     const facts = factsOf("database-1", PORT);
     rmSync(join(facts.configuration, "host.pem"));
@@ -297,7 +297,7 @@ describe("with members that answer as etcd does", () => {
       ? { header: HEADER, members }
       : { header: { ...HEADER, member_id: own }, ...(leader && { leader }) };
 
-  test("the members are told with who leads, who has no vote and who answers", async () => {
+  test("the member list shows the leader, learners, and which members answer", async () => {
     await member("database-1", memberOf("11", "11"));
     await member("database-2", memberOf("12", "11"));
     expect(await store.members()).toEqual([
@@ -307,7 +307,7 @@ describe("with members that answer as etcd does", () => {
     ]);
   });
 
-  test("leadership goes to a member that has a vote and answers, and only from this host", async () => {
+  test("leadership moves only from this host, and only to a voting member that answers", async () => {
     const targets: unknown[] = [];
     const leading = (leader: string) => (path: string, body: Record<string, unknown>) => {
       if (path === "maintenance/transfer-leadership") {
@@ -328,7 +328,7 @@ describe("with members that answer as etcd does", () => {
     expect(targets).toEqual([{ targetID: "13" }]);
   });
 
-  test("a host without a certificate of the authority gets no answer", async () => {
+  test("a host with a certificate of another authority gets no answer", async () => {
     await member("database-1", () => stored());
     const facts = factsOf("database-1", PORT);
     const elsewhere = mkdtempSync(join(folder, "other-"));
@@ -342,7 +342,7 @@ describe("with members that answer as etcd does", () => {
 });
 
 describe("a member's data", () => {
-  test("is there, is not, or cannot be told while the volume is not mounted, which counts as there", async () => {
+  test("is present, is absent, or counts as present while the volume is not mounted", async () => {
     const facts = factsOf("database-1", 1);
     // What is mounted is of another device: /dev/shm stands for the volume.
     const volume = mkdtempSync("/dev/shm/volume-");
@@ -358,7 +358,7 @@ describe("a member's data", () => {
   });
 });
 
-describeWithEtcd("with etcd itself", (etcd) => {
+describeWithEtcd("with real etcd", (etcd) => {
   jest.setTimeout(60_000);
   const [CLIENTS, PEERS] = [12_579, 12_580];
   const running = new Map<string, ChildProcess>();
@@ -393,7 +393,7 @@ describeWithEtcd("with etcd itself", (etcd) => {
 
   const storeOf = (name: string) => new EtcdRecordStore(factsOf(name, CLIENTS));
 
-  test("of two writes with one revision one comes through, and both hosts read it", async () => {
+  test("of two writes with the same revision one succeeds, and both hosts read it", async () => {
     const [one, other] = [storeOf("database-1"), storeOf("database-2")];
     expect(await one.read()).toBeUndefined();
     const outcomes = await Promise.all([
@@ -409,7 +409,7 @@ describeWithEtcd("with etcd itself", (etcd) => {
     expect(await one.write(record, revision)).toBeUndefined();
   });
 
-  test("a record is removed only as it was read", async () => {
+  test("a record is removed only at the revision that was read", async () => {
     const store = storeOf("database-2");
     const { record, revision } = (await store.read()) as {
       record: PrimaryRecord;
@@ -422,7 +422,7 @@ describeWithEtcd("with etcd itself", (etcd) => {
     expect(await store.write(record, NO_REVISION)).toBeDefined();
   });
 
-  test("leadership leaves a host that has it, and the members tell so", async () => {
+  test("leadership moves away from the host that has it, and the member list shows it", async () => {
     const leader = async () =>
       (await storeOf("database-1").members()).find(({ isLeader }) => isLeader)?.name;
     const before = (await until(async () => {
@@ -438,7 +438,7 @@ describeWithEtcd("with etcd itself", (etcd) => {
     expect(after).not.toBe(before);
   });
 
-  test("the record outlives the loss of a member; without a majority nothing is read or written", async () => {
+  test("the record survives the loss of a member; without a majority reads and writes fail", async () => {
     const store = storeOf("database-1");
     running.get("load-balancer-1")?.kill("SIGKILL");
     const { revision } = (await until(() => store.read())) as { revision: string };

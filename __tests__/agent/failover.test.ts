@@ -116,24 +116,24 @@ const site = (kind: Kind = {}) => new Site(kind).start();
 const LB = "load-balancer-1";
 
 describe.each([2, 3])(
-  "%i database hosts: the primary fails, and writes go on within 6 s",
+  "%i database hosts: writes resume within 6 s after the primary fails",
   (hosts) => {
     test.each<[string, (one: Site) => (primary: Host, replica: Host) => void]>([
       ["its host is stopped", () => (primary) => primary.powerOff()],
       ["its host freezes", () => (primary) => primary.freeze()],
       [
-        "it is cut off from everything",
+        "it is cut off from all other hosts",
         (one) => (primary) => one.link("cut", primary, "database-2", "database-3", LB),
       ],
       [
-        "its agent freezes, and its server with it",
+        "its agent and its MySQL server freeze",
         () => (primary) => {
           primary.agentLife?.freeze();
           primary.mysql.run?.freeze();
         },
       ],
       ["its agent freezes", () => (primary) => primary.agentLife?.freeze()],
-      ["its server hangs", () => (primary) => primary.mysql.run?.freeze()],
+      ["its MySQL server hangs", () => (primary) => primary.mysql.run?.freeze()],
       ["its disk hangs", () => (primary) => primary.hangDisk()],
     ])("%s", async (_, fault) => {
       const one = await site({ hosts });
@@ -142,7 +142,7 @@ describe.each([2, 3])(
       expect(one.missing).toBe(0);
     });
 
-    test("what was frozen acknowledges nothing when it goes on, and follows", async () => {
+    test("a frozen primary acknowledges no write after it thaws, and becomes a replica", async () => {
       const one = await site({ hosts });
       await one.after((primary) => primary.freeze());
       const before = one.acknowledged.length;
@@ -156,12 +156,12 @@ describe.each([2, 3])(
   },
 );
 
-describe("an orderly end, and writes go on within 2 s", () => {
+describe("writes resume within 2 s when the primary gives up its role", () => {
   test.each<[string, (primary: Host) => void]>([
-    ["the server's process is killed", (primary) => primary.mysql.end()],
-    ["the server is restarted", (primary) => void primary.restartServer()],
+    ["the MySQL process is killed", (primary) => primary.mysql.end()],
+    ["MySQL is restarted", (primary) => void primary.restartServer()],
     [
-      "an operator closes it",
+      "an operator closes the primary",
       (primary) => primary.agentLife?.enter(() => void primary.commands?.close()),
     ],
   ])("%s", async (_, fault) => {
@@ -172,18 +172,21 @@ describe("an orderly end, and writes go on within 2 s", () => {
   });
 });
 
-describe("of two replicas", () => {
+describe("with two replicas", () => {
   const close = (successor: string) => (primary: Host) =>
     primary.agentLife?.enter(() => void primary.commands?.close(successor));
 
-  test.each(["database-2", "database-3"])("%s takes over if it is to", async (successor) => {
-    const one = await site({ hosts: 3 });
-    expect(await one.after(close(successor))).toBeLessThan(2_000);
-    expect(one.primary).toBe(successor);
-    expect(one.missing).toBe(0);
-  });
+  test.each(["database-2", "database-3"])(
+    "%s takes over if it is the named successor",
+    async (successor) => {
+      const one = await site({ hosts: 3 });
+      expect(await one.after(close(successor))).toBeLessThan(2_000);
+      expect(one.primary).toBe(successor);
+      expect(one.missing).toBe(0);
+    },
+  );
 
-  test("the other one takes over if the one that is to does not", async () => {
+  test("the other replica takes over if the named successor is frozen", async () => {
     const one = await site({ hosts: 3 });
     const pause = await one.after((primary, _, third) => {
       third?.agentLife?.freeze();
@@ -196,14 +199,14 @@ describe("of two replicas", () => {
   });
 });
 
-test("a primary that cannot renew closes itself, with the time that the rules of the record count on", async () => {
+test("a primary that cannot renew its lease closes itself within the time that the record's rules assume", async () => {
   const one = await site();
   const [primary] = one.cluster.hosts as [Host];
   one.link("cut", primary, "database-2", LB);
   expect(await one.time.until(() => !primary.mysql.takesWrites, 3_250, 10)).toBe(true);
 });
 
-describe("nothing fails over", () => {
+describe("there is no failover when", () => {
   test.each<[string, number, (one: Site) => (primary: Host, replica: Host) => void]>([
     [
       "the load balancer is down",
@@ -221,20 +224,20 @@ describe("nothing fails over", () => {
       },
     ],
     [
-      "etcd is away",
+      "etcd does not answer",
       1_500,
       (one) => () => {
         (one.cluster.quorum as { isAway: boolean }).isAway = true;
       },
     ],
     [
-      "the primary does not reach the load balancer",
+      "the primary cannot reach the load balancer",
       1_500,
       (one) => (primary) => one.link("cut", primary, LB),
     ],
     ["the replica is stopped", 3_000, () => (_, replica) => replica.powerOff()],
     [
-      "clocks jump forth",
+      "clocks jump forward",
       1_500,
       () => (primary, replica) => {
         primary.clock.skew = 3_600_000;
@@ -242,7 +245,7 @@ describe("nothing fails over", () => {
       },
     ],
     [
-      "clocks jump back",
+      "the primary's clock jumps back and the replica's forward",
       1_500,
       () => (primary, replica) => {
         primary.clock.skew = -3_600_000;
@@ -256,7 +259,7 @@ describe("nothing fails over", () => {
     expect(one.cluster.quorum?.record?.term).toBe(1);
   });
 
-  test("etcd away, and the replica too: the primary closes, and opens once etcd is back", async () => {
+  test("neither etcd nor the replica answers: the primary closes, and reopens once etcd is back", async () => {
     const one = await site();
     const { quorum } = one.cluster;
     if (quorum === undefined) throw new Error("no quorum");
@@ -271,8 +274,8 @@ describe("nothing fails over", () => {
   });
 });
 
-describe("etcd is away, and comes back for the replica alone", () => {
-  test("the replica waits until what it promised is over", async () => {
+describe("after an outage, etcd comes back for the replica only", () => {
+  test("the replica waits until its promise expires", async () => {
     const one = await site();
     const { quorum } = one.cluster;
     await one.after(() => {
@@ -287,7 +290,7 @@ describe("etcd is away, and comes back for the replica alone", () => {
     expect(one.missing).toBe(0);
   });
 
-  test("an answer that is not new is no promise", async () => {
+  test("a stale answer does not count as a promise", async () => {
     // Also between two requests.
     for (let offset = 0; offset < 500; offset += 50) {
       const one = await site();
@@ -307,7 +310,7 @@ describe("etcd is away, and comes back for the replica alone", () => {
   });
 });
 
-test("a replica that lost what it had acknowledged does not take over", async () => {
+test("a replica that lost writes it had acknowledged does not take over", async () => {
   for (let seed = 1; seed <= 5; seed++) {
     const pace = { apply: 2 };
     const one = await site({ pace: { apply: () => pace.apply }, seed });
@@ -323,7 +326,7 @@ test("a replica that lost what it had acknowledged does not take over", async ()
   }
 });
 
-describe("with tables that no clone copies no replica takes over by itself", () => {
+describe("with tables that a clone does not copy, no replica takes over by itself", () => {
   const withTables = async () => {
     const one = await site();
     for (const { mysql } of one.cluster.hosts) {
@@ -332,7 +335,7 @@ describe("with tables that no clone copies no replica takes over by itself", () 
     return one;
   };
 
-  test("the primary is stopped, and is primary again when it is started", async () => {
+  test("a primary that is stopped is primary again after it starts", async () => {
     const one = await withTables();
     await one.after((primary) => primary.powerOff());
     expect(one.primary).toBeUndefined();
@@ -340,13 +343,13 @@ describe("with tables that no clone copies no replica takes over by itself", () 
     expect([one.primary, one.missing]).toEqual(["database-1", 0]);
   });
 
-  test("the server is restarted, gives its role away, and has it again", async () => {
+  test("a restarted server gives up the primary role and gets it back", async () => {
     const one = await withTables();
     await one.after((primary) => void primary.restartServer());
     expect([one.primary, one.missing]).toEqual(["database-1", 0]);
   });
 
-  test("once they are InnoDB, it does", async () => {
+  test("a replica takes over once the tables are InnoDB", async () => {
     const one = await withTables();
     await one.after((primary) => primary.powerOff());
     for (const { mysql } of one.cluster.hosts) {
@@ -358,7 +361,7 @@ describe("with tables that no clone copies no replica takes over by itself", () 
 });
 
 describe("replicas", () => {
-  test("one that was away is in sync again by itself", async () => {
+  test("a replica that was down gets back in sync by itself", async () => {
     const one = await site();
     await one.after((_, replica) => replica.powerOff(), 10_000);
     expect(one.cluster.quorum?.record?.sync).toEqual([]);
@@ -366,7 +369,7 @@ describe("replicas", () => {
     expect(one.isWell()).toBe(true);
   });
 
-  test("lossless never acknowledges alone, and after a failover writes wait", async () => {
+  test("with durability lossless a primary never acknowledges alone: after a failover, writes wait for a replica", async () => {
     const one = await site({ durability: "lossless" });
     const from = one.time.now;
     await one.after((primary) => primary.powerOff(), 15_000);
@@ -377,7 +380,7 @@ describe("replicas", () => {
     expect(one.acknowledged.every(({ how }) => how === "copied")).toBe(true);
   });
 
-  test("without one in sync nobody takes over", async () => {
+  test("no host takes over if no replica is in sync", async () => {
     const one = await site();
     await one.after((_, replica) => replica.powerOff(), 10_000);
     await one.after((primary, replica) => {
@@ -391,7 +394,7 @@ describe("replicas", () => {
   });
 });
 
-describe("all hosts are switched off at once, and on again one after the other", () => {
+describe("all hosts are powered off at once, then on again one after another", () => {
   const ORDERS: Record<number, readonly (readonly number[])[]> = {
     2: [
       [0, 1],
@@ -456,7 +459,7 @@ describe("all hosts are switched off at once, and on again one after the other",
   );
 });
 
-test("a cluster is founded, and has a record and a replica in sync", async () => {
+test("a new cluster gets a record and a replica in sync", async () => {
   const cluster = new Cluster("available", 2, new Chance(1), STEADY, true);
   for (const host of cluster.hosts) {
     host.powerOn();
@@ -469,7 +472,7 @@ test("a cluster is founded, and has a record and a replica in sync", async () =>
   expect(cluster.quorum?.record).toMatchObject({ term: 1, holder: "database-1", state: "open" });
 });
 
-describe("failover becomes manual on a cluster that is up, on one host after the other", () => {
+describe("failover is set to manual on a running cluster, one host after another", () => {
   const [PRIMARY, REPLICA] = [0, 1];
   const turn = (one: Site, index: number, failover: "manual" | "automatic") =>
     one.after((...hosts) => hosts[index]?.setFailover(failover), 20_000);
@@ -477,8 +480,8 @@ describe("failover becomes manual on a cluster that is up, on one host after the
   test.each([
     ["the primary first", PRIMARY, false],
     ["the replica first", REPLICA, false],
-    ["the replica first, and etcd has no majority any more", REPLICA, true],
-  ])("%s: writes go on, and no record is left", async (_, first, isLost) => {
+    ["the replica first, then etcd loses its majority", REPLICA, true],
+  ])("%s: writes continue, and no record remains", async (_, first, isLost) => {
     const one = await site();
     const { quorum } = one.cluster;
     const pauses = [await turn(one, first, "manual")];
@@ -502,7 +505,7 @@ describe("failover becomes manual on a cluster that is up, on one host after the
     expect(one.missing).toBe(0);
   });
 
-  test("a primary that is cut off meanwhile goes by the record until it is removed", async () => {
+  test("a primary that is cut off meanwhile follows the record until the record is removed", async () => {
     const one = await site();
     const pause = await one.after((primary) => {
       primary.setFailover("manual");
@@ -523,7 +526,7 @@ describe("failover becomes manual on a cluster that is up, on one host after the
   test.each([
     ["the primary first", PRIMARY],
     ["the replica first", REPLICA],
-  ])("and automatic again, %s", async (_, first) => {
+  ])("failover is set back to automatic, %s", async (_, first) => {
     const one = await site();
     await turn(one, PRIMARY, "manual");
     await turn(one, REPLICA, "manual");
@@ -540,7 +543,7 @@ describe("failover becomes manual on a cluster that is up, on one host after the
     expect(one.missing).toBe(0);
   });
 
-  test("writes do not wait for a replica that is away before there is a record", async () => {
+  test("before there is a record, writes do not wait for a replica that is down", async () => {
     const one = await site();
     await turn(one, PRIMARY, "manual");
     await turn(one, REPLICA, "manual");

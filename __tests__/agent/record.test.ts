@@ -22,7 +22,7 @@ const RECORD: PrimaryRecord = {
 };
 
 describe("the record's text", () => {
-  test("says the same when it is read again", () => {
+  test("is unchanged after serializing and parsing", () => {
     expect(parseRecord(serializeRecord(RECORD))).toEqual(RECORD);
     const named: PrimaryRecord = { ...RECORD, state: "vacant", successor: "database-3" };
     expect(parseRecord(serializeRecord(named))).toEqual(named);
@@ -44,7 +44,7 @@ describe("the record's text", () => {
   });
 });
 
-test("timers leave room for clocks that run 1 % apart, and for an election", () => {
+test("timers leave room for clocks that drift 1 % apart and for an etcd election", () => {
   const { close, kill, fence, takeOver, renew, late, request } = TIMERS;
   expect((close + kill) * 1.01).toBeLessThan(takeOver * 0.99);
   expect(fence * 1.01).toBeLessThan(takeOver * 0.99);
@@ -104,31 +104,35 @@ const ENDING = { isEnding: true };
 
 const CASES: readonly Case[] = [
   // Failover has become manual.
-  { when: "the primary", view: { ...HOLDER, ...ENDING }, step: "retire" },
-  { when: "its holder, closed", view: { ...HOLDER, ...ENDING, ...of("vacant") }, step: "retire" },
-  { when: "a replica", view: { ...REPLICA, ...ENDING }, step: "end" },
+  { when: "failover set to manual, primary", view: { ...HOLDER, ...ENDING }, step: "retire" },
   {
-    when: "the primary, once the record is removed",
+    when: "failover set to manual, closed holder",
+    view: { ...HOLDER, ...ENDING, ...of("vacant") },
+    step: "retire",
+  },
+  { when: "failover set to manual, replica", view: { ...REPLICA, ...ENDING }, step: "end" },
+  {
+    when: "failover set to manual, primary, record already removed",
     view: { ...HOLDER, ...ENDING, record: undefined },
     step: "end",
   },
   {
-    when: "the primary, etcd away",
+    when: "failover set to manual, primary, etcd does not answer",
     view: { ...HOLDER, ...ENDING, isAnswered: false },
     step: "ask",
   },
   {
-    when: "the primary, etcd away, and no other host fails over by itself",
+    when: "failover set to manual, primary, etcd does not answer, all peers manual too",
     view: { ...HOLDER, ...ENDING, isAnswered: false, arePeersManual: true },
     step: "end",
   },
   {
-    when: "the primary before, which might open by itself",
+    when: "failover set to manual, former primary that might open by itself",
     view: { ...REPLICA, ...ENDING, isNamed: true, ...silent },
     step: "wait",
   },
   {
-    when: "it had begun to take over",
+    when: "failover set to manual, takeover already begun",
     view: {
       ...REPLICA,
       ...ENDING,
@@ -139,105 +143,113 @@ const CASES: readonly Case[] = [
 
   // etcd does not answer.
   {
-    when: "manual until now, the primary, no host has etcd's data",
+    when: "failover was manual until now, primary, no host has etcd data",
     view: { ...HOLDER, isAnswered: false, isRecorded: false, record: undefined, isStoreless: true },
     step: "create",
   },
   {
-    when: "manual until now, etcd does not answer",
+    when: "failover was manual until now, etcd does not answer",
     view: { ...HOLDER, isAnswered: false, isRecorded: false, record: undefined },
     step: "wait",
   },
-  { when: "the holder, etcd away", view: { ...HOLDER, isAnswered: false }, step: "ask" },
+  { when: "holder, etcd does not answer", view: { ...HOLDER, isAnswered: false }, step: "ask" },
   {
-    when: "the holder, etcd away, its lease over",
+    when: "holder, etcd does not answer, lease expired",
     view: { ...HOLDER, isAnswered: false, hasLease: false, isOverdue: true },
     step: "close",
   },
   {
-    when: "the holder, just started and open, etcd away",
+    when: "open holder that just started, etcd does not answer",
     view: { ...HOLDER, isAnswered: false, hasLease: false },
     step: "promise",
   },
-  { when: "a replica, etcd away", view: { ...REPLICA, isAnswered: false }, step: "promise" },
+  {
+    when: "replica, etcd does not answer",
+    view: { ...REPLICA, isAnswered: false },
+    step: "promise",
+  },
 
   // No record, or an older one.
   {
-    when: "the primary, and no record yet",
+    when: "primary, no record yet",
     view: { ...HOLDER, isRecorded: false, record: undefined },
     step: "write",
   },
   {
-    when: "a replica, and no record yet",
+    when: "replica, no record yet",
     view: { ...REPLICA, isRecorded: false, record: undefined },
     step: "wait",
   },
-  { when: "open, and the record is gone", view: { ...HOLDER, record: undefined }, step: "close" },
-  { when: "closed, and the record is gone", view: { ...REPLICA, record: undefined }, step: "wait" },
+  { when: "open server, record gone", view: { ...HOLDER, record: undefined }, step: "close" },
+  { when: "closed server, record gone", view: { ...REPLICA, record: undefined }, step: "wait" },
   {
-    when: "primary by a promotion that is newer than the record",
+    when: "primary by a promotion newer than the record",
     view: { ...HOLDER, name: "database-2", term: 4, isRecorded: false },
     step: "write",
   },
 
   // The record names this host.
-  { when: "the holder", view: HOLDER, step: "renew" },
+  { when: "holder", view: HOLDER, step: "renew" },
   {
-    when: "the holder, closed by an operator",
+    when: "holder closed by an operator",
     view: { ...HOLDER, isHeld: true },
     step: "vacate",
   },
-  { when: "the holder, being stopped", view: { ...HOLDER, isLeaving: true }, step: "vacate" },
-  { when: "the holder, its server killed", view: { ...HOLDER, server: "gone" }, step: "vacate" },
-  { when: "the holder, its server hangs", view: { ...HOLDER, server: "silent" }, step: "vacate" },
+  { when: "holder being stopped", view: { ...HOLDER, isLeaving: true }, step: "vacate" },
+  { when: "holder, server killed", view: { ...HOLDER, server: "gone" }, step: "vacate" },
+  { when: "holder, server hangs", view: { ...HOLDER, server: "silent" }, step: "vacate" },
   {
-    when: "the holder, its server killed, no replica in sync",
+    when: "holder, server killed, no replica in sync",
     view: { ...HOLDER, server: "gone", ...of("open", { sync: [] }) },
     step: "renew",
   },
   {
-    when: "the holder, just started, its server not seen yet",
+    when: "holder that just started, server not seen yet",
     view: { ...HOLDER, server: "unseen", hasLease: false },
     step: "wait",
   },
   {
-    when: "the holder, its server closed and silent",
+    when: "holder, server closed and silent",
     view: { ...HOLDER, server: "away" },
     step: "wait",
   },
   {
-    when: "the holder, closed, about to reopen",
+    when: "closed holder about to reopen",
     view: { ...HOLDER, server: "closed", hasLease: false },
     step: "renew",
   },
   {
-    when: "vacant, by this host, just now",
+    when: "role just given up by this host",
     view: { ...HOLDER, server: "closed", ...of("vacant") },
     step: "wait",
   },
   {
-    when: "vacant, by this host, and nobody took over",
+    when: "role given up by this host, nobody took over",
     view: { ...HOLDER, ...silent, server: "closed", ...of("vacant") },
     step: "resume",
   },
   {
-    when: "vacant, by this host, held",
+    when: "role given up by this host, held closed",
     view: { ...HOLDER, ...silent, isHeld: true, server: "closed", ...of("vacant") },
     step: "wait",
   },
-  { when: "vacant, by this host, open", view: { ...HOLDER, ...of("vacant") }, step: "close" },
   {
-    when: "taking, by this host, its term written",
+    when: "role given up by this host, server open",
+    view: { ...HOLDER, ...of("vacant") },
+    step: "close",
+  },
+  {
+    when: "takeover by this host, term written",
     view: { ...HOLDER, server: "ready", ...of("taking") },
     step: "finish",
   },
   {
-    when: "taking, by this host, the same run",
+    when: "takeover by this host, same server run",
     view: { ...REPLICA, ...of("taking", { holder: "database-2", term: 4 }) },
     step: "finish",
   },
   {
-    when: "taking, by this host, started anew",
+    when: "takeover by this host, server restarted since",
     view: {
       ...REPLICA,
       incarnation: "run-3",
@@ -246,82 +258,82 @@ const CASES: readonly Case[] = [
     step: "wait",
   },
   {
-    when: "taking, by this host, open",
+    when: "takeover by this host, server open",
     view: { ...REPLICA, server: "open", ...of("taking", { holder: "database-2", term: 4 }) },
     step: "close",
   },
 
   // The record names another.
-  { when: "a replica, the primary renews", view: REPLICA, step: "wait" },
-  { when: "a replica, silence", view: { ...REPLICA, ...silent }, step: "take-over" },
-  { when: "a replica, vacant", view: { ...REPLICA, ...of("vacant") }, step: "take-over" },
+  { when: "replica, primary renews", view: REPLICA, step: "wait" },
+  { when: "replica, primary silent", view: { ...REPLICA, ...silent }, step: "take-over" },
+  { when: "replica, role vacant", view: { ...REPLICA, ...of("vacant") }, step: "take-over" },
   {
-    when: "a replica, vacant for it",
+    when: "replica, role vacant, this host is the successor",
     view: { ...REPLICA, ...of("vacant", { successor: "database-2" }) },
     step: "take-over",
   },
   {
-    when: "a replica, vacant for another",
+    when: "replica, role vacant, another host is the successor",
     view: { ...REPLICA, ...of("vacant", { successor: "database-3" }) },
     step: "wait",
   },
   {
-    when: "a replica, vacant for another, which does not take over",
+    when: "replica, role vacant, the other successor does not take over",
     view: { ...REPLICA, ...silent, ...of("vacant", { successor: "database-3" }) },
     step: "take-over",
   },
   {
-    when: "a replica, silence, its server started anew",
+    when: "replica, primary silent, own server restarted",
     view: { ...REPLICA, ...silent, incarnation: "run-3" },
     step: "wait",
   },
   {
-    when: "a replica, silence, not in sync",
+    when: "replica, primary silent, not in sync",
     view: { ...REPLICA, ...silent, ...of("open", { sync: [] }) },
     step: "wait",
   },
   {
-    when: "a replica, silence, another has more",
+    when: "replica, primary silent, another replica is ahead",
     view: { ...REPLICA, ...silent, rivals: "ahead" },
     step: "wait",
   },
   {
-    when: "a replica, silence, another in sync does not answer",
+    when: "replica, primary silent, another replica in sync does not answer",
     view: { ...REPLICA, ...silent, rivals: "unknown" },
     step: "wait",
   },
   {
-    when: "a replica, silence, held",
+    when: "replica, primary silent, held closed",
     view: { ...REPLICA, ...silent, isHeld: true },
     step: "wait",
   },
   {
-    when: "a replica, silence, no space",
+    when: "replica, primary silent, no disk space",
     view: { ...REPLICA, ...silent, hasRoom: false },
     step: "wait",
   },
   {
-    when: "a replica, silence, cannot apply",
+    when: "replica, primary silent, cannot apply transactions",
     view: { ...REPLICA, ...silent, isSound: false },
     step: "wait",
   },
   {
-    when: "a replica, silence, may lack rows of tables that are not InnoDB",
+    when: "replica, primary silent, may lack rows of non-InnoDB tables",
     view: { ...REPLICA, ...silent, isWhole: false },
     step: "wait",
   },
   {
-    when: "a replica, the role given away, may lack rows of tables that are not InnoDB",
+    when: "replica, role vacant, may lack rows of non-InnoDB tables",
     view: { ...REPLICA, ...of("vacant"), isWhole: false },
     step: "wait",
   },
   {
-    when: "open, the record names another",
+    when: "open server, record names another host",
     view: { ...HOLDER, name: "database-3" },
     step: "close",
   },
   {
-    when: "the primary before, its successor cannot finish",
+    when: "former primary, successor cannot finish its takeover",
     view: {
       ...HOLDER,
       server: "closed",
@@ -331,7 +343,7 @@ const CASES: readonly Case[] = [
     step: "take-back",
   },
   {
-    when: "the primary before, its successor has opened",
+    when: "former primary, successor has opened",
     view: {
       ...HOLDER,
       server: "closed",
@@ -341,7 +353,7 @@ const CASES: readonly Case[] = [
     step: "wait",
   },
   {
-    when: "the primary two terms before",
+    when: "primary from two terms ago",
     view: {
       ...HOLDER,
       server: "closed",
@@ -352,12 +364,12 @@ const CASES: readonly Case[] = [
   },
 ];
 
-describe("what a host does about the record", () => {
+describe("a host's next step", () => {
   test.each(CASES)("$when: $step", ({ view, step }) => {
     expect(nextStep(view)).toBe(step);
   });
 
-  test("there is a case for every step of the table", () => {
+  test("the cases cover every step of the table", () => {
     const inTable = new Set(STEP_PARTS.flatMap(({ rules }) => rules.map(({ outcome }) => outcome)));
     expect([...new Set(CASES.map(({ step }) => step))].sort()).toEqual([...inTable].sort());
   });
@@ -396,7 +408,7 @@ describe("what a host does about the record", () => {
   const VIEWS = everyView();
   const when = (...steps: Step[]) => VIEWS.filter((view) => steps.includes(nextStep(view)));
 
-  test("nobody takes over who is not in sync as it runs, or before the time", () => {
+  test("a host takes over only if its running server is in sync, and never too early", () => {
     const taken = when("take-over");
     expect(taken.length).toBeGreaterThan(0);
     for (const { record, quiet, rivals, isAnswered, isHeld, server } of taken) {
@@ -411,7 +423,7 @@ describe("what a host does about the record", () => {
     }
   });
 
-  test("nothing is written without an answer, nor into another's open record", () => {
+  test("no host writes without an answer from etcd, or renews another host's record", () => {
     const writes = when(
       "renew",
       "vacate",
@@ -427,14 +439,14 @@ describe("what a host does about the record", () => {
     expect(renewed.every(({ record }) => record?.holder === "database-2")).toBe(true);
   });
 
-  test("where failover has become manual nobody begins to take over", () => {
+  test("no host begins a takeover once failover is set to manual", () => {
     const steps = new Set(VIEWS.map((view) => nextStep({ ...view, isEnding: true })));
     expect([...steps]).not.toContain("take-over");
     expect([...steps]).not.toContain("take-back");
     expect([...steps]).toContain("retire");
   });
 
-  test("whoever may be open and has no right to it closes", () => {
+  test("an open server without the right to be open closes", () => {
     const open = VIEWS.filter(
       ({ server, record, isNamed, term }) =>
         server === "open" &&
@@ -447,7 +459,7 @@ describe("what a host does about the record", () => {
   });
 });
 
-describe("what the holder does about its replicas", () => {
+describe("the holder's next step for its replicas", () => {
   const WELL: ReplicasView = {
     durability: "available",
     sync: ["database-2@run-2"],
@@ -463,25 +475,29 @@ describe("what the holder does about its replicas", () => {
   const alone = { ...WELL, sync: [], isOn: false };
 
   test.each<[string, ReplicasView, ReturnType<typeof nextForReplicas>]>([
-    ["all is well", WELL, "keep"],
-    ["the replica is away", { ...WELL, ...away }, "degrade"],
-    ["the replica is away for less", { ...WELL, ...away, stalled: TIMERS.degrade - 1 }, "keep"],
-    ["the replica is away, lossless", { ...WELL, ...away, durability: "lossless" }, "keep"],
-    ["recorded alone, and commits still wait", { ...WELL, ...away, sync: [] }, "degrade"],
-    ["alone", { ...alone, ...away, stalled: 0 }, "keep"],
-    ["a replica comes", alone, "await"],
-    ["alone, lossless", { ...alone, clients: 0, durability: "lossless" }, "await"],
-    ["somebody switched it off", { ...WELL, isOn: false }, "await"],
+    ["the replica is in sync", WELL, "keep"],
+    ["the replica is gone", { ...WELL, ...away }, "degrade"],
+    [
+      "the replica is gone, but not for long enough",
+      { ...WELL, ...away, stalled: TIMERS.degrade - 1 },
+      "keep",
+    ],
+    ["the replica is gone, lossless", { ...WELL, ...away, durability: "lossless" }, "keep"],
+    ["no replica is recorded, and commits still wait", { ...WELL, ...away, sync: [] }, "degrade"],
+    ["no replica", { ...alone, ...away, stalled: 0 }, "keep"],
+    ["a replica connects", alone, "await"],
+    ["no replica, lossless", { ...alone, clients: 0, durability: "lossless" }, "await"],
+    ["semi-synchronous replication was switched off", { ...WELL, isOn: false }, "await"],
     ["a replica has caught up", { ...WELL, sync: [] }, "enter"],
     ["a replica has not caught up", { ...WELL, sync: [], hasCaughtUp: false }, "keep"],
-    ["a replica was started anew", { ...WELL, following: ["database-2@run-3"] }, "enter"],
+    ["a replica was restarted", { ...WELL, following: ["database-2@run-3"] }, "enter"],
     [
       "another replica may acknowledge",
       { ...WELL, following: [...WELL.following, "database-3@run-1"] },
       "enter",
     ],
     [
-      "the same, in another order",
+      "the same replicas in another order",
       {
         ...WELL,
         sync: ["database-3@run-1", "database-2@run-2"],
@@ -493,7 +509,7 @@ describe("what the holder does about its replicas", () => {
     expect(nextForReplicas(view)).toBe(step);
   });
 
-  test("an entry names a host and a run", () => {
+  test("a sync entry names a host and a run", () => {
     expect(hostOf(syncName("database-2", "run-2"))).toBe("database-2");
   });
 });

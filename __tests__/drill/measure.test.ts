@@ -36,13 +36,13 @@ function observed(change: Partial<Observed> = {}): Observed {
 const brokenOf = (change: Partial<Observed>, bounds: Bounds) =>
   judge("x", observed(change), bounds).broken;
 
-test("a steady load breaks nothing", () => {
+test("a steady load breaks no bound", () => {
   const row = judge("x", observed(), { failed: 0, readGap: 1, writeGap: 1 });
   expect(row).toMatchObject({ failed: 0, missing: 0, acknowledged: 100, broken: [] });
   expect(row.readGap).toBeCloseTo(0.1);
 });
 
-test("a gap is the longest time without a good answer, to the very end", () => {
+test("a gap is the longest time without a successful answer, up to the very end", () => {
   const records = steady().filter(({ endedAt }) => endedAt < 3_000 || endedAt > 5_000);
   expect(longestGap(records, 2_000, 8_000)).toBeCloseTo(2.1);
   expect(longestGap(records, 2_000, 14_000)).toBeCloseTo(4.09);
@@ -50,7 +50,7 @@ test("a gap is the longest time without a good answer, to the very end", () => {
   expect(brokenOf({ records }, { readGap: 2 })).toEqual(["gap in reads: 2.1 s, at most 2.0 s"]);
 });
 
-test("what fails while the fault is there counts, by what went wrong", () => {
+test("requests that fail during the fault are counted by error", () => {
   const failures = [
     record({ startedAt: 1_900, endedAt: 2_100, outcome: "ECONNRESET" }),
     record({ startedAt: 7_900, endedAt: 9_000, outcome: "ECONNRESET", kind: "write", key: "w" }),
@@ -62,24 +62,24 @@ test("what fails while the fault is there counts, by what went wrong", () => {
   expect(row.broken).toEqual(["failed requests: 2, at most 0"]);
 });
 
-test("where it is the bound, as many may fail as were under way", () => {
+test("with the bound under-way, as many requests may fail as were under way", () => {
   const records = [...steady(), record({ startedAt: 1_900, endedAt: 2_100, outcome: "no answer" })];
   expect(brokenOf({ records, underWay: 1 }, { failed: "under-way" })).toEqual([]);
   expect(brokenOf({ records, underWay: 0 }, { failed: "under-way" })).toHaveLength(1);
 });
 
-test("an acknowledged write that is not stored is missing, whenever it was written", () => {
+test("an acknowledged write that is not stored counts as missing, whenever it was written", () => {
   const stored = new Set(steady().flatMap(({ key }) => key ?? []));
   stored.delete("key-3");
   expect(brokenOf({ stored }, {})).toEqual(["acknowledged writes missing: 1, at most 0"]);
 });
 
-test("a write that was refused is not missing", () => {
+test("a refused write does not count as missing", () => {
   const refused = record({ kind: "write", key: "never", outcome: "status 503" });
   expect(brokenOf({ records: [...steady(), refused], stored: observed().stored }, {})).toEqual([]);
 });
 
-test("the time from the command to the first write is counted from the command", () => {
+test("the time to the first write is measured from the command", () => {
   const records = steady().filter(({ kind, endedAt }) => kind === "read" || endedAt > 6_000);
   const row = judge("x", observed({ records, commandAt: 4_000 }), { commandToWrite: 2 });
   expect(row.commandToWrite).toBeCloseTo(2.01);
@@ -92,7 +92,7 @@ test("the time from the command to the first write is counted from the command",
   });
 });
 
-test("replicas with other rows, and a load that reached nobody, are said", () => {
+test("replicas with different rows, and a load that did not reach the cluster, are reported", () => {
   expect(brokenOf({ inSync: false }, {})).toEqual([
     "the replicas do not have the same rows as the primary",
   ]);
@@ -113,7 +113,7 @@ describe("a page of entries", () => {
   const entry = (id: number, message: string) => ({ id, message });
   const page = (...entries: object[]) => JSON.stringify({ entries });
 
-  test("is right when every entry is as it was written, the newest first", () => {
+  test("is correct if every entry is as it was written, newest first", () => {
     const entries = [
       entry(3, messageOf("drill-b")),
       entry(2, "a visitor's"),
@@ -130,12 +130,12 @@ describe("a page of entries", () => {
     ],
     ["out of order", page(entry(1, "a"), entry(2, "b")), /entry 2 is out of order/],
     ["cut off", '{"entries": [', /not JSON/],
-  ])("is wrong when it is %s", (_, body, wrong) => {
+  ])("is wrong if it is %s", (_, body, wrong) => {
     expect(wrongIn(body)).toMatch(wrong);
   });
 });
 
-describe("a recording that some faults are injected for again", () => {
+describe("a recording after some faults are injected again", () => {
   const row = (fault: string, requests: number) => ({
     ...judge(fault, observed(), {}),
     requests,
@@ -147,7 +147,7 @@ describe("a recording that some faults are injected for again", () => {
     stopped: [{ fault: "three", reason: "it hung" }],
   };
 
-  test("has their new rows, keeps the others in order, and drops faults that there are no more", () => {
+  test("has the new rows, keeps the others in order, and drops faults that no longer exist", () => {
     const now = {
       distribution: "Ubuntu",
       date: "2026-11-02",
@@ -163,7 +163,7 @@ describe("a recording that some faults are injected for again", () => {
     expect(recording).toMatchObject({ distribution: "Ubuntu", date: "2026-11-02", stopped: [] });
   });
 
-  test("has no old row of one that could not be completed", () => {
+  test("has no old row of a fault that could not be completed", () => {
     const now = { ...before, rows: [], stopped: [{ fault: "two", reason: "no answer" }] };
     const recording = updated(before, now, ["one", "two", "three"]);
     expect(recording.rows.map(({ fault }) => fault)).toEqual(["one"]);

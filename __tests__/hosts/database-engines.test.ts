@@ -22,7 +22,7 @@ const definitions = (filter: string, input: string) =>
       return [name, engine, statement.join("\n").trim()];
     });
 
-describe("what a backup has of them", () => {
+describe("tables of other engines in a backup", () => {
   const dump = `CREATE TABLE \`my\` (
   \`id\` int NOT NULL,
   KEY (\`id\`)
@@ -38,7 +38,7 @@ CREATE TABLE \`quick\` (
 ) /*!50100 TABLESPACE \`x\` */ ENGINE=MEMORY DEFAULT CHARSET=utf8mb4;
 `;
 
-  test("in a dump", () => {
+  test("are found in a dump", () => {
     const found = definitions("tables_of_dump InnoDB", dump);
     expect(found.map(([name, engine]) => [name, engine])).toEqual([
       ["my", "MyISAM"],
@@ -47,7 +47,7 @@ CREATE TABLE \`quick\` (
     expect(found[0]?.[2]).toBe(dump.slice(0, dump.indexOf("INSERT")).trim());
   });
 
-  test("in a binary log, however the statement is written", () => {
+  test("are found in a binary log, however the statement is written", () => {
     const log = [
       "BEGIN\n/*!*/;",
       "CREATE TABLE one (id INT) ENGINE=MyISAM\n/*!*/;",
@@ -65,13 +65,13 @@ CREATE TABLE \`quick\` (
     ]);
   });
 
-  test("loses what InnoDB has not, and no row of it", () => {
+  test("lose options that InnoDB lacks when converted, and no rows", () => {
     const loaded = shell("as_innodb", dump);
     expect(loaded).toContain(") ENGINE=MyISAM AUTO_INCREMENT=3 DEFAULT CHARSET=utf8mb4 ;");
     expect(loaded.replace(" ;", " ROW_FORMAT=FIXED;")).toBe(dump);
   });
 
-  test("does not insist on the engine", () => {
+  test("are loaded without the SQL mode that insists on their engine", () => {
     const insisting = "SET @@session.sql_mode=1168113696/*!*/;\n";
     expect(shell("as_innodb", insisting)).toBe("SET @@session.sql_mode=94371872/*!*/;\n");
     expect(shell("as_innodb", shell("as_innodb", insisting))).toBe(

@@ -12,7 +12,7 @@ const configurationOf = (name: string) =>
   JSON.parse(fileOf(hostOf(name, AUTOMATIC), "/etc/cluster/etcd/etcd.json"));
 
 test.each(VOTERS)(
-  "on %s both of etcd's ports ask for a certificate, and listen on its address alone",
+  "on %s both etcd ports require a certificate and listen only on the host's address",
   (name) => {
     const configuration = configurationOf(name);
     const { address } = hostOf(name, AUTOMATIC);
@@ -30,7 +30,7 @@ test.each(VOTERS)(
 test.each([
   ["database-1", "/srv/data/etcd/data"],
   ["load-balancer-1", "/var/lib/cluster/etcd/data"],
-])("the data of %s is in %s, which its unit may write to", (name, directory) => {
+])("etcd's data on %s is in %s, which its unit may write to", (name, directory) => {
   const configuration = configurationOf(name);
   expect(configuration["data-dir"]).toBe(directory);
   expect(fileOf(hostOf(name, AUTOMATIC), UNIT)).toMatch(
@@ -38,13 +38,13 @@ test.each([
   );
 });
 
-test("what was acknowledged is on disk", () => {
+test("etcd syncs acknowledged writes to disk", () => {
   for (const name of VOTERS) {
     expect(JSON.stringify(configurationOf(name))).not.toContain("fsync");
   }
 });
 
-test("a host that is no voter has no etcd, and a web server nothing of it", () => {
+test("a non-voter has no etcd unit, and a web server no etcd files or facts", () => {
   const paths = (name: string, settings = {}) =>
     hostOf(name, settings).files.map(({ path }) => path);
   expect(paths("database-1", MANUAL)).not.toContain(UNIT);
@@ -61,7 +61,7 @@ test("a host that is no voter has no etcd, and a web server nothing of it", () =
   expect(Object.keys(web.facts).filter((fact) => fact.includes("ETCD"))).toEqual([]);
 });
 
-test("every voter, and every database host, knows where the voters are", () => {
+test("every voter and every database host has the voters' addresses", () => {
   const settings = { database: { failover: "automatic", replicas: 3 } } as const;
   const endpoints = "database-1:10.90.2.4 database-2:10.90.3.4 database-3:10.90.2.5";
   for (const name of ["database-1", "database-4"]) {
@@ -69,14 +69,14 @@ test("every voter, and every database host, knows where the voters are", () => {
   }
 });
 
-test("etcd's memory is bounded, and is no part of what MySQL shares out", () => {
+test("etcd's memory is limited, and reserved in addition to MySQL's", () => {
   const host = hostOf("database-1", AUTOMATIC);
   expect(fileOf(host, UNIT)).toContain(`MemoryMax=${host.facts.ETCD_MEBIBYTES}M`);
   // What the settings ask for besides what a database host needs in any case.
   expect(Number(host.facts.ETCD_MEBIBYTES)).toBe(864 - 768);
 });
 
-test("a local host can become a voter by a change of settings: its image has etcd in any case", () => {
+test("the local image always has etcd, so that a change of settings can make a host a voter", () => {
   const hosts = renderHosts(topologyOf(MANUAL), { platform: "local", scripts: SCRIPTS });
   expect(packagesOf(hosts).split(" ")).toEqual(
     expect.arrayContaining(["etcd-client", "etcd-server"]),
@@ -84,7 +84,7 @@ test("a local host can become a voter by a change of settings: its image has etc
   expect(hosts.flatMap(({ facts }) => facts.PACKAGES?.split(" "))).not.toContain("etcd-server");
 });
 
-test("user-data of voters leaves room for more", () => {
+test("user-data of voters stays below 90 % of the limit", () => {
   for (const name of VOTERS) {
     const { userData } = hostOf(name, AUTOMATIC, "aws");
     expect(compressUserData(userData).length).toBeLessThan(USER_DATA_LIMIT * 0.9);

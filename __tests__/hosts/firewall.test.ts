@@ -10,13 +10,13 @@ function flowsIn(host: string, chain: string): string[] {
 
 const NAMES = topologyOf().hosts.map((host) => host.name);
 
-test.each(NAMES)("%s denies what it does not name, in both directions", (name) => {
+test.each(NAMES)("%s drops everything that no rule allows, in both directions", (name) => {
   const text = fileOf(hostOf(name), "/etc/nftables.conf");
   expect(text.match(/hook (input|forward|output) priority filter; policy drop;/g)).toHaveLength(3);
 });
 
 test.each(topologyOf().hosts.map((host) => [host.name, host]))(
-  "%s has exactly the flows that end and start at it",
+  "%s allows exactly the flows that start or end at it",
   (name, host) => {
     const topology = topologyOf();
     const ends = endsOf(topology, host);
@@ -30,7 +30,7 @@ test.each(topologyOf().hosts.map((host) => [host.name, host]))(
   },
 );
 
-test("a flow names the addresses of its other end", () => {
+test("a rule names the addresses of the flow's other end", () => {
   const text = fileOf(hostOf("database-1"), "/etc/nftables.conf");
   expect(text).toContain(
     'ip saddr { 10.90.2.12, 10.90.3.12 } tcp dport 3306 accept comment "queries"',
@@ -48,7 +48,7 @@ describe("etcd's ports", () => {
       fileOf(hostOf(name, settings(replicas)), "/etc/nftables.conf").match(/.*"etcd-.*"/g) ?? []
     ).map((rule) => rule.trim());
 
-  test("are open among the voters, and the one of clients to database hosts", () => {
+  test("are open between voters, and the client port to database hosts", () => {
     expect(rulesOf("load-balancer-1", 1)).toEqual([
       'ip saddr { 10.90.2.4, 10.90.3.4 } tcp dport 2379 accept comment "etcd-clients"',
       'ip saddr { 10.90.2.4, 10.90.3.4 } tcp dport 2379 accept comment "etcd-joining"',
@@ -58,7 +58,7 @@ describe("etcd's ports", () => {
     ]);
   });
 
-  test("are closed on a host that is no voter: a database host beyond the third only asks", () => {
+  test("are closed on non-voters: a fourth database host is only a client", () => {
     expect(rulesOf("database-4", 3)).toEqual([
       'ip daddr { 10.90.2.4, 10.90.3.4, 10.90.2.5 } tcp dport 2379 accept comment "etcd-clients"',
     ]);
@@ -69,12 +69,12 @@ describe("etcd's ports", () => {
   });
 });
 
-test("a role without a peer has no rule for one", () => {
+test("a database host without a peer has no rule for replication", () => {
   const text = fileOf(hostOf("database-1", { database: { replicas: 0 } }), "/etc/nftables.conf");
   expect(text).not.toContain('"replication"');
 });
 
-test("what leads to the host's credentials is for root alone", () => {
+test("only root can reach the instance metadata", () => {
   for (const name of NAMES) {
     const text = fileOf(hostOf(name), "/etc/nftables.conf");
     expect(text).toContain("ip daddr 169.254.169.254 tcp dport 80 meta skuid 0 accept");
@@ -82,7 +82,7 @@ test("what leads to the host's credentials is for root alone", () => {
   }
 });
 
-test("traffic for the internet never goes to a host of the cluster", () => {
+test("rules for the internet exclude the cluster's own network", () => {
   for (const name of NAMES) {
     const rules = fileOf(hostOf(name), "/etc/nftables.conf").match(/.*-(packages|apis)"/g) ?? [];
     expect(rules).toHaveLength(2);
@@ -96,7 +96,7 @@ describe("the fence of a database host", () => {
   const textOf = (failover: "automatic" | "manual", name = "database-1") =>
     fileOf(hostOf(name, { database: { failover } }), "/etc/nftables.conf");
 
-  test("lets web servers in, and answers out, only while the agent says so", () => {
+  test("lets web servers in, and answers out, only while the agent allows it", () => {
     const text = textOf("automatic");
     expect(text).toContain(
       "ip saddr { 10.90.2.12, 10.90.3.12 } tcp dport 3306 tcp dport @fenced tcp dport != @served reject with tcp reset",
@@ -106,13 +106,13 @@ describe("the fence of a database host", () => {
     );
   });
 
-  test("comes before connections that are open, and keeps what the agent said when it is loaded again", () => {
+  test("also applies to open connections, and keeps the agent's state when it is reloaded", () => {
     const table = textOf("automatic").split("table inet lease").slice(1).join("");
     expect(table.match(/priority filter - 1;/g)).toHaveLength(2);
     expect(table).not.toContain("delete");
   });
 
-  test("is not touched while failover is manual, where the agent removes it, nor on other hosts", () => {
+  test("is not declared while failover is manual, where the agent removes it, nor on other hosts", () => {
     expect(textOf("manual")).not.toContain("lease");
     expect(textOf("automatic", "web-1")).not.toContain("lease");
   });

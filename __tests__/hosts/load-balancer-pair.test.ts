@@ -12,14 +12,14 @@ const keepalived = (name: string) => fileOf(hostOf(name, TWO), "/etc/keepalived/
 const within = (name: string, block: string) =>
   new RegExp(`^  ${block} \\{\\s+(\\S+)\\s+\\}$`, "m").exec(keepalived(name))?.[1];
 
-test("each is in a zone of its own", () => {
+test("the two load balancers are in different zones", () => {
   const zones = topologyOf(TWO)
     .hosts.filter(({ role }) => role === "load-balancer")
     .map(({ availabilityZone }) => availabilityZone);
   expect(zones).toEqual(["eu-central-1a", "eu-central-1b"]);
 });
 
-test("each speaks to the other from its own address", () => {
+test("each sends VRRP to the other one from its own address", () => {
   const address = (name: string) => hostOf(name, TWO).address;
   const [one, other] = NAMES;
   expect(keepalived(one)).toContain(`unicast_src_ip ${address(one)}\n`);
@@ -28,7 +28,7 @@ test("each speaks to the other from its own address", () => {
   expect(within(other, "unicast_peer")).toBe(address(one));
 });
 
-test("both are to hold the same address, which no host and no NAT gateway has", () => {
+test("both share one floating address, which no host or NAT gateway has", () => {
   const [floating, same] = NAMES.map((name) => within(name, "virtual_ipaddress"));
   expect(floating).toBe("10.90.0.5/32");
   expect(same).toBe(floating);
@@ -43,7 +43,7 @@ test("both are to hold the same address, which no host and no NAT gateway has", 
   }
 });
 
-test("where requests arrive at an address of its own subnet, the holder has that one too", () => {
+test("the load balancer in the other subnet also holds a floating address of its own subnet", () => {
   expect(within("load-balancer-1", "virtual_ipaddress_excluded")).toBeUndefined();
   expect(within("load-balancer-2", "virtual_ipaddress_excluded")).toBe("10.90.1.5/32");
   expect(NAMES.map((name) => hostOf(name, TWO, "aws").facts.VISITORS_ADDRESS)).toEqual([
@@ -52,26 +52,26 @@ test("where requests arrive at an address of its own subnet, the holder has that
   ]);
 });
 
-test("none is preferred: whoever holds the address keeps it", () => {
+test("neither is preferred: the one that holds the address keeps it", () => {
   for (const name of NAMES) {
     expect(keepalived(name)).toContain("\n  priority 100\n");
     expect(keepalived(name)).toContain("\n  state BACKUP\n");
   }
 });
 
-test("what hands the address over writes the file that keepalived watches", () => {
+test("the hand-over writes the file that keepalived watches", () => {
   expect(keepalived("load-balancer-1")).toContain(`  file ${PAIR.handOver}\n`);
   expect(hostOf("load-balancer-1", TWO).facts.PAIR_HAND_OVER).toBe(PAIR.handOver);
 });
 
-test("no name of a network interface is assumed", () => {
+test("keepalived.conf names no network interface", () => {
   expect(keepalived("load-balancer-1")).toContain(`include ${PAIR.interface}\n`);
   for (const name of ["eth0", "ens5"]) {
     expect(keepalived("load-balancer-1")).not.toMatch(new RegExp(`\\b${name}\\b`));
   }
 });
 
-test("they agree over a protocol of its own, between each other only", () => {
+test("VRRP and HAProxy's peers are allowed only between the two", () => {
   const rules = (name: string) =>
     fileOf(hostOf(name, TWO), "/etc/nftables.conf")
       .split("\n")
@@ -87,7 +87,7 @@ test("they agree over a protocol of its own, between each other only", () => {
   expect(rules("database-1")).toEqual([]);
 });
 
-test("web servers accept the visitor's address from both", () => {
+test("web servers accept the visitor's address from both load balancers", () => {
   const nginx = fileOf(hostOf("web-1", TWO), "/etc/nginx/nginx.conf");
   expect(nginx.match(/set_real_ip_from (\S+);/g)).toEqual([
     "set_real_ip_from 10.90.0.4;",
@@ -95,12 +95,12 @@ test("web servers accept the visitor's address from both", () => {
   ]);
 });
 
-test("the first one remains the third voter", () => {
+test("the first load balancer remains the third voter", () => {
   const { voters } = topologyOf({ ...TWO, database: { failover: "automatic" } });
   expect(voters.map(({ name }) => name)).toEqual(["database-1", "database-2", "load-balancer-1"]);
 });
 
-test("one load balancer has nothing of it", () => {
+test("a single load balancer has no configuration of a pair", () => {
   const { facts, files } = hostOf("load-balancer-1");
   expect(files.map(({ path }) => path).filter((path) => /keepalived|pair|peer/.test(path))).toEqual(
     [],
@@ -110,7 +110,7 @@ test("one load balancer has nothing of it", () => {
   expect(topologyOf().floatingAddresses.size).toBe(0);
 });
 
-test("of two, a connection that nobody listens for is dropped, so that its client tries again", () => {
+test("with two load balancers, a connection to a port without a listener is dropped, so that the client retries", () => {
   const rules = (settings: Parameters<typeof hostOf>[1]) =>
     fileOf(hostOf("load-balancer-1", settings), "/etc/nftables.conf");
   expect(rules(TWO)).toMatch(

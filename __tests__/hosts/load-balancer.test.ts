@@ -10,13 +10,16 @@ const configuration = (settings: Partial<ClusterSettingsInput> = {}) =>
 
 const serversOf = (text: string) => text.match(/^ {2}server .*$/gm);
 
-test.each(["roundrobin", "leastconn", "source"] as const)("%s is written out", (algorithm) => {
-  expect(configuration({ loadBalancer: { algorithm } })).toMatch(
-    new RegExp(`^ {2}balance ${algorithm}$`, "m"),
-  );
-});
+test.each(["roundrobin", "leastconn", "source"] as const)(
+  "the configuration names algorithm %s",
+  (algorithm) => {
+    expect(configuration({ loadBalancer: { algorithm } })).toMatch(
+      new RegExp(`^ {2}balance ${algorithm}$`, "m"),
+    );
+  },
+);
 
-test("every web server takes part", () => {
+test("the configuration lists every web server", () => {
   expect(serversOf(configuration({ webServers: { count: 3 } }))).toEqual([
     "  server web-1 10.90.2.12:80",
     "  server web-2 10.90.3.12:80",
@@ -24,7 +27,7 @@ test("every web server takes part", () => {
   ]);
 });
 
-test("active-passive keeps the first and has the others stand by", () => {
+test("active-passive makes all web servers but the first backups", () => {
   expect(serversOf(configuration({ webServers: { mode: "active-passive", count: 3 } }))).toEqual([
     "  server web-1 10.90.2.12:80",
     "  server web-2 10.90.3.12:80 backup",
@@ -32,11 +35,11 @@ test("active-passive keeps the first and has the others stand by", () => {
   ]);
 });
 
-test("health is asked of the app, on the path that its release leads to it", () => {
+test("health checks use the path that each release maps to the app's health", () => {
   expect(configuration()).toContain("http-check send meth GET uri /.cluster/health ");
 });
 
-test("a web server asks its app for health with the same request and time limit", () => {
+test("a web server checks its app's health with the same request and time limit", () => {
   const [, host] =
     /http-check send meth GET uri \S+ ver HTTP\/1\.1 hdr Host (\S+) hdr Connection close$/m.exec(
       configuration(),
@@ -53,38 +56,38 @@ test("a web server asks its app for health with the same request and time limit"
   expect(asked).toContain("--max-time 1 ");
 });
 
-test("no web server counts as up before a check of it was good", () => {
+test("no web server counts as up before a health check succeeds", () => {
   expect(configuration()).toMatch(/^ {2}default-server check init-state down /m);
 });
 
-test("what is noticed takes a check that has just been good, and two that fail", () => {
+test("the time to notice a fault is that of one check that just succeeded and two that fail", () => {
   expect(configuration()).toMatch(/ inter 1000ms fastinter 250ms downinter 250ms fall 2 rise 2 /);
   // 1 s, 1 s of waiting in vain, 0.25 s, 1 s.
   expect(secondsToNotice()).toBe(4);
 });
 
-test("the app's time is Nginx's to measure, and a web server that says nothing is given up after it", () => {
+test("the server timeout is longer than app.responseTimeout, which Nginx enforces", () => {
   expect(configuration({ app: { responseTimeout: 60 } })).toContain("\n  timeout server 62s\n");
 });
 
-test("a tunnel may be silent for as long as the settings say, and outlives a reload for as long", () => {
+test("a tunnel may be idle for app.tunnelTimeout, and survives a reload for at least as long", () => {
   const text = configuration({ app: { tunnelTimeout: 7200 } });
   expect(text).toContain("\n  timeout tunnel 7200s\n");
   expect(text).toContain("\n  hard-stop-after 7200s\n");
   expect(configuration({ app: { tunnelTimeout: 10 } })).toContain("\n  hard-stop-after 60s\n");
 });
 
-test("a write is repeated only when the client made it safe to repeat", () => {
+test("a write is retried only if the client made it safe to retry", () => {
   expect(configuration()).toContain("http-request disable-l7-retry unless repeatable");
 });
 
-test("what an app took too long for is not repeated", () => {
+test("a request that the app takes too long for is not retried", () => {
   expect(configuration()).toMatch(
     /^ {2}retry-on conn-failure empty-response response-timeout 502$/m,
   );
 });
 
-describe("what visitors claim about themselves", () => {
+describe("headers that claim something about the visitor", () => {
   const source = /del-header (\S+) -m reg$/m.exec(configuration())?.[1];
   const removed = new RegExp(source as string);
 
@@ -148,11 +151,11 @@ describe("what visitors claim about themselves", () => {
     // Words that only contain the others; and headers of clients that sign or authenticate.
     ...["x-tip", "x-zip-code", "x-shipping-id", "upgrade-insecure-requests", "x-amz-date"],
     ...["x-auth-token", "x-auth-user", "x-correlation-id", "dpop", "server-timing"],
-  ])("%s is not", (header) => {
+  ])("%s is kept", (header) => {
     expect(header).not.toMatch(removed);
   });
 
-  test("names that are the same to an app are removed too", () => {
+  test("header names that an app reads as the same are removed too", () => {
     expect(configuration()).toContain("option http-restrict-req-hdr-names delete");
   });
 });

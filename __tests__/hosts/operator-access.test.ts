@@ -24,7 +24,7 @@ const STAND_INS: Readonly<Record<string, string>> = {
   printf '%s\\n' ${DEB} >>"$HOST/units"`,
 };
 
-describe("operators reach a host on AWS", () => {
+describe("operator access on AWS", () => {
   let host: string;
   let server: Server;
   let asked: string[];
@@ -86,7 +86,7 @@ describe("operators reach a host on AWS", () => {
     });
   }
 
-  test.each([SNAP, DEB])("through %s, which runs: nothing is changed", async (unit) => {
+  test.each([SNAP, DEB])("changes nothing if %s runs", async (unit) => {
     write("units", unit);
     write("active", unit);
     expect(await operatorAccess()).toEqual({ status: 0, stderr: "" });
@@ -94,32 +94,29 @@ describe("operators reach a host on AWS", () => {
     expect(asked).toEqual([]);
   });
 
-  test.each([SNAP, DEB])(
-    "through %s, which does not run: it is started, for good",
-    async (unit) => {
-      write("units", unit);
-      expect((await operatorAccess()).status).toBe(0);
-      expect(read("active")).toBe(`${unit}\n`);
-      expect(read("log")).toContain(`systemctl enable --quiet --now ${unit}\n`);
-      expect(asked).toEqual([]);
-    },
-  );
+  test.each([SNAP, DEB])("starts and enables %s if it does not run", async (unit) => {
+    write("units", unit);
+    expect((await operatorAccess()).status).toBe(0);
+    expect(read("active")).toBe(`${unit}\n`);
+    expect(read("log")).toContain(`systemctl enable --quiet --now ${unit}\n`);
+    expect(asked).toEqual([]);
+  });
 
-  test("through the image's snap, which is only being set up: it is waited for, and none is installed besides", async () => {
+  test("waits for the image's snap while it is being set up, and installs nothing else", async () => {
     write("seed", SNAP);
     expect((await operatorAccess()).status).toBe(0);
     expect(read("active")).toBe(`${SNAP}\n`);
     expect(asked).toEqual([]);
   });
 
-  test("through AWS's package of the region, where the image has no agent", async () => {
+  test("installs AWS's package from the region if the image has no agent", async () => {
     expect((await operatorAccess()).status).toBe(0);
     expect(asked).toEqual(["/amazon-ssm-eu-central-1/latest/debian_amd64/amazon-ssm-agent.deb"]);
     expect(read("log")).toMatch(/^apt-get .*DPkg::Lock::Timeout=300.* install .*\/agent\.deb$/m);
     expect(read("active")).toBe(`${DEB}\n`);
   });
 
-  test("not at all, and says why, where there is no agent to be had", async () => {
+  test("fails with the reason if no agent can be downloaded", async () => {
     answer = 404;
     const { status, stderr } = await operatorAccess();
     expect(status).toBe(1);
@@ -127,7 +124,7 @@ describe("operators reach a host on AWS", () => {
     expect(read("log")).not.toContain("apt-get");
   });
 
-  test("not at all, and says why, where the agent does not start", async () => {
+  test("fails with the reason if the agent does not start", async () => {
     write("units", SNAP);
     write("broken");
     const { status, stderr } = await operatorAccess();
@@ -136,7 +133,7 @@ describe("operators reach a host on AWS", () => {
   });
 });
 
-test("a host is made accessible before anything that may fail, and comes up without it", () => {
+test("boot.sh sets up operator access before any step that may fail, and goes on without it", () => {
   const boot = readFileSync(join(__dirname, "../../scripts/boot/boot.sh"), "utf8");
   const access = boot.indexOf("platform.sh operator-access || log");
   expect(access).toBeGreaterThan(boot.indexOf("\n  load_firewall"));

@@ -7,7 +7,7 @@ function filesOf(app: ClusterSettingsInput["app"]): Record<string, string> {
   return Object.fromEntries(files.map(({ path, content }) => [path, content]));
 }
 
-test("a release brings its start command, as a program", () => {
+test("a release contains its start command as an executable", () => {
   const app = { directory: "other", command: "/usr/bin/python3 main.py" };
   const [start] = releaseFiles(topologyOf({ app }).settings.app);
   expect(start).toEqual({
@@ -17,12 +17,12 @@ test("a release brings its start command, as a program", () => {
   });
 });
 
-test("a release brings its environment", () => {
+test("a release contains its environment", () => {
   const app = { directory: "other", port: 8081, environment: { COLOUR: "a b", NODE_ENV: "test" } };
   expect(filesOf(app)["app.env"]).toBe("PORT='8081'\nNODE_ENV='test'\nCOLOUR='a b'\n");
 });
 
-test("Nginx forwards to the port of the release, and asks its health path", () => {
+test("Nginx forwards to the release's port, and health checks to its health path", () => {
   const files = filesOf({ directory: "other", port: 8081, healthPath: "/up" });
   expect(files["nginx/http/app.conf"]).toContain("server 127.0.0.1:8081 ");
   expect(files["nginx/server/app.conf"]).toMatch(
@@ -30,7 +30,7 @@ test("Nginx forwards to the port of the release, and asks its health path", () =
   );
 });
 
-test("the app is asked for its health with the host that its settings say, whoever asks", () => {
+test("health checks reach the app with the Host from its settings, whoever sends them", () => {
   const health = (app: ClusterSettingsInput["app"]) =>
     /location = \/\.cluster\/health \{[^}]*\}/.exec(
       filesOf(app)["nginx/server/app.conf"] as string,
@@ -41,7 +41,7 @@ test("the app is asked for its health with the host that its settings say, whoev
   expect(health({ directory: "other" })).toContain("proxy_set_header Host load-balancer;");
 });
 
-test("a release says how long it may take to start, and how it is asked", () => {
+test("a release states its start timeout and its health check", () => {
   const app = { directory: "other", startTimeout: 120, healthPath: "/up" };
   expect(JSON.parse(filesOf(app)["about.json"] as string)).toEqual({
     startTimeout: 120,
@@ -50,7 +50,7 @@ test("a release says how long it may take to start, and how it is asked", () => 
   });
 });
 
-test("Nginx waits for the app as long as the settings say, and for a tunnel longer than the load balancer", () => {
+test("Nginx waits for the app for app.responseTimeout, and for a tunnel longer than the load balancer", () => {
   const text = filesOf({ directory: "other", responseTimeout: 20, tunnelTimeout: 500 });
   expect(text["nginx/server/app.conf"]).toMatch(
     /location \/ \{[^}]*\}\s+proxy_pass http:\/\/app;\s+proxy_read_timeout 20s;/,
@@ -60,7 +60,7 @@ test("Nginx waits for the app as long as the settings say, and for a tunnel long
   );
 });
 
-test("Nginx takes bodies as large as the settings say, and tells the limit", () => {
+test("Nginx accepts bodies up to app.maxBodySize, and states the limit in its error", () => {
   const text = filesOf({ directory: "other", maxBodySize: 25 })["nginx/server/app.conf"];
   expect(text).toContain("client_max_body_size 25m;");
   expect(text).toContain("larger than 25 MiB");
@@ -72,18 +72,18 @@ test.each([
   [1024, true],
   [1025, false],
   [1.5, false],
-])("a limit of %d MiB is accepted: %s", (maxBodySize, accepted) => {
+])("app.maxBodySize of %d MiB is accepted: %s", (maxBodySize, accepted) => {
   const attempt = () => filesOf({ directory: "other", maxBodySize });
   accepted ? expect(attempt).not.toThrow() : expect(attempt).toThrow("app.maxBodySize");
 });
 
-test("Nginx tells the characters of static files, and not of what the app answers", () => {
+test("Nginx sets the charset of static files, and not of the app's responses", () => {
   const text = filesOf(undefined)["nginx/server/app.conf"] as string;
   expect(text.match(/charset utf-8;/g)).toHaveLength(1);
   expect(text).toMatch(/location \/static\/ \{[^}]*charset utf-8;/);
 });
 
-test("Nginx serves the app's static folder itself, where there is one", () => {
+test("Nginx serves the app's static directory itself if there is one", () => {
   const locations = (app: ClusterSettingsInput["app"]) => filesOf(app)["nginx/server/app.conf"];
   expect(locations(undefined)).toContain("alias /srv/app/current/app/public/;");
   expect(locations({ directory: "other" })).not.toContain("/static/");

@@ -7,7 +7,7 @@ const host = new HostFolder(
 );
 afterAll(() => host.remove());
 
-test("a database host tells of 200,000 characters of transactions", async () => {
+test("a database host can report 200,000 characters of GTIDs", async () => {
   const script = host.bring("host/status.sh", "host/lib.sh", "database/status.sh");
   const scripts = host.at("opt/cluster/scripts");
   const transactions = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-2:".repeat(2500);

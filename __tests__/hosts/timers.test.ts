@@ -8,12 +8,12 @@ const timers = ["load-balancer-1", "web-1", "database-1"].flatMap((name) =>
     .map(({ path, content }) => [name, path, content] as const),
 );
 
-test("there are timers that come round within minutes", () => {
+test("there are repeating timers", () => {
   expect(timers.length).toBeGreaterThan(3);
 });
 
 // https://www.freedesktop.org/software/systemd/man/latest/systemd.timer.html#AccuracySec=: a minute by default, so that
 // what is to be once a minute was every two.
-test.each(timers)("%s: %s comes round when it says", (_host, _path, content) => {
+test.each(timers)("%s: %s is accurate to the second", (_host, _path, content) => {
   expect(content).toMatch(/^AccuracySec=1s$/m);
 });

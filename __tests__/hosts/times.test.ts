@@ -10,7 +10,7 @@ const scripts = readdirSync(SCRIPTS, { recursive: true, encoding: "utf8" }).filt
 // The hosts' date(1) is GNU's on Debian and uutils' on Ubuntu 26.04, version 0.8 of which drops zeros at the
 // start of %3N and %6N, and of %-N, and rounds the fraction of @SECONDS.FRACTION.
 // https://github.com/uutils/coreutils/issues/12001, https://github.com/uutils/coreutils/issues/9050
-test.each(scripts)("%s asks date(1) for no fraction of a second", (name) => {
+test.each(scripts)("%s uses no fractions of a second with date(1)", (name) => {
   const code = readFileSync(join(SCRIPTS, name), "utf8")
     .split("\n")
     .filter((line) => !/^\s*#/.test(line));
@@ -52,7 +52,7 @@ describe("restore.sh", () => {
   });
 
   test.each(["1795599000000000", "1795599000000042", "1795599000050000"])(
-    "tells %s as a time that it reads again",
+    "prints %s as a time that it can read again",
     (microseconds) => {
       const told = call("moment", microseconds);
       expect(told).toMatch(/^2026-11-25T09:30:00\.\d{6}Z$/);

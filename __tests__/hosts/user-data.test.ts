@@ -16,7 +16,7 @@ const both = (settings: Parameters<typeof topologyOf>[0] = {}) => {
 };
 
 describe("cloud-config", () => {
-  test("carries every file whole, with its permissions", () => {
+  test("contains every file with its content and permissions", () => {
     for (const host of both().local) {
       const document = parse(host.userData, { version: "1.1" });
       expect(document.write_files).toEqual(
@@ -25,7 +25,7 @@ describe("cloud-config", () => {
     }
   });
 
-  test("keeps what YAML or Terraform would read as something else", () => {
+  test("preserves text that YAML or Terraform would interpret", () => {
     const content = `yes\n\${name} %{if} $\n\ttab: 'quote' "double" \\ # end\n0755\n`;
     const text = cloudConfig("no", [{ path: "/yes", permissions: "0644", content }]);
     const document = parse(text, { version: "1.1" });
@@ -33,13 +33,13 @@ describe("cloud-config", () => {
     expect(document.write_files[0]).toEqual({ path: "/yes", permissions: "0644", content });
   });
 
-  test("starts with the line cloud-init knows it by", () => {
+  test("starts with the line #cloud-config", () => {
     expect(hostOf("web-1").userData.split("\n")[0]).toBe("#cloud-config");
   });
 });
 
-describe("one text for both platforms", () => {
-  test("differs in the platform interface and its region alone", () => {
+describe("user-data of both platforms", () => {
+  test("differs only in the platform script and the region", () => {
     const { aws, local } = both();
     aws.forEach((host, index) => {
       const other = local[index];
@@ -57,7 +57,7 @@ describe("one text for both platforms", () => {
     });
   });
 
-  test("renders the same bytes every time", () => {
+  test("has the same bytes each time it is rendered", () => {
     expect(both().aws).toEqual(both().aws);
     const [host] = both().aws;
     expect(compressUserData(host?.userData ?? "")).toEqual(compressUserData(host?.userData ?? ""));
@@ -65,7 +65,7 @@ describe("one text for both platforms", () => {
 });
 
 describe("size", () => {
-  test("every host of the largest cluster fits", () => {
+  test("user-data of every host of the largest cluster fits the limit", () => {
     const { aws } = both({
       name: "d".repeat(20),
       network: { cidr: "172.16.128.0/17" },
@@ -82,7 +82,7 @@ describe("size", () => {
     }
   });
 
-  test("user-data over the limit is told by host and size", () => {
+  test("user-data over the limit is reported with its host and size", () => {
     const noise = Array.from({ length: 700 }, (_, index) =>
       createHash("sha256").update(String(index)).digest("base64url"),
     ).join("");
@@ -95,7 +95,7 @@ describe("size", () => {
 });
 
 describe("facts", () => {
-  test("hold no secret, only plain values", () => {
+  test("contain no secret", () => {
     for (const host of both().aws) {
       expect(
         Object.keys(host.facts).filter((name) => /PASSWORD|SECRET|SEED|KEY/.test(name)),
@@ -103,7 +103,7 @@ describe("facts", () => {
     }
   });
 
-  test("tell a host its scripts", () => {
+  test("name the archive of the host's scripts", () => {
     expect(fileOf(hostOf("web-1"), "/etc/cluster/host.env")).toContain(`SCRIPTS='${SCRIPTS}'`);
   });
 
@@ -111,7 +111,7 @@ describe("facts", () => {
     expect(() => envFile({ NAME: value })).toThrow("NAME");
   });
 
-  test("an env file refuses what is no name", () => {
+  test("an env file refuses an invalid name", () => {
     expect(() => envFile({ "a b": "" })).toThrow('"a b"');
   });
 });

@@ -6,12 +6,12 @@ const router = "/etc/haproxy/haproxy.cfg";
 const unit = "/etc/systemd/system/app.service";
 
 describe("Nginx", () => {
-  test("believes a visitor's address from the load balancer alone", () => {
+  test("accepts a visitor's address only from the load balancer", () => {
     const text = fileOf(hostOf("web-1"), nginx);
     expect(text.match(/set_real_ip_from .*/g)).toEqual(["set_real_ip_from 10.90.0.4;"]);
   });
 
-  test("takes what the app's release says of it, and serves nothing without one", () => {
+  test("includes the configuration of the app's release, and serves nothing without a release", () => {
     const text = fileOf(hostOf("web-1"), nginx);
     expect(text.match(/include \/srv.*/g)).toEqual([
       "include /srv/app/current/nginx/http/*.conf;",
@@ -20,7 +20,7 @@ describe("Nginx", () => {
     expect(text).toContain("root /nonexistent;");
   });
 
-  test("answers on the cluster's own paths only what did not come through the load balancer", () => {
+  test("answers the cluster's own paths only to requests that did not come through the load balancer", () => {
     const text = fileOf(hostOf("web-1"), nginx);
     const pattern = /"~(.+)" 1;/.exec(text)?.[1] as string;
     expect("0f-1 /.cluster/health").toMatch(new RegExp(pattern));
@@ -31,7 +31,7 @@ describe("Nginx", () => {
     expect(text).toMatch(/if \(\$not_for_visitors\) \{\s+return 404;/);
   });
 
-  test("is more patient with a visitor than the load balancer", () => {
+  test("has longer timeouts for visitors than the load balancer", () => {
     const text = fileOf(hostOf("web-1"), nginx);
     const balancer = fileOf(hostOf("load-balancer-1"), router);
     const seconds = (of: string, pattern: RegExp) => Number(pattern.exec(of)?.[1]);
@@ -44,7 +44,7 @@ describe("Nginx", () => {
     );
   });
 
-  test("leaves what the app answers as it is", () => {
+  test("does not change the app's responses", () => {
     const text = fileOf(hostOf("web-1"), nginx);
     expect(text).not.toMatch(/^ *(charset|gzip) /m);
     expect(text).toContain("proxy_buffering off;");
@@ -52,7 +52,7 @@ describe("Nginx", () => {
   });
 });
 
-describe("the way to the database", () => {
+describe("HAProxy on a web server", () => {
   const text = fileOf(hostOf("web-1", { database: { replicas: 2 } }), router);
   const section = (name: string) =>
     (text.split(new RegExp(`^listen ${name}$`, "m"))[1] ?? "").split(/^(?:listen|backend) /m)[0];
@@ -60,19 +60,19 @@ describe("the way to the database", () => {
   const asked = (name: string) =>
     [...(section(name) ?? "").matchAll(/^ {2}server (\w+):.*$/gm)].map((match) => match[1]);
 
-  test("a server is asked for the role its name begins with", () => {
+  test("asks each server for the role that its name begins with", () => {
     expect(text).toContain('uri-lf "/%[srv_name,field(1,:)]"');
   });
 
-  test("writes go to nobody but a primary", () => {
+  test("sends writes only to a primary", () => {
     expect(asked("writes")).toEqual(Array(3).fill("primary"));
   });
 
-  test("writes go nowhere while two hosts claim to be primary", () => {
+  test("rejects writes while two hosts claim to be primary", () => {
     expect(section("writes")).toContain("reject unless { nbsrv(writes) eq 1 }");
   });
 
-  test("reads go to fresh replicas, then to the primary, then to whatever can be read", () => {
+  test("sends reads to fresh replicas, then to the primary, then to any readable server", () => {
     expect(asked("reads")).toEqual([
       ...Array(3).fill("replica"),
       ...Array(3).fill("primary"),
@@ -85,12 +85,12 @@ describe("the way to the database", () => {
     ]);
   });
 
-  test("no host counts as up before it has said so", () => {
+  test("considers a host down until a health check succeeds", () => {
     expect(text).toMatch(/default-server check init-state down/);
     expect(text).not.toContain("track ");
   });
 
-  test("both addresses are for this host alone", () => {
+  test("listens only on the loopback", () => {
     expect(text.match(/bind .*/g)).toEqual(["bind 127.0.0.1:3306", "bind 127.0.0.1:3307"]);
   });
 
@@ -98,13 +98,13 @@ describe("the way to the database", () => {
     [2, 500],
     [50, 500],
     [100, 1000],
-  ])("%d web servers ask every %d ms", (count, expected) => {
+  ])("with %d web servers checks roles every %d ms", (count, expected) => {
     expect(roleCheckInterval(count)).toBe(expected);
   });
 });
 
 describe("the app", () => {
-  test("is told where everything is, and of its password only the place", () => {
+  test("gets addresses in its environment, and passwords as systemd credentials", () => {
     const host = hostOf("web-2");
     expect(fileOf(host, "/etc/cluster/app.env").trim().split("\n")).toEqual([
       "HOST='127.0.0.1'",
@@ -122,7 +122,7 @@ describe("the app", () => {
     expect(fileOf(host, unit)).toContain("\nSetCredential=database-read-password:\\n\n");
   });
 
-  test("cannot be given another value for what the host tells it", () => {
+  test("cannot have the host's variables overridden by app.environment", () => {
     const names = fileOf(hostOf("web-1"), "/etc/cluster/app.env").match(/^\w+(?==)/gm) ?? [];
     for (const name of [
       ...names,
@@ -136,7 +136,7 @@ describe("the app", () => {
     }
   });
 
-  test("is started by its release, without rights", () => {
+  test("is started by its release's command, without privileges", () => {
     const text = fileOf(hostOf("web-1"), unit);
     expect(text).toContain("\nExecStart=/srv/app/current/start\n");
     expect(text).toContain("\nDynamicUser=yes\n");

@@ -7,17 +7,17 @@ import { firewall } from "./local/firewall";
 import { write } from "./local/writing";
 import { testsFailed } from "./well";
 
-// The user-data of stack `aws`, booted: the stack is applied to the emulator, and what that has as each instance's
-// user-data boots a container of Ubuntu, which finds the emulator where AWS is.
+// Boots the user-data of stack `aws`: the stack is applied to the emulator, and each instance's user-data boots an
+// Ubuntu container, which finds the emulator where it expects AWS.
 
 const SETTINGS = {
   name: "ec2boot",
   network: { cidr: "10.98.0.0/22" },
-  // An operator decides who is primary: one test promotes.
+  // Failover is manual, because one test promotes a replica.
   database: { terminationProtection: false, preventDestroy: false, failover: "manual" as const },
 };
 
-/** Another app; the guestbook comes back by a rollback. */
+/** Another app; a rollback brings the guestbook back. */
 const OTHER_APP = {
   directory: "__tests__/fixtures/other-app",
   command: "/usr/bin/node main.js",
@@ -47,7 +47,7 @@ async function replicates(message: string): Promise<void> {
   const sql = `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`;
   for (const host of cluster.databases) {
     await eventually(
-      `${message} on ${host}`,
+      `${message} is replicated to ${host}`,
       () => cluster.query(host, sql)[0] === "1" || undefined,
     );
   }
@@ -58,7 +58,7 @@ const names = () => cluster.topology.hosts.map(({ name }) => name);
 describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
   beforeAll(async () => {
     await cluster.up();
-    say("every host is started");
+    say("every host has started");
     await cluster.serving("/api/whoami", 300);
     await cluster.inSync(180);
   }, 1_400_000);
@@ -75,28 +75,28 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
 
   afterAll(() => {
     cluster.down();
-    say("all is removed");
+    say("everything is removed");
   });
 
-  test("the cluster serves, and replicates", async () => {
+  test("the cluster serves and replicates", async () => {
     await replicates("the-first-of-all-writes");
   });
 
-  test("each host has booted what EC2 has of it, to the byte, and taken it over without a complaint", async () => {
+  test("each host boots exactly the user-data that EC2 has, and applies it without errors", async () => {
     expect(cluster.instances).toHaveLength(names().length);
     for (const { host, userData } of cluster.instances) {
       const booted = cluster.on(host.name, "base64 --wrap=0 /var/lib/cloud/instance/user-data.txt");
       expect([host.name, booted === userData.toString("base64")]).toEqual([host.name, true]);
-      // As EC2 is given it: compressed.
+      // Compressed, as EC2 gets it.
       expect(userData.subarray(0, 2).toString("hex")).toBe("1f8b");
-      await eventually(`${host.name} is done`, () => {
+      await eventually(`${host.name} has converged`, () => {
         const done =
           "systemctl is-active cluster-converge.service && test -e /var/lib/cluster/user-data";
         return cluster.attemptOn(host.name, done).status === 0 || undefined;
       });
       const failed = cluster.on(host.name, "systemctl list-units --failed --plain --no-legend");
       expect([host.name, failed]).toEqual([host.name, ""]);
-      // It ends with 2 after a warning, and the image has no lsb_release.
+      // cloud-init exits with 2 after a warning, and warns because the image has no lsb_release.
       const said = cluster.attemptOn(host.name, "cloud-init status --wait --format json").stdout;
       const { status, errors, recoverable_errors: warnings } = JSON.parse(said);
       expect([host.name, status, errors, Object.keys(warnings)]).toEqual([
@@ -109,7 +109,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
     }
   });
 
-  test("nothing of the product is replaced but what tells a data disk and its filesystem", () => {
+  test("hosts run the product unchanged, except for two programs that report a data disk and its filesystem", () => {
     for (const { host } of cluster.instances) {
       const own = cluster
         .on(host.name, "ls /usr/local/sbin /usr/local/bin | grep -v : | sort")
@@ -120,7 +120,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
     }
   });
 
-  test("the metadata takes version 2 alone, and tells each host of its own role", () => {
+  test("the instance metadata requires version 2, and gives each host only its own role", () => {
     const get = "curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}'";
     const url = "http://169.254.169.254/latest/meta-data/iam/security-credentials/";
     expect(cluster.on("web-1", `${get} ${url}`)).toBe("401");
@@ -133,31 +133,34 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
     expect([status, stderr]).toEqual([1, expect.stringContaining("AccessDenied")]);
   });
 
-  test.each(["database-1", "database-2"])("%s has made a filesystem on its disk", (host) => {
-    const uuid = cluster
-      .on(host, "blkid --probe --match-tag UUID --output value /dev/nvme1n1")
-      .trim();
-    expect(cluster.on(host, "cat /etc/fstab")).toContain(
-      `UUID=${uuid} /srv/data ext4 defaults,noatime,nofail 0 2`,
-    );
-    const before = cluster.on(host, "stat --format=%Y /srv/data/mysql/ibdata1");
-    cluster.on(host, "/opt/cluster/platform.sh data-volume /srv/data");
-    expect(cluster.on(host, "stat --format=%Y /srv/data/mysql/ibdata1")).toBe(before);
-  });
+  test.each(["database-1", "database-2"])(
+    "%s has a filesystem on its data disk, and does not make another one",
+    (host) => {
+      const uuid = cluster
+        .on(host, "blkid --probe --match-tag UUID --output value /dev/nvme1n1")
+        .trim();
+      expect(cluster.on(host, "cat /etc/fstab")).toContain(
+        `UUID=${uuid} /srv/data ext4 defaults,noatime,nofail 0 2`,
+      );
+      const before = cluster.on(host, "stat --format=%Y /srv/data/mysql/ibdata1");
+      cluster.on(host, "/opt/cluster/platform.sh data-volume /srv/data");
+      expect(cluster.on(host, "stat --format=%Y /srv/data/mysql/ibdata1")).toBe(before);
+    },
+  );
 
-  describe("the firewall, as it is for AWS", () => firewall(cluster));
+  describe("the firewall on AWS", () => firewall(cluster));
 
-  test("requests go to both web servers in turn", async () => {
+  test("requests alternate between both web servers", async () => {
     await cluster.inTurn();
     expect(await tally(`${cluster.url}/api/whoami`, 200)).toEqual({ "web-1": 100, "web-2": 100 });
   });
 
-  describe("the operator, with the policy that he is given", () => {
-    test("is told that all is well", () => {
+  describe("an operator with the documented IAM policy", () => {
+    test("sees that all is well", () => {
       expect(cluster.operate("status").split("\n")).toContain("all is well");
     });
 
-    test("releases another app, and takes it back", async () => {
+    test("releases another app, and rolls it back", async () => {
       cluster.set({ app: OTHER_APP });
       cluster.operate("release");
       await cluster.serving("/");
@@ -167,14 +170,14 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       await cluster.serving();
     }, 400_000);
 
-    test("hands the primary's part over", async () => {
+    test("switches the primary over", async () => {
       const before = await cluster.inSync();
       cluster.operate("switchover");
       expect(await cluster.inSync()).not.toBe(before);
       await replicates("after-the-switchover");
     });
 
-    test("has a backup made in S3, and restored from there", async () => {
+    test("makes a backup in S3, and restores it", async () => {
       await replicates("to-be-in-the-backup-itself");
       cluster.operate("backup");
       await replicates("to-be-in-the-binary-logs");
@@ -208,10 +211,10 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
     }, 400_000);
   });
 
-  test("a change of settings comes to the hosts by itself, through S3", async () => {
+  test("hosts pick up a change of settings from S3 by themselves", async () => {
     await cluster.change({ loadBalancer: { algorithm: "leastconn" } });
     await eventually(
-      "the load balancer's new algorithm",
+      "the load balancer uses the new algorithm",
       () =>
         cluster
           .on("load-balancer-1", "cat /etc/haproxy/haproxy.cfg")
@@ -222,7 +225,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
   }, 400_000);
 
   test.each(cluster.topology.hosts.map(({ name }) => name))(
-    "%s is rebooted, and the cluster serves and replicates",
+    "after a reboot of %s the cluster serves and replicates",
     async (host) => {
       const boot = "cat /proc/sys/kernel/random/boot_id; stat --format=%Y /proc/1";
       const before = cluster.on(host, boot);
@@ -238,7 +241,7 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       await cluster.inSync(120);
       await cluster.serving("/api/whoami", 120);
       await replicates(`after-the-reboot-of-${host}`);
-      await eventually("all is well", () => {
+      await eventually("status reports that all is well", () => {
         const { status } = cluster.attemptToOperate("status");
         return status === 0 || undefined;
       });

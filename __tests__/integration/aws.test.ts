@@ -16,12 +16,12 @@ import { LIMITS, type Resources } from "./emulator/limits";
 import { MetadataService } from "./emulator/metadata";
 import { Emulator, IMAGES, REGION, valuesOf } from "./emulator/server";
 
-// Stack `aws`, by real Terraform and the real provider, against an emulator of AWS's API.
+// Stack `aws`, applied by real Terraform and the real provider to an emulator of AWS's API.
 
 const OPEN = { terminationProtection: false, preventDestroy: false };
 const SETTINGS = { name: "emulated", database: OPEN, tags: { Team: "web", Stage: "test" } };
 
-/** Another value of each setting that a cluster can be given while it stands. */
+/** Another value of each setting that can be changed on an existing cluster. */
 const CHANGED: Partial<ClusterSettingsInput> = {
   loadBalancer: { count: 2, algorithm: "leastconn", instanceType: "t3.small", rootVolumeSize: 14 },
   webServers: { count: 3, instanceType: "t3.small", rootVolumeSize: 14 },
@@ -37,7 +37,7 @@ const CHANGED: Partial<ClusterSettingsInput> = {
   tags: { Team: "shop", Owner: "somebody" },
 };
 
-/** What a later version of the project may have changed where it stands. */
+/** What a later version of the project may change in place. */
 const LATER_VERSION: Resources = {
   aws_iam_role: {
     "web-role": {
@@ -79,7 +79,7 @@ function missing(): string | undefined {
 const reason = missing();
 if (reason !== undefined) {
   console.warn(`stack aws against the emulator is skipped: ${reason}`);
-  // jest runs no afterAll where every test is skipped.
+  // jest runs no afterAll if every test is skipped.
   cluster.workspace.remove();
 }
 const describeIf = reason === undefined ? describe : describe.skip;
@@ -169,7 +169,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     cluster.env = emulator.env;
   });
 
-  test("terraform finds the whole stack valid", () => {
+  test("terraform accepts the whole stack as valid", () => {
     cluster.synthesize({}, { whole: true });
     expect(JSON.parse(cluster.terraform(["validate", "-json"]))).toMatchObject({
       valid: true,
@@ -177,7 +177,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     });
   });
 
-  test(`what the emulator cannot do is planned as it is: ${Object.keys(LIMITS).join("; ")}`, () => {
+  test(`the plan of the whole stack includes what the emulator cannot do: ${Object.keys(LIMITS).join("; ")}`, () => {
     cluster.synthesize({ database: {} }, { whole: true });
     const planned = cluster.plan();
     expect(planned.every(({ actions }) => actions[0] === "create")).toBe(true);
@@ -185,7 +185,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     expect(planned).toContainEqual(create("aws_instance.database-1"));
   });
 
-  test("apply", async () => {
+  test("apply creates the stack", async () => {
     cluster.synthesize();
     cluster.terraform(["apply", "-auto-approve", "-input=false", "-no-color"], 400);
     secrets = await Promise.all(
@@ -198,7 +198,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     cluster.terraform(["plan", "-detailed-exitcode", "-no-color"]);
   });
 
-  test("secrets are long, differ, and are nowhere but in their parameters", () => {
+  test("secrets are long, distinct, and only in their parameters", () => {
     expect(new Set(secrets).size).toBe(topology.secrets.length);
     expect(secrets.every((secret) => /^[A-Za-z0-9]{48}$/.test(secret))).toBe(true);
 
@@ -219,7 +219,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     }
   });
 
-  describe("a host, with its role's credentials and signatures that are checked", () => {
+  describe("a host with its role's credentials", () => {
     const file = () => join(cluster.workspace.directory, "fetched");
 
     beforeAll(async () => {
@@ -251,7 +251,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(await onHost("web-1", "web", ["secret", name])).toBe(secrets[0]);
     });
 
-    test("fetches the release that is to run, and the scripts", async () => {
+    test("fetches the current release and the scripts", async () => {
       expect((await onHost("web-1", "web", ["release"])).trim()).toBe(cluster.release);
       for (const [name, role, kind, expected] of [
         ["web-1", "web", "releases", cluster.release],
@@ -265,7 +265,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       }
     });
 
-    test("fetches its own user-data, the very text that was rendered", async () => {
+    test("fetches its own user-data exactly as it was rendered", async () => {
       const hosts = renderHosts(topology, { platform: "aws", scripts: cluster.scripts });
       for (const { name, role, userData } of hosts) {
         await onHost(name, role, ["user-data", file()]);
@@ -273,7 +273,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       }
     });
 
-    test("finds the repository of backups in a bucket of its own, where only database hosts write", async () => {
+    test("finds the backup repository in a bucket of its own", async () => {
       const bucket = await emulator.parameter(`/${SETTINGS.name}/backups-bucket`);
       expect(bucket).toMatch(/^emulated-backups-/);
       expect(await onHost("database-1", "database", ["backup-repository"])).toBe(
@@ -293,14 +293,14 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(existsSync(`${target}.part`)).toBe(false);
     });
 
-    test("says which archive is not there", async () => {
+    test("reports which archive is missing", async () => {
       const wrong = `releases/${"0".repeat(64)}.tar.gz`;
       await expect(onHost("web-1", "web", ["archive", wrong, file()])).rejects.toThrow(
         /object releases\/0+\.tar\.gz could not be fetched from S3/,
       );
     });
 
-    test("says which parameter it was refused", async () => {
+    test("reports which parameter it could not read", async () => {
       await expect(onHost("web-1", "web", ["secret", "none"])).rejects.toThrow(
         /parameter \/emulated\/secrets\/none could not be read from SSM: .*ParameterNotFound/s,
       );
@@ -313,7 +313,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(cluster.plan()).toEqual([update("aws_s3_object.load-balancer-1-user-data")]);
     });
 
-    test("another web server adds it, and tells the others", () => {
+    test("another web server is created, and only user-data of other hosts changes", () => {
       cluster.synthesize({ webServers: { count: 3 } });
       const planned = cluster.plan();
       expect(planned.filter(({ actions }) => actions[0] === "create")).toEqual([
@@ -334,7 +334,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(cluster.plan()).toEqual([]);
     });
 
-    test("larger databases are changed where they stand", () => {
+    test("larger databases are changed in place", () => {
       cluster.synthesize({
         database: { ...OPEN, instanceType: "t3.medium", rootVolumeSize: 20, dataVolumeSize: 40 },
       });
@@ -344,7 +344,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(planned.every(({ actions }) => actions.join() === "update")).toBe(true);
     });
 
-    test("egress in every zone adds a gateway and turns a route", () => {
+    test("a NAT gateway per zone adds a gateway and changes one route", () => {
       cluster.synthesize({ natGateways: "per-zone" });
       expect(cluster.plan()).toEqual([
         create("aws_eip.nat-b-address"),
@@ -374,7 +374,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
         ]),
       );
 
-      // Here Terraform stops at the hosts, before it comes to what lies under them.
+      // Here Terraform stops at the hosts, before it reaches their volumes and interfaces.
       cluster.synthesize({ database: {} });
       expect(cluster.refused(["-destroy"])).toEqual([
         "aws_instance.database-1",
@@ -383,7 +383,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     });
   });
 
-  describe("an operator, through AWS's own command line", () => {
+  describe("an operator with the AWS CLI", () => {
     const before = { ...process.env };
     const platform = () => awsHostAccess(SETTINGS.name, REGION);
     const releases = () => awsReleases(SETTINGS.name, REGION);
@@ -401,7 +401,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       process.env = before;
     });
 
-    test("brings a release to where hosts fetch it, and says that it is to run", async () => {
+    test("uploads a release, and makes it the current one", async () => {
       const later = "f".repeat(64);
       const archive = join(cluster.workspace.directory, "later.tar.gz");
       writeFileSync(archive, "a later release");
@@ -420,7 +420,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(cluster.plan()).toEqual([]);
     });
 
-    test("has a command run on a host, by its name", async () => {
+    test("runs a command on a host, by its name", async () => {
       // What the emulator cannot do: "commands through SSM".
       expect((await platform().run("web-1", ["/bin/true"])).exitCode).toBe(0);
       expect(await platform().run("web-9", ["/bin/true"])).toMatchObject({
@@ -429,7 +429,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       });
     });
 
-    test("stops a host, and sees that it has stopped", async () => {
+    test("stops a host, and sees that it is stopped", async () => {
       await platform().stop("web-2");
       expect([...(await platform().power(["web-1", "web-2", "web-9"]))]).toEqual([
         ["web-1", "running"],
@@ -439,7 +439,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     });
   });
 
-  test("every setting is changed where it stands, and protection given up again", () => {
+  test("every setting changes in place, and protection can be turned off again", () => {
     const apply = ["apply", "-auto-approve", "-input=false", "-no-color", "-refresh=false"];
     cluster.synthesize(CHANGED, { override: { resource: LATER_VERSION } });
     const planned = cluster.plan();
@@ -449,12 +449,12 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     );
     cluster.terraform(apply, 300);
 
-    // As docs/aws.md has it before a destroy.
+    // As docs/aws.md describes it before a destroy.
     cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
     cluster.terraform(apply, 300);
   }, 620_000);
 
-  test("either of two load balancers takes the visitors' address, and the next plan leaves it there", async () => {
+  test("either of two load balancers can claim the visitors' address, and the next plan leaves it there", async () => {
     for (const [name, address] of topologyOf(CHANGED).floatingAddresses) {
       await claim(name);
       const found = await emulator.query("ec2", {
@@ -468,7 +468,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     expect(planned).toEqual([]);
   });
 
-  test("destroy leaves nothing", async () => {
+  test("destroy leaves nothing behind", async () => {
     cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
     const destroy = () =>
       cluster.attemptTerraform(["destroy", "-auto-approve", "-input=false", "-no-color"], 300);
@@ -491,12 +491,12 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     expect(left).toEqual([]);
   }, 400_000);
 
-  test("a deployer's policy allows what was asked for until here, and nothing else", () => {
+  test("the deployer's policy allows exactly the actions that these tests needed", () => {
     const policy = JSON.parse(
       readFileSync(join(PROJECT, "docs", "aws-deployer-policy.json"), "utf8"),
     );
     const needed = [...actionsFor(cluster.calls), ...Object.keys(UNSEEN)];
-    // One of each kind of run: applied, changed, destroyed.
+    // One call of each kind of run: apply, change, destroy.
     expect(needed).toEqual(
       expect.arrayContaining(["ec2:RunInstances", "ec2:ReplaceRoute", "ec2:TerminateInstances"]),
     );

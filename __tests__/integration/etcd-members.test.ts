@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describeWithEtcd, makeAuthority, makeCertificate, memberSettings } from "../etcd";
 import { HostFolder } from "../scripts/host-folder";
 
-// The members of etcd's cluster: who creates it, joins, joins anew and leaves. etcd is the real one, several on this
-// machine's loopback addresses; systemd is a stand-in that starts and ends it as the unit would.
+// The members of etcd's cluster: who creates it, joins, rejoins and leaves. etcd is real, with several members on this
+// machine's loopback addresses; systemd is a stand-in that starts and stops them as the unit would.
 
 const ADDRESSES: Readonly<Record<string, string>> = {
   "database-1": "127.0.1.1",
@@ -37,7 +37,7 @@ case $verb in
     end
     "$ROOT/opt/cluster/scripts/etcd/prepare.sh" 2>>"$ROOT/etcd.log" || exit 0
     (
-      # It has nothing of who asked for it: no lock, no pipe.
+      # It inherits nothing from its caller: no lock, no pipe.
       for fd in /proc/$BASHPID/fd/*; do
         if ((\${fd##*/} > 2)); then eval "exec \${fd##*/}>&-"; fi
       done
@@ -52,7 +52,7 @@ esac`;
 const folder = mkdtempSync(join(tmpdir(), "etcd-members-"));
 const hosts = new Map<string, HostFolder>();
 
-describeWithEtcd("members of etcd", (etcd) => {
+describeWithEtcd("etcd members", (etcd) => {
   const systemctl = SYSTEMCTL.replace('"$ETCD"', `"${etcd}"`);
   jest.setTimeout(180_000);
 
@@ -111,7 +111,7 @@ describeWithEtcd("members of etcd", (etcd) => {
       quiet: true,
     });
     one.standIn("chown", "exit 0", { quiet: true });
-    // Users of the host's are none of this machine's.
+    // The host's users do not exist on this machine.
     one.standIn(
       "install",
       `words=()
@@ -126,7 +126,7 @@ describeWithEtcd("members of etcd", (etcd) => {
   const run = (name: string, script: string) =>
     (hosts.get(name) as HostFolder).run(`opt/cluster/scripts/etcd/${script}.sh`);
 
-  /** Runs it as its unit does, until it has done all it has to. */
+  /** Runs membership.sh as its unit does, until it has nothing left to do. */
   async function settle(name: string): Promise<string> {
     let said = "";
     for (let attempt = 0; attempt < 15; attempt++) {
@@ -166,7 +166,7 @@ describeWithEtcd("members of etcd", (etcd) => {
 
   const end = (name: string) => (hosts.get(name) as HostFolder).shell([], "systemctl stop etcd");
 
-  /** Waits for a majority, which a host asks: after the loss of a member an election may be under way. */
+  /** Waits until a majority answers a host: after the loss of a member an election may be under way. */
   async function untilAnswered(name: string): Promise<Status> {
     for (let attempt = 0; attempt < 30; attempt++) {
       const status = await statusOf(name);
@@ -178,7 +178,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     throw new Error(`no majority answers at ${name}`);
   }
 
-  test("one host creates the cluster, and the other voters join it with a vote", async () => {
+  test("one host creates the cluster, and the other voters join it as voting members", async () => {
     host("database-2", ONE_REPLICA);
     expect((await run("database-2", "membership")).stderr).toContain(
       "no other voter is a member yet",
@@ -191,7 +191,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect(members.filter(({ leader }) => leader)).toHaveLength(1);
   });
 
-  test("nobody creates a second one: not where there is data, nor while another voter answers", async () => {
+  test("no host creates a second cluster if it has data, if another voter answers, or if it is not a voter", async () => {
     await founded(["database-1", "database-2"]);
     expect((await run("database-1", "create")).stderr).toContain(
       "already has the data of a member",
@@ -204,7 +204,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect((await run("database-3", "create")).stderr).toContain("database-3 is not a voter");
   });
 
-  test("a voter whose data is gone joins anew, as another member", async () => {
+  test("a voter that lost its data rejoins as a new member", async () => {
     await founded(ONE_REPLICA);
     const lost = hosts.get("database-2") as HostFolder;
     const before = lost.read("srv/data/etcd/identity").split(" ");
@@ -216,7 +216,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect(await namesAt("database-1")).toEqual(ONE_REPLICA);
   });
 
-  test("data with which etcd does not start is set aside, and the voter joins anew", async () => {
+  test("a voter sets aside data with which etcd does not start, and rejoins", async () => {
     await founded(ONE_REPLICA);
     const damaged = hosts.get("load-balancer-1") as HostFolder;
     await end("load-balancer-1");
@@ -228,11 +228,11 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect(await namesAt("database-1")).toEqual(ONE_REPLICA);
   });
 
-  test("data of another cluster is set aside, and the voter joins this one", async () => {
+  test("a voter sets aside data from another cluster, and joins this one", async () => {
     await founded(ONE_REPLICA);
     await end("database-2");
     const other = hosts.get("database-2") as HostFolder;
-    // Whoever it was a cluster with is away, so it does not answer.
+    // The other members of its cluster are gone, so it does not answer.
     other.standIn("systemctl", systemctl.replace("start | restart)", "start) ;;\n  restart)"), {
       quiet: true,
     });
@@ -253,7 +253,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect(await statusOf("database-2")).toMatchObject({ hasData: true, answers: false });
   });
 
-  test("from one replica to two: the load balancer leaves once the third database host is a voter, and back", async () => {
+  test("the load balancer leaves once a third database host is a voter, and rejoins when that host is removed", async () => {
     await founded(ONE_REPLICA);
     for (const name of [...ONE_REPLICA, "database-3"]) {
       host(name, TWO_REPLICAS);
@@ -276,7 +276,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect(await namesAt("database-2")).toEqual(ONE_REPLICA);
   });
 
-  test("with manual failover all of it is set aside, so that a later cluster begins without a record", async () => {
+  test("with manual failover all of etcd's data is set aside, so that a later cluster starts without a record", async () => {
     await founded(ONE_REPLICA);
     for (const name of ONE_REPLICA) {
       host(name, []);
@@ -287,7 +287,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     expect(await namesAt("database-1")).toEqual(ONE_REPLICA);
   });
 
-  test("after the loss of a majority an operator makes the survivor the only member, and others join it", async () => {
+  test("after a majority is lost, an operator makes the survivor the only member, and the others rejoin", async () => {
     await founded(ONE_REPLICA);
     expect((await run("database-2", "restore-quorum")).stderr).toContain(
       "a majority of the voters is up",
@@ -298,7 +298,7 @@ describeWithEtcd("members of etcd", (etcd) => {
     await new Promise((resolve) => setTimeout(resolve, 2_000));
     expect(await run("database-2", "restore-quorum")).toMatchObject({ status: 0 });
     expect(await namesAt("database-2")).toEqual(["database-2"]);
-    // One comes back with what it had, the other without.
+    // One returns with its data, the other without.
     hosts.get("database-1")?.drop("srv/data/etcd");
     await settle("database-1");
     await settle("load-balancer-1");

@@ -3,7 +3,8 @@ import { releases } from "./local/releases";
 import { requests } from "./local/requests";
 import { group, leftWell } from "./well";
 
-// A cluster of containers with other people's apps on it. Each group finds it well, and can be run alone.
+// A cluster of containers that runs other people's apps. Each group starts from a healthy cluster, and can be run
+// alone.
 
 const cluster = new ScratchCluster({
   name: "test-apps",

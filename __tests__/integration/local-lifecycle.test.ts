@@ -2,7 +2,7 @@ import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { lifecycle } from "./local/lifecycle";
 import { group } from "./well";
 
-// Two clusters of containers side by side, from before the one is there until both are gone.
+// Two clusters of containers side by side, from before the first deploy until both are gone.
 
 const settings = {
   name: "test-beside",
@@ -13,7 +13,7 @@ const settings = {
 
 const cluster = new ScratchCluster(settings);
 
-/** Another one in the same settings, with a network and a port of its own, and one web server. */
+/** Another cluster in the same settings, with its own network and port, and one web server. */
 const other = new ScratchCluster(
   {
     name: "test-other",

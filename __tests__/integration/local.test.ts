@@ -13,8 +13,8 @@ import { serving } from "./local/serving";
 import { upgrade } from "./local/upgrade";
 import { group, leftWell } from "./well";
 
-// One cluster of containers, brought up by `cdktf deploy local`, goes through all of it. Each group finds it well,
-// whatever became of those before, and can be run alone.
+// One cluster of containers, brought up by `cdktf deploy local`, goes through all groups. Each group starts from a
+// healthy cluster, whatever happened in those before, and can be run alone.
 
 const cluster = new ScratchCluster({
   name: "test",
@@ -22,7 +22,7 @@ const cluster = new ScratchCluster({
   localPort: 18094,
 });
 
-/** An operator decides who is primary, and nobody takes over meanwhile. */
+/** Only an operator decides who is primary: no replica takes over by itself. */
 const MANUAL = { database: { failover: "manual" } } as const;
 
 jest.setTimeout(180_000);
@@ -31,13 +31,13 @@ afterAll(() => cluster.remove());
 
 describe("local", () => {
   group("deploy", cluster, () => {
-    test("a second deploy plans no change, by cdktf and by plain terraform", () => {
+    test("a second deploy plans no change, with cdktf and with plain terraform", () => {
       expect(cluster.deploy()).toMatch(/No changes|0 added, 0 changed, 0 destroyed/);
       // With -detailed-exitcode a plan that changes something exits with 2.
       cluster.workspace.terraform(cluster.stack, ["plan", "-detailed-exitcode", "-no-color"]);
     });
 
-    test("every host has the address of the topology", () => {
+    test("every host has its address from the topology", () => {
       for (const { name, address } of cluster.topology.hosts) {
         expect([name, cluster.on(name, "hostname --all-ip-addresses").trim()]).toEqual([
           name,
@@ -54,7 +54,7 @@ describe("local", () => {
   group("balancing", cluster, () => balancing(cluster));
   group("operations", cluster, () => operations(cluster));
   group("history", cluster, () => history(cluster));
-  group("the database as apps expect it", cluster, () => appDatabase(cluster));
+  group("the app's database", cluster, () => appDatabase(cluster));
   group("upgrade", cluster, () => upgrade(cluster));
   group("durability", cluster, () => durability(cluster), MANUAL);
   group("manual failover", cluster, () => manualFailover(cluster), MANUAL);

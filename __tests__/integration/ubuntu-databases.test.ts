@@ -6,7 +6,7 @@ import { durability } from "./local/durability";
 import { write } from "./local/writing";
 import { group } from "./well";
 
-// MySQL as EC2 has it, beside the machine's own. Longer than fits in every run: npm run test:ubuntu.
+// The MySQL of EC2's hosts, compared with the machine's own. Too long for every run: npm run test:ubuntu.
 
 const cluster = new ScratchCluster({
   name: "test-ubuntu-data",
@@ -20,12 +20,12 @@ jest.setTimeout(180_000);
 
 afterAll(() => cluster.remove());
 
-describe("a backup from Debian, whose MySQL is of a newer series", () => {
+describe("a backup from Debian, which has a newer MySQL series", () => {
   const early = `early-${Date.now()}`;
   const late = `late-${Date.now()}`;
   let between = "";
 
-  test("is made, with a table that the older one does not know", async () => {
+  test("is made with a table that the older series does not support", async () => {
     cluster.deploy({ local: { distribution: "debian" }, database: { replicas: 0 } });
     await cluster.inSync();
     await cluster.serving();
@@ -38,7 +38,7 @@ describe("a backup from Debian, whose MySQL is of a newer series", () => {
     cluster.destroy();
   }, 600_000);
 
-  test("is refused by Ubuntu for that table, and nothing is changed", async () => {
+  test("is refused on Ubuntu because of that table, and nothing changes", async () => {
     cluster.deploy();
     await cluster.inSync();
     await cluster.serving();
@@ -53,7 +53,7 @@ describe("a backup from Debian, whose MySQL is of a newer series", () => {
     expect((await ask(`${cluster.url}/`)).status).toBe(200);
   }, 600_000);
 
-  test("is restored to before it, with what the binary logs have", async () => {
+  test("is restored up to a time before that table, including the binary logs", async () => {
     cluster.operate("restore", "--to", between, "--overwrite");
     await cluster.inSync();
     await cluster.serving();
@@ -68,7 +68,7 @@ group("durability", cluster, () => durability(cluster, ["available"]), {
 });
 
 group("a change of the distribution", cluster, () => {
-  /** When each host was made, and of what. */
+  /** When each host was created, and from which distribution. */
   function made(): Record<string, string> {
     const list = ["incus", "--project", cluster.incusProject, "list", "--format", "json"];
     const instances: Array<{ name: string; created_at: string; config: Record<string, string> }> =
@@ -92,14 +92,14 @@ group("a change of the distribution", cluster, () => {
     webServers: { count: 2 },
   };
 
-  test("replaces no host that stands; a new web server is of the other one, and serves", async () => {
+  test("replaces no existing host, and a new web server runs the new distribution and serves", async () => {
     const before = made();
     cluster.deploy(changed);
     expect(made()).toEqual({ ...before, "web-2": expect.stringMatching(/^debian /) });
     await cluster.serving();
   }, 600_000);
 
-  test("brings in no database host, which could not read what the others wrote", async () => {
+  test("creates no database host, which could not read the others' data", async () => {
     cluster.ensure(changed);
     const before = made();
     expect(refusedDeploy({ ...changed, database: { replicas: 2 } })).toMatch(
@@ -111,7 +111,7 @@ group("a change of the distribution", cluster, () => {
     await cluster.serving();
   }, 600_000);
 
-  test("to a mirror that does not answer is told by its address, and costs nothing that serves", async () => {
+  test("to a mirror that does not answer fails with its address, and the cluster keeps serving", async () => {
     cluster.ensure(changed);
     const before = made();
     const mirror = "http://127.0.0.1:9/ubuntu";

@@ -3,7 +3,7 @@ import { UBUNTU } from "../../hosts/distributions";
 import { hosts } from "./local/hosts";
 import { group } from "./well";
 
-// What EC2 boots, booted here: a small cluster of Ubuntu, on a machine that is not.
+// Boots here what EC2 boots: a small Ubuntu cluster, on a machine that does not run Ubuntu.
 
 const cluster = new ScratchCluster({
   name: "test-ubuntu",
@@ -18,7 +18,7 @@ jest.setTimeout(180_000);
 afterAll(() => cluster.remove());
 
 group("deploy", cluster, () => {
-  test("every host is of Ubuntu, in the release of stack aws", () => {
+  test("every host runs the Ubuntu release of stack aws", () => {
     for (const { name } of cluster.topology.hosts) {
       const release = cluster.on(name, '. /etc/os-release; printf "%s %s" "$ID" "$VERSION_ID"');
       expect([name, release]).toEqual([name, `ubuntu ${UBUNTU.version}`]);
@@ -29,7 +29,7 @@ group("deploy", cluster, () => {
     cluster.workspace.terraform(cluster.stack, ["plan", "-detailed-exitcode", "-no-color"]);
   });
 
-  test("every package of the hosts is Ubuntu's own, signed by its keys alone", () => {
+  test("every package source of a host is trusted only with Ubuntu's own keys", () => {
     const sources = cluster.on("web-1", "cat /etc/apt/sources.list").trim().split("\n");
     expect(sources.length).toBeGreaterThan(0);
     for (const source of sources.filter((line) => line !== "")) {
@@ -40,7 +40,7 @@ group("deploy", cluster, () => {
 
 group("hosts", cluster, () => hosts(cluster));
 
-group("what Ubuntu updates by itself", cluster, () => {
+group("Ubuntu's unattended updates", cluster, () => {
   const serving = ["nginx.service", "haproxy.service", "app.service"];
   const processes = () =>
     cluster.on("web-1", `systemctl show --property MainPID ${serving.join(" ")}`);
@@ -54,7 +54,7 @@ group("what Ubuntu updates by itself", cluster, () => {
     );
   }, 300_000);
 
-  test("is none of what serves", () => {
+  test("exclude the packages that serve", () => {
     const log = cluster.on("web-1", "unattended-upgrade --dry-run --debug 2>&1", 120);
     const [, left = ""] = /^Initial blacklist: (.*)$/m.exec(log) ?? [];
     expect(left.split(" ")).toEqual(
@@ -62,14 +62,14 @@ group("what Ubuntu updates by itself", cluster, () => {
     );
   }, 180_000);
 
-  test("restarts none of it for a library that was replaced, and status tells", () => {
+  test("restart no service for a replaced library, and status reports the pending restart", () => {
     const before = processes();
     cluster.on(
       "web-1",
       'library=$(readlink -f /usr/lib/*/libcrypto.so.3); cp --archive "$library" "$library.new"; mv "$library.new" "$library"',
     );
     const restarted = cluster.on("web-1", "needrestart -r a -v 2>&1 </dev/null", 120);
-    // Else it would prove nothing.
+    // Otherwise the test would prove nothing.
     expect(restarted).toMatch(/nginx/);
     expect(processes()).toBe(before);
     expect(cluster.attemptToOperate("status").stdout).toMatch(

@@ -11,18 +11,18 @@ import type { Role } from "../../topology/roles";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import type { Failures } from "./environment";
 
-// A suite has one cluster for many tests, and one that fails must not fail those after it: every group starts from a
-// cluster that is as it is declared, and so does the next test after one that failed.
+// A suite uses one cluster for many tests, and a test that fails must not fail those after it: every group starts from
+// a cluster that is as declared, and so does the next test after a failed one.
 
 type Change = Partial<ClusterSettingsInput>;
 
-/** How long a cluster may take to become well by itself, in seconds: a host may be joining, or be checked anew. */
+/** How long a cluster may take to become healthy by itself, in seconds: a host may be joining, or be checked again. */
 const BY_ITSELF = 20;
 
-/** The same after it was brought back. */
+/** The same after a repair. */
 const BROUGHT_BACK = 90;
 
-/** A deploy, a destroy and a deploy, and what is waited for in between, in milliseconds. */
+/** The time for a deploy, a destroy, another deploy and the waits in between, in milliseconds. */
 const LIMIT = 900_000;
 
 const NOT_DEPLOYED = "its settings are not deployed";
@@ -34,18 +34,18 @@ const SERVICES: Record<Role, readonly string[]> = {
   database: ["haproxy", "mysql", "cluster-database-agent"],
 };
 
-/** Prints all tables in the order of their names; a table that was loaded again comes last in the kernel. */
+/** Prints all tables sorted by name: the kernel lists a reloaded table last. */
 const TABLES = `nft list tables | sort | while read -r table; do nft --stateless --terse list $table; done`;
 
-/** Prints what differs between the firewall that is loaded and the one that is declared. */
+/** Prints the difference between the loaded firewall and the declared one. */
 const FIREWALL = `diff <(${TABLES}) <(unshare --net bash -c 'nft --file /etc/nftables.conf && { ${TABLES}; }')`;
 
-/** What a cluster is to be until the next group begins, and what is known of the attempts to make it so. */
+/** The settings that a cluster should have until the next group begins, and the attempts to bring it there. */
 interface Upkeep {
   change: Change;
-  /** `testsFailed` when it was last found well. */
+  /** `testsFailed` when it was last found healthy. */
   failedBefore: number;
-  /** How often in a row it could not even be deployed. */
+  /** How many deploys in a row have failed. */
   givenUp: number;
 }
 
@@ -70,7 +70,7 @@ function instancesOf(cluster: ScratchCluster): Instance[] {
   return status === 0 ? JSON.parse(stdout) : [];
 }
 
-/** The ends of hosts' networks in this machine that are down, by host. */
+/** This machine's ends of the hosts' network links that are down, by host. */
 function linksDown(instances: readonly Instance[]): Map<string, string> {
   const links: Array<{ ifname: string; flags: string[] }> = JSON.parse(
     runSync(["ip", "-json", "link"]),
@@ -85,7 +85,9 @@ function linksDown(instances: readonly Instance[]): Map<string, string> {
   );
 }
 
-/** What is wrong with the cluster's settings and its hosts, seen from outside: none of it passes by itself. */
+/**
+ * What is wrong with the cluster's settings and its hosts, seen from outside: none of these faults passes by itself.
+ */
 function faultsOutside(cluster: ScratchCluster, instances: readonly Instance[]): string[] {
   const declared = localContainers(cluster.topology);
   const there = instances.map(({ name }) => name);
@@ -123,7 +125,7 @@ function onEveryHost(
   );
 }
 
-/** Where another release is than the declared one. */
+/** Where the release is not the declared one. */
 async function otherReleases(cluster: ScratchCluster, { hosts }: ClusterStatus): Promise<string[]> {
   const declared = declaredRelease(cluster);
   const [remembered] = await localReleases(cluster.incusProject).list();
@@ -135,7 +137,7 @@ async function otherReleases(cluster: ScratchCluster, { hosts }: ClusterStatus):
   ];
 }
 
-/** What is wrong inside of the hosts. */
+/** What is wrong inside the hosts. */
 async function faultsInside(cluster: ScratchCluster): Promise<string[]> {
   const [status, firewalls] = await Promise.all([
     gatherStatus(cluster.topology, localHostAccess(cluster.incusProject)),
@@ -150,7 +152,7 @@ async function faultsInside(cluster: ScratchCluster): Promise<string[]> {
   ];
 }
 
-/** What is wrong for longer than so many seconds; nothing as soon as nothing is. */
+/** The faults that last for longer than so many seconds; none as soon as there are none. */
 async function lastingFaults(cluster: ScratchCluster, seconds: number): Promise<string[]> {
   for (const deadline = Date.now() + seconds * 1000; ; ) {
     const faults = await faultsInside(cluster).catch((error: Error) => [error.message]);
@@ -161,7 +163,7 @@ async function lastingFaults(cluster: ScratchCluster, seconds: number): Promise<
   }
 }
 
-/** Has hosts run, and joins them to the network. */
+/** Starts or resumes hosts, and reconnects them to the network. */
 function wake(cluster: ScratchCluster, instances: readonly Instance[]): void {
   const named = (wanted: string) =>
     instances.filter(({ status }) => status === wanted).map(({ name }) => name);
@@ -178,7 +180,7 @@ function wake(cluster: ScratchCluster, instances: readonly Instance[]): void {
   }
 }
 
-/** Brings everything back that can be brought back without making the cluster anew. */
+/** Repairs everything that can be repaired without deploying the cluster again. */
 async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise<void> {
   const instances = instancesOf(cluster);
   wake(cluster, instances);
@@ -189,7 +191,7 @@ async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise
     cluster.apply(upkeepOf(cluster).change);
   }
   if (faults.some((fault) => fault !== NOT_DEPLOYED)) {
-    // What a boot does, and what a boot has systemd start.
+    // What happens at boot, and what systemd starts at boot.
     await onEveryHost(
       cluster,
       (role) => `{ echo flush ruleset; cat /etc/nftables.conf; } | nft --file -
@@ -202,7 +204,7 @@ async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise
     cluster.attemptToOperate("undrain", name);
   }
   await cluster.inSync(60).catch(() => {
-    // A restore or a switchover was left half done, or a host has lost its data.
+    // A restore or a switchover was left unfinished, or a host has lost its data.
     cluster.operate("promote", "--accept-loss");
     return cluster.inSync();
   });
@@ -218,7 +220,7 @@ async function mend(cluster: ScratchCluster, faults: readonly string[]): Promise
   }
 }
 
-/** Destroys what there is, and deploys what is declared. */
+/** Destroys the cluster, and deploys what is declared. */
 async function makeAnew(cluster: ScratchCluster): Promise<void> {
   if (upkeepOf(cluster).givenUp < 2) {
     cluster.attemptToDestroy();
@@ -226,7 +228,7 @@ async function makeAnew(cluster: ScratchCluster): Promise<void> {
   await bringUp(cluster);
 }
 
-/** Deploys a cluster of which there is nothing. */
+/** Deploys a cluster that does not exist. */
 async function bringUp(cluster: ScratchCluster): Promise<void> {
   const upkeep = upkeepOf(cluster);
   if (upkeep.givenUp >= 2) {
@@ -246,11 +248,11 @@ function upkeepOf(cluster: ScratchCluster): Upkeep {
 }
 
 /**
- * Brings a cluster to the settings it began with, changed or not, and to what they declare: every host up, at one with
- * its network and its firewall, none drained, one primary, every replica fresh, the app's declared release. It takes a
- * second or two where all is well already; where it cannot be brought back, it is destroyed and deployed anew.
+ * Brings a cluster to its original settings with `change` applied, and to what they declare: every host up and
+ * connected, with its declared firewall, none drained, one primary, every replica fresh, the app's declared release. It
+ * takes a second or two if all is well already; a cluster that cannot be repaired is destroyed and deployed again.
  *
- * @throws Error when it cannot be deployed
+ * @throws Error if it cannot be deployed
  */
 export async function makeWell(cluster: ScratchCluster, change: Change = {}): Promise<void> {
   const upkeep = upkeepOf(cluster);
@@ -264,7 +266,7 @@ export async function makeWell(cluster: ScratchCluster, change: Change = {}): Pr
     const faults = outside.length > 0 ? outside : await lastingFaults(cluster, BY_ITSELF);
     if (faults.length > 0) {
       say(`the cluster is brought back: ${faults.join("; ")}`);
-      // Other settings are a test's own affair.
+      // Other settings are what a test changed on purpose.
       if (testsFailed() === 0 && cluster.isDeployed) {
         left.push(...faults);
       }
@@ -278,9 +280,9 @@ export async function makeWell(cluster: ScratchCluster, change: Change = {}): Pr
 }
 
 /**
- * Tests that start from a cluster that is well, whatever became of those before, or when run alone.
+ * Tests that start from a healthy cluster, whatever happened in those before, even when run alone.
  *
- * @param change of the settings that the cluster began with
+ * @param change to the cluster's original settings
  */
 export function group(
   name: string,
@@ -300,9 +302,9 @@ export function group(
   });
 }
 
-/** The last test of a file: bringing the cluster back is for tests that failed, and hides no fault. */
+/** The last test of a file: repairs are for tests that failed, and must not hide a fault. */
 export function leftWell(): void {
-  test("no group of tests that passed has left the cluster unwell", () => {
+  test("no group of tests that passed left a fault in the cluster", () => {
     expect(left).toEqual([]);
   });
 }

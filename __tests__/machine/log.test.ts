@@ -12,7 +12,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-test("lines are handed on as programs print them, without colours, the last without its end too", async () => {
+test("lines are passed on as programs print them, without colours, even an unterminated last one", async () => {
   const log = new Log(join(folder, "log"));
   log.write("before");
   const lines: string[] = [];
@@ -25,7 +25,7 @@ test("lines are handed on as programs print them, without colours, the last with
   expect(log.text()).toBe("before\none\ntwo ü\nthree");
 });
 
-test("lines are handed on as well where the work fails", async () => {
+test("lines are passed on even if the command fails", async () => {
   const log = new Log(join(folder, "log"));
   const lines: string[] = [];
   const work = log.followed(

@@ -36,25 +36,29 @@ function problems(machine: Partial<Machine>, demand: Partial<Demand> = {}): stri
 }
 
 describe("problemsOf", () => {
-  test("finds nothing wrong with a fit machine", () => {
+  test("finds no problem on a suitable machine", () => {
     expect(problems({})).toEqual([]);
   });
 
   test.each<[string, Partial<Machine>, RegExp]>([
-    ["no root", { canBecomeRoot: false }, /need root\. Run this as root, or allow sudo/],
-    ["another processor", { architecture: "riscv64" }, /processor architecture is riscv64/],
+    [
+      "missing root privileges",
+      { canBecomeRoot: false },
+      /need root\. Run this as root, or allow sudo/,
+    ],
+    ["an unsupported processor", { architecture: "riscv64" }, /processor architecture is riscv64/],
     ["an old Debian", { distribution: { id: "debian", version: "11" } }, /Debian 12 or newer/],
     ["an old Ubuntu", { distribution: { id: "ubuntu", version: "22.04" } }, /Ubuntu 24\.04/],
-    ["another distribution", { distribution: { id: "fedora", version: "41" } }, /fedora 41/],
+    ["an unsupported distribution", { distribution: { id: "fedora", version: "41" } }, /fedora 41/],
     ["Node 18", { nodeVersion: "18.20.0" }, /Node is 18\.20\.0.*Install Node 22/],
     ["Node 20.8", { nodeVersion: "20.8.1" }, /Node is 20\.8\.1/],
     ["Node 24", { nodeVersion: "24.1.0" }, /Node is 24\.1\.0/],
-    ["no Terraform", { terraformVersion: undefined }, /not installed.*Install 1\.11/],
+    ["a missing Terraform", { terraformVersion: undefined }, /not installed.*Install 1\.11/],
     ["an old Terraform", { terraformVersion: "1.9.8" }, /Terraform is 1\.9\.8; 1\.11 or newer/],
     ["a full disk", { freeDiskGiB: 2.25 }, /Only 2\.3 GiB are free.*6 GiB are needed/],
     ["little memory", { memoryMiB: 2000 }, /has 2000 MiB of memory; the hosts need 3840 MiB/],
     [
-      "a taken port",
+      "a port in use",
       { isPortTaken: true },
       /Port 8080 on 127\.0\.0\.1 is already in use.*localPort/,
     ],
@@ -63,19 +67,19 @@ describe("problemsOf", () => {
       { networks: [{ cidr: "10.0.0.0/8", device: "tun0" }] },
       /10\.90\.0\.0\/22 overlaps 10\.0\.0\.0\/8 of tun0.*network\.cidr/,
     ],
-  ])("names %s and the remedy", (_, machine, message) => {
+  ])("reports %s and the remedy", (_, machine, message) => {
     const found = problems(machine);
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(message);
   });
 
-  test("names all problems at once", () => {
+  test("reports all problems at once", () => {
     expect(
       problems({ canBecomeRoot: false, nodeVersion: "24.0.0", terraformVersion: undefined }),
     ).toHaveLength(3);
   });
 
-  test("says nothing but the platform where there is no Linux", () => {
+  test("reports only the platform if it is not Linux", () => {
     expect(problems({ platform: "darwin", canBecomeRoot: false })).toEqual([
       expect.stringContaining("The operating system is darwin"),
     ]);
@@ -89,7 +93,7 @@ describe("problemsOf", () => {
     expect(problems({ terraformVersion: "1.100.0" })).toEqual([]);
   });
 
-  test("does not hold a running cluster's own port, memory and network against it", () => {
+  test("ignores the port, memory and network that the running cluster itself uses", () => {
     expect(
       problems(
         {
@@ -105,7 +109,7 @@ describe("problemsOf", () => {
 });
 
 describe("missingParts", () => {
-  test("is empty where every program is there", () => {
+  test("is empty if every program is installed", () => {
     expect(missingParts(FIT, ["machine", "debian", "ubuntu"])).toEqual([]);
   });
 
@@ -121,7 +125,7 @@ describe("missingParts", () => {
       (part) => part.package,
     );
 
-  test("asks for the keys of another distribution, once, and of it alone", () => {
+  test("lists the key packages of another distribution only, each once", () => {
     expect(packages("debian", ["machine", "debian"])).toEqual([]);
     expect(packages("ubuntu", ["machine", "ubuntu"])).toEqual([]);
     expect(packages("debian", ["ubuntu", "machine", "ubuntu"])).toEqual([
@@ -133,7 +137,7 @@ describe("missingParts", () => {
 });
 
 describe("networksOfRoutes", () => {
-  test("reads addresses and masks, and leaves default routes out", () => {
+  test("reads addresses and masks, and skips default routes", () => {
     const table = [
       "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT",
       "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0",

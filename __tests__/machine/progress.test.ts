@@ -50,7 +50,7 @@ afterEach(() => {
 });
 
 describe("on a terminal", () => {
-  test("what is under way stands below what is over, and is redrawn in place", () => {
+  test("running lines stay below finished ones, and are redrawn in place", () => {
     const screen = new FakeScreen(true);
     const progress = new Progress(screen);
     const deploy = progress.begin("deploy");
@@ -74,7 +74,7 @@ describe("on a terminal", () => {
     ]);
   });
 
-  test("no line under way is wider than the terminal, where it would take two rows", () => {
+  test("a running line is cut to the terminal's width, so that it takes one row", () => {
     const screen = new FakeScreen(true, 40);
     const line = new Progress(screen).begin("host image");
     line.note("a sentence that is longer than the terminal is wide");
@@ -83,7 +83,7 @@ describe("on a terminal", () => {
     expect(screen.seen[0]).toMatch(/wide$/);
   });
 
-  test("there are never more lines under way than the terminal has rows", () => {
+  test("running lines never take more rows than the terminal has", () => {
     const screen = new FakeScreen(true, 80, 6);
     const progress = new Progress(screen);
     for (let index = 1; index <= 9; index++) {
@@ -97,13 +97,13 @@ describe("on a terminal", () => {
     ]);
   });
 
-  test("what is noted moves no cursor", () => {
+  test("notes cannot move the cursor", () => {
     const screen = new FakeScreen(true);
     new Progress(screen).begin("deploy").note("\u001b[31mred\u001b[0m\r\nand\u0007 bell");
     expect(screen.seen).toEqual(["…    0 s  deploy               red and  bell"]);
   });
 
-  test("a terminal that cannot move its cursor is written to as a file is", () => {
+  test("a terminal that cannot move its cursor is treated like a file", () => {
     const before = process.env.TERM;
     process.env.TERM = "dumb";
     const screen = new FakeScreen(true);
@@ -114,8 +114,8 @@ describe("on a terminal", () => {
   });
 });
 
-describe("elsewhere", () => {
-  test("a line is written once it is over, and nothing is ever redrawn", () => {
+describe("without a terminal", () => {
+  test("a line is written once it ends, and nothing is redrawn", () => {
     const screen = new FakeScreen(false);
     const line = new Progress(screen).begin("host image");
     line.note("unpacking");
@@ -125,7 +125,7 @@ describe("elsewhere", () => {
     expect(screen.written).toBe("✓   59 s  host image           built\n");
   });
 
-  test("what takes minutes is named each minute", () => {
+  test("running lines are listed every minute", () => {
     const screen = new FakeScreen(false);
     const progress = new Progress(screen);
     progress.begin("deploy");
@@ -147,21 +147,21 @@ describe.each([true, false])("a stage (terminal: %s)", (isTTY) => {
     return { screen, ended };
   };
 
-  test("passes on what comes of it", async () => {
+  test("returns the result of its work", async () => {
     const { screen, ended } = stage(async () => 7);
     await expect(ended).resolves.toBe(7);
     expect(screen.seen).toEqual(["✓    0 s  deploy               at work"]);
   });
 
-  test("that fails says so, and passes the failure on", async () => {
+  test("that fails shows it, and rethrows the error", async () => {
     const { screen, ended } = stage(() => Promise.reject(new Error("no room")));
     await expect(ended).rejects.toThrow("no room");
     expect(screen.seen).toEqual(["✗    0 s  deploy               failed: at work"]);
   });
 
   test.each([
-    ["fails for it", () => Promise.reject(new Error("killed"))],
-    ["goes well nevertheless", async () => undefined],
+    ["fails", () => Promise.reject(new Error("killed"))],
+    ["succeeds anyway", async () => undefined],
   ])("that is interrupted and %s ends the command", async (_, work) => {
     const { screen, ended } = stage(() => {
       interrupted = true;
@@ -172,14 +172,14 @@ describe.each([true, false])("a stage (terminal: %s)", (isTTY) => {
   });
 });
 
-test("a stage that begins after an interrupt, to clean up, is none that was interrupted", async () => {
+test("a cleanup stage that begins after an interrupt does not count as interrupted", async () => {
   interrupted = true;
   const screen = new FakeScreen(false);
   await new Progress(screen, isInterrupted).stage("destroy", async () => undefined);
   expect(screen.seen).toEqual(["✓    0 s  destroy"]);
 });
 
-test("what is abandoned is ended, all of it", () => {
+test("abandon() ends all running lines", () => {
   const screen = new FakeScreen(true);
   const progress = new Progress(screen);
   progress.begin("types");

@@ -10,29 +10,29 @@ function databases(...roles: ObservedRole[]): Map<string, ObservedRole> {
 }
 
 describe("missingToServe", () => {
-  test("is nothing when the site answers and the databases are one primary and replicas", () => {
+  test("is empty if the site answers and the databases are one primary and replicas", () => {
     expect(
       missingToServe({ status: 200, databases: databases("replica", "primary", "replica") }),
     ).toEqual([]);
   });
 
-  test("is nothing for a primary alone", () => {
+  test("is empty for a primary without replicas", () => {
     expect(missingToServe({ status: 200, databases: databases("primary") })).toEqual([]);
   });
 
   test.each<[string, number | undefined, ObservedRole[], string[]]>([
-    ["no primary", 200, ["replica", "replica"], ["there is no primary database host"]],
+    ["a missing primary", 200, ["replica", "replica"], ["there is no primary database host"]],
     [
       "two primaries",
       200,
       ["primary", "primary"],
       ["database-1 and database-2 all report that they are primary"],
     ],
-    ["a replica behind", 200, ["primary", "none"], ["database-2: not in sync"]],
-    ["a silent site", undefined, ["primary"], ["the site does not answer"]],
+    ["a replica that is not in sync", 200, ["primary", "none"], ["database-2: not in sync"]],
+    ["a site that does not answer", undefined, ["primary"], ["the site does not answer"]],
     ["an unhealthy site", 503, ["primary"], ["the site answers 503"]],
     [
-      "everything",
+      "several problems at once",
       undefined,
       ["none"],
       ["there is no primary database host", "database-1: not in sync", "the site does not answer"],
@@ -42,7 +42,7 @@ describe("missingToServe", () => {
   });
 });
 
-describe("web servers are missing", () => {
+describe("web servers", () => {
   const server = (name: string, more: Partial<ObservedWebServer> = {}): ObservedWebServer => ({
     name,
     held: "up",
@@ -53,11 +53,11 @@ describe("web servers are missing", () => {
   const missing = (...webServers: ObservedWebServer[]) =>
     missingToServe({ status: 200, databases: databases("primary"), webServers });
 
-  test("not when the load balancer has had them up for longer than it takes to notice a fault", () => {
+  test("are not missing if they have been up for longer than it takes to notice a fault", () => {
     expect(missing(server("web-1"), server("web-2", { steadySeconds: 4 }))).toEqual([]);
   });
 
-  test("not when somebody drained one of them, but when all are", () => {
+  test("are not missing if one of them is drained, only if all are", () => {
     expect(missing(server("web-1", { held: "drained" }), server("web-2"))).toEqual([]);
     expect(missing(server("web-1", { held: "drained" }))).toEqual([
       "the load balancer sends no requests: all web servers are drained",
@@ -66,23 +66,23 @@ describe("web servers are missing", () => {
 
   test.each<[string, Partial<ObservedWebServer>, string]>([
     [
-      "when it is held for down, with what the check was answered",
+      "the load balancer considers one down, with the result of its check",
       { held: "down", check: "the check returned 400" },
       "web-2 is down according to the load balancer: the check returned 400",
     ],
-    ["when it has only just come up", { steadySeconds: 1 }, "web-2 has not been up for 4 s yet"],
+    ["one has only just come up", { steadySeconds: 1 }, "web-2 has not been up for 4 s yet"],
     [
-      "when nobody tells",
+      "the status of one is unknown",
       { held: "unknown" },
       "web-2 or the load balancer does not report its status",
     ],
-  ])("%s", (_, more, sentence) => {
+  ])("are missing if %s", (_, more, sentence) => {
     expect(missing(server("web-1"), server("web-2", more))).toEqual([sentence]);
   });
 });
 
 describe("parseRoles", () => {
-  test("reads a name and a role from each line and nothing else", () => {
+  test("reads a name and a role from each line, and ignores the rest", () => {
     expect(parseRoles("database-1 primary\ndatabase-2 none\nnoise\ndatabase-3 king\n")).toEqual(
       new Map([
         ["database-1", "primary"],

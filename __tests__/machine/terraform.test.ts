@@ -16,7 +16,7 @@ function reading(text: string) {
 const configuration = (host: string, text: string) =>
   `local  terraform_data.configuration["${host}"]${text}`;
 
-test("a host has a line once Terraform is done with it, with what its script said last", () => {
+test("a host gets a line once Terraform is done with it, with the last output of its script", () => {
   const { rows, reader, stage } = reading(
     [
       "local  Initializing the backend...",
@@ -45,13 +45,13 @@ test("a host has a line once Terraform is done with it, with what its script sai
   ]);
 });
 
-test("nothing to change is said in words", () => {
+test("a deploy without changes says that there is nothing to change", () => {
   const { rows, stage } = reading("local  No changes. Your infrastructure matches.");
   stage.end("done");
   expect(rows).toEqual(["✓    0 s  deploy               nothing to change"]);
 });
 
-test("a script's error ends its host's line at once, and is the reason: once, and not in full", () => {
+test("a script's error ends its host's line at once, and is shortened and reported once as the reason", () => {
   const log = Array.from({ length: 20 }, (_, index) => `    line ${index}`);
   const lines = (host: string) =>
     [
@@ -97,7 +97,7 @@ test("a script's error ends its host's line at once, and is the reason: once, an
   ]);
 });
 
-test("an error of Terraform's own is told without its box, once, and warnings are not", () => {
+test("an error of Terraform's own is reported once, without its box, and warnings are ignored", () => {
   const box = (prefix: string, ...lines: string[]) =>
     ["╷", ...lines.map((line) => `│ ${line}`), "╵"].map((line) => `${prefix}${line}`).join("\n");
   const locked = ["Error: Error acquiring the state lock", "", "Lock Info:", "  ID: 7"];
@@ -112,7 +112,7 @@ test("an error of Terraform's own is told without its box, once, and warnings ar
   expect(reader.failure()).toEqual({ parts: [], why: locked });
 });
 
-test("settings that are wrong are told as the project itself told them", () => {
+test("invalid settings are reported in the project's own words", () => {
   const { reader } = reading(
     [
       "[2026-11-27T03:48:01.415] [ERROR] default - cluster.config.ts has 1 problem:",
@@ -137,7 +137,7 @@ test("settings that are wrong are told as the project itself told them", () => {
   ]);
 });
 
-test("without an error that it knows the last lines are the reason", () => {
+test("the last lines are the reason if they contain no known error", () => {
   const lines = Array.from({ length: 30 }, (_, index) => `line ${index}`);
   const { reader } = reading(lines.join("\n"));
   expect(reader.failure().why).toEqual(lines.slice(-16));

@@ -410,7 +410,7 @@ const manyTags = Object.fromEntries(
 const SETTINGS: ReadonlyArray<[what: string, settings: Partial<ClusterSettingsInput>]> = [
   ["the default", {}],
   [
-    "much of everything, with the longest names and tags",
+    "large, with the longest names and tags",
     {
       name: LONGEST_NAME,
       network: { cidr: "10.64.0.0/16" },
@@ -429,7 +429,7 @@ const SETTINGS: ReadonlyArray<[what: string, settings: Partial<ClusterSettingsIn
     },
   ],
   [
-    "as few as they allow, in another partition, without protection",
+    "minimal, in another partition, without protection",
     {
       name: "ab",
       region: "us-gov-west-1",
@@ -446,7 +446,7 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
   const stack = synthesize(settings);
   const resources = everyResource(stack);
 
-  test("every argument of every resource is known here", () => {
+  test("every argument of every resource is listed here", () => {
     const unknown = resources.flatMap(([type, id, config]) =>
       argumentsOf(config)
         .filter(([path]) => !(path in (KNOWN[type] ?? {})))
@@ -457,7 +457,7 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
     expect(unknown).toEqual([]);
   });
 
-  test("what its API restricts is made of what it takes", () => {
+  test("every restricted text matches what its API accepts", () => {
     const refused = resources.flatMap(([type, id, config]) =>
       argumentsOf(config).flatMap(([path, value]) => {
         const accepted = KNOWN[type]?.[path];
@@ -473,7 +473,7 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
     expect(refused).toEqual([]);
   });
 
-  test("the policies of a role are within its quota together", () => {
+  test("the policies of a role together stay within its quota", () => {
     const sizes: Record<string, number> = {};
     for (const { role, policy } of Object.values<Json>(stack.resource.aws_iam_role_policy)) {
       sizes[role] = (sizes[role] ?? 0) + asSent(stack, policy).replace(/\s/g, "").length;
@@ -482,7 +482,7 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
     expect(Object.entries(sizes).filter(([, size]) => size > 10_240)).toEqual([]);
   });
 
-  test("tags are what every service takes that is given them", () => {
+  test("tags match what the services that get them accept", () => {
     const [{ tags: common }] = stack.provider.aws[0].default_tags;
     const refused = resources.flatMap(([type, id, config]) =>
       tagsOf(config).flatMap((own) => {
@@ -503,7 +503,7 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
     expect(refused).toEqual([]);
   });
 
-  test("no text that is checked is left to Terraform to fill in", () => {
+  test("no checked text contains a reference for Terraform to fill in", () => {
     const open = resources.flatMap(([type, id, config]) =>
       argumentsOf(config)
         .filter(([path, value]) => {
@@ -516,7 +516,7 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
   });
 });
 
-test.each(["deployer", "operator"])("the policy of a %s fits into a managed policy", (whose) => {
+test.each(["deployer", "operator"])("the %s policy fits into a managed policy", (whose) => {
   const policy = readFileSync(join(PROJECT, "docs", `aws-${whose}-policy.json`), "utf8").replaceAll(
     "demo",
     LONGEST_NAME,

@@ -70,14 +70,14 @@ describe("security groups", () => {
     expect(rules("egress").sort()).toEqual(expected.sort());
   });
 
-  test("let nobody in from everywhere but visitors", () => {
+  test("let only visitors in from any address", () => {
     const open = resources("aws_vpc_security_group_ingress_rule").filter(
       ([, rule]) => rule.cidr_ipv4 !== undefined,
     );
     expect(open.map(([name]) => name)).toEqual(["visitors-in"]);
   });
 
-  test("of voters are on the interfaces of voters alone, and open etcd's ports to each other", () => {
+  test("of voters are attached only to voters, and open etcd's ports", () => {
     const manual = synthesize({ database: { failover: "manual" } }).json;
     const inGroup = Object.entries<Json>(json.resource.aws_network_interface)
       .filter(([, { security_groups }]) => security_groups.includes(group("voters")))
@@ -98,7 +98,7 @@ describe("security groups", () => {
     expect(manual.resource.aws_security_group).not.toHaveProperty("voters");
   });
 
-  test("have no rules of their own, and the network's default group has none", () => {
+  test("have no inline rules, and the VPC's default group has none at all", () => {
     for (const [, config] of [
       ...resources("aws_security_group"),
       ...resources("aws_default_security_group"),
@@ -111,7 +111,7 @@ describe("security groups", () => {
 });
 
 describe("network", () => {
-  test("hosts stand at their addresses, load balancers in public subnets, the rest in private", () => {
+  test("hosts have the addresses, subnets and security groups of the topology", () => {
     const topology = topologyOf();
     for (const host of topology.hosts) {
       const networkInterface = json.resource.aws_network_interface[`${host.name}-interface`];
@@ -121,7 +121,7 @@ describe("network", () => {
     }
   });
 
-  test("no subnet gives public addresses, and no private one leads to the internet gateway", () => {
+  test("no subnet assigns public addresses, and no private one routes to the internet gateway", () => {
     for (const [, subnet] of resources("aws_subnet")) {
       expect(subnet.map_public_ip_on_launch).toBe(false);
     }
@@ -146,7 +146,7 @@ describe("network", () => {
     {},
     { network: { cidr: "10.90.0.0/26" } },
     { network: { cidr: "10.64.0.0/16" }, availabilityZones: ["a", "b", "c", "d"] },
-  ])("a NAT gateway has a private address that no host is ever given: %j", (changes) => {
+  ])("a NAT gateway has a private address that no host gets: %j", (changes) => {
     const topology = topologyOf({
       ...changes,
       ...("availabilityZones" in changes
@@ -176,7 +176,7 @@ describe("network", () => {
     ]);
   });
 
-  test("releases are fetched without NAT", () => {
+  test("releases are fetched through a gateway endpoint, without NAT", () => {
     const [[, endpoint] = []] = resources("aws_vpc_endpoint");
     expect(endpoint.vpc_endpoint_type).toBe("Gateway");
     expect(endpoint.route_table_ids).toHaveLength(resources("aws_route_table").length);
@@ -184,28 +184,31 @@ describe("network", () => {
 });
 
 describe("hosts", () => {
-  test.each(resources("aws_instance"))("%s is closed and encrypted", (_, instance) => {
-    expect(instance.metadata_options).toEqual({
-      http_endpoint: "enabled",
-      http_tokens: "required",
-      http_put_response_hop_limit: 1,
-    });
-    expect(instance.root_block_device).toMatchObject({ encrypted: true, volume_type: "gp3" });
-    expect(instance.root_block_device.volume_size).toBeGreaterThanOrEqual(8);
-    expect(instance.ebs_optimized).toBe(true);
-    expect(instance).not.toHaveProperty("key_name");
-    expect(instance.iam_instance_profile).toMatch(/^\$\{aws_iam_instance_profile\./);
-  });
+  test.each(resources("aws_instance"))(
+    "%s requires IMDSv2, has an encrypted volume and no SSH key",
+    (_, instance) => {
+      expect(instance.metadata_options).toEqual({
+        http_endpoint: "enabled",
+        http_tokens: "required",
+        http_put_response_hop_limit: 1,
+      });
+      expect(instance.root_block_device).toMatchObject({ encrypted: true, volume_type: "gp3" });
+      expect(instance.root_block_device.volume_size).toBeGreaterThanOrEqual(8);
+      expect(instance.ebs_optimized).toBe(true);
+      expect(instance).not.toHaveProperty("key_name");
+      expect(instance.iam_instance_profile).toMatch(/^\$\{aws_iam_instance_profile\./);
+    },
+  );
 
   test.each(resources("aws_instance"))(
-    "%s is not replaced for its image or user-data",
+    "%s is not replaced for a new image or user-data",
     (_, host) => {
       expect(host.lifecycle.ignore_changes).toEqual(["ami", "user_data_base64", "ebs_optimized"]);
       expect(host).not.toHaveProperty("user_data_replace_on_change");
     },
   );
 
-  test("boot from the rendered user-data, and find it in the bucket", () => {
+  test("boot from the rendered user-data, which is also in the bucket", () => {
     for (const { name, userData } of renderHosts(topologyOf(), {
       platform: "aws",
       scripts: SCRIPTS,
@@ -220,11 +223,11 @@ describe("hosts", () => {
     }
   });
 
-  test("text for Terraform has its template marks doubled", () => {
+  test("literal() escapes Terraform's template markers", () => {
     expect(literal(`\${a} %{b} $c %d $$ 100% {}`)).toBe(`$\${a} %%{b} $c %d $$ 100% {}`);
   });
 
-  test("the image is the newest Ubuntu 26.04 LTS of Canonical", () => {
+  test("the image is Canonical's newest Ubuntu 26.04 LTS", () => {
     expect(json.data.aws_ami.ubuntu).toMatchObject({
       most_recent: true,
       owners: ["099720109477"],
@@ -242,7 +245,7 @@ describe("hosts", () => {
     ["us-gov-west-1", "513442679011", "ec2.amazonaws.com"],
     ["cn-north-1", "837727238323", "ec2.amazonaws.com.cn"],
   ])(
-    "in %s the image is of Canonical's account there, and EC2 has its name there",
+    "in %s the stack uses the partition's Canonical account and EC2 service name",
     (region, owner, principal) => {
       const stack = synthesize({ region, availabilityZones: [`${region}a`, `${region}b`] });
       expect(stack.json.data.aws_ami.ubuntu.owners).toEqual([owner]);
@@ -256,7 +259,7 @@ describe("hosts", () => {
     },
   );
 
-  test("machines are as large as their settings say", () => {
+  test("instances have the types and volume sizes of the settings", () => {
     const stack = synthesize({
       loadBalancer: { instanceType: "c7i.large", rootVolumeSize: 9 },
       webServers: { instanceType: "m7i.large", rootVolumeSize: 10 },
@@ -272,7 +275,7 @@ describe("hosts", () => {
     expect(stack.resource.aws_ebs_volume["database-1-data"].size).toBe(100);
   });
 
-  test("fifty web servers are fifty", () => {
+  test("50 web servers make 53 instances", () => {
     const stack = synthesize({ webServers: { count: 50 } }).json;
     expect(resources("aws_instance", stack)).toHaveLength(53);
   });
@@ -287,7 +290,7 @@ describe("databases", () => {
     snapshot: stack.resource.aws_ebs_volume["database-1-data"].final_snapshot,
   });
 
-  test("are protected as they come", () => {
+  test("are protected by default", () => {
     expect(kept(json)).toEqual({
       terminate: true,
       host: true,
@@ -297,7 +300,7 @@ describe("databases", () => {
     });
   });
 
-  test("are not where the settings say so, each on its own", () => {
+  test("lose each protection on its own if the settings say so", () => {
     expect(kept(synthesize({ database: { terminationProtection: false } }).json)).toMatchObject({
       terminate: false,
       host: false,
@@ -312,7 +315,7 @@ describe("databases", () => {
     });
   });
 
-  test("have an encrypted volume each, in their zone, that is never taken from a running host", () => {
+  test("each have an encrypted volume in their zone that is never detached from a running host", () => {
     const databases = topologyOf().hosts.filter(({ role }) => role === "database");
     expect(resources("aws_ebs_volume")).toHaveLength(databases.length);
     for (const { name, availabilityZone } of databases) {
@@ -346,7 +349,7 @@ describe("access", () => {
       )
       .flatMap(({ Resource }: Json) => list(Resource));
 
-  test.each(ROLES)("role %s reads its own secrets and no other's", (role) => {
+  test.each(ROLES)("role %s can read only its own secrets", (role) => {
     const own = topologyOf().secrets.filter(({ readers }) => readers.includes(role));
     expect(allowed(role, "ssm:GetParameter").sort()).toEqual(
       [
@@ -363,7 +366,7 @@ describe("access", () => {
   });
 
   test.each(ROLES)(
-    "role %s reads its own user-data and the scripts, and releases only where the app runs",
+    "role %s can read its own user-data and the scripts, and releases only if it runs the app",
     (role) => {
       const bucket = `\${aws_s3_bucket.store.arn}`;
       expect(allowed(role, "s3:GetObject")).toEqual([
@@ -375,7 +378,7 @@ describe("access", () => {
     },
   );
 
-  test("only database hosts reach the backups, and nobody deletes a version of one for good", () => {
+  test("only database hosts can access the backups, and no host can delete an object version", () => {
     const backups = `\${aws_s3_bucket.backups.arn}`;
     for (const role of ROLES) {
       const own = role === "database";
@@ -386,7 +389,7 @@ describe("access", () => {
     }
   });
 
-  test.each(ROLES)("role %s may nothing else but what the SSM agent needs", (role) => {
+  test.each(ROLES)("role %s has no other permissions than those of the SSM agent", (role) => {
     const actions: string[] = policyOf(role).Statement.flatMap(({ Action }: Json) => list(Action));
     const others = new Set(
       actions.filter((action) => !/^(ssmmessages|ec2messages):[A-Za-z]+$/.test(action)),
@@ -422,7 +425,7 @@ describe("secrets", () => {
     }
   });
 
-  test("are referred to by their parameters and policies only", () => {
+  test("are referenced only once each, by their parameter, and by no output", () => {
     expect(text.match(/\$\{ephemeral\./g)).toHaveLength(topologyOf().secrets.length);
     expect(Object.values(json.output).every((output: Json) => !output.sensitive)).toBe(true);
   });
@@ -430,7 +433,7 @@ describe("secrets", () => {
 
 describe("the buckets", () => {
   test.each(["store", "backups"])(
-    "%s is private, encrypted, versioned and answers over TLS only",
+    "%s is private, encrypted, versioned and accessible only over TLS",
     (id) => {
       expect(json.resource.aws_s3_bucket_public_access_block[`${id}-public-access`]).toMatchObject({
         bucket: `\${aws_s3_bucket.${id}.id}`,
@@ -458,7 +461,7 @@ describe("the buckets", () => {
   );
 
   test.each(["store", "backups"])(
-    "%s forgets what was deleted 30 days ago, the mark of it too",
+    "%s expires old versions after 30 days, and then their delete markers",
     (id) => {
       const [rule] = json.resource.aws_s3_bucket_lifecycle_configuration[`${id}-lifecycle`].rule;
       expect(rule).toMatchObject({
@@ -472,14 +475,14 @@ describe("the buckets", () => {
     },
   );
 
-  test("backups are as safe from being destroyed as the data volumes", () => {
+  test("backups are protected from destruction like the data volumes", () => {
     const kept = { lifecycle: { prevent_destroy: true } };
     expect(json.resource.aws_s3_bucket.backups).toMatchObject({ ...kept, force_destroy: false });
     expect(json.resource.aws_ssm_parameter["backup-password"]).toMatchObject(kept);
     expect(json.resource.aws_s3_bucket.store).not.toHaveProperty("lifecycle");
   });
 
-  test("the store has new scripts before any host is told of them, and lets the old ones go last", () => {
+  test("new scripts are uploaded before any host's user-data names them, and old ones are deleted last", () => {
     expect(json.resource.aws_s3_object.scripts).toMatchObject({
       key: `scripts/${SCRIPTS}.tar.gz`,
       lifecycle: { create_before_destroy: true },
@@ -491,7 +494,7 @@ describe("the buckets", () => {
     }
   });
 
-  test("the store is given the first release, and left alone with every later one", () => {
+  test("Terraform uploads the first release, and ignores later ones", () => {
     expect(json.resource.aws_s3_object["first-release"]).toMatchObject({
       key: `releases/${RELEASE}.tar.gz`,
       lifecycle: { ignore_changes: "all" },
@@ -503,7 +506,7 @@ describe("the buckets", () => {
     });
   });
 
-  test("objects are without tags: S3 takes ten on an object, the settings forty", () => {
+  test("objects have no tags: S3 allows 10 on an object, the settings 40", () => {
     for (const [, object] of resources("aws_s3_object")) {
       expect(object.override_provider).toEqual({ default_tags: { tags: {} } });
     }
@@ -511,12 +514,12 @@ describe("the buckets", () => {
 });
 
 describe("the stack", () => {
-  test("asks for the Terraform and the provider it needs", () => {
+  test("requires the versions of Terraform and the provider that it needs", () => {
     expect(json.terraform.required_version).toBe(">= 1.11.0");
     expect(json.terraform.required_providers.aws).toEqual({ source: "aws", version: "~> 5.100" });
   });
 
-  test("tags what it makes; a setting cannot take the cluster's own tags away", () => {
+  test("tags its resources, and the settings cannot replace the cluster's own tags", () => {
     const stack = synthesize({ tags: { Team: "web", Cluster: "other" } }).json;
     expect(stack.provider.aws[0].default_tags).toEqual([
       { tags: { Team: "web", Cluster: "demo", ManagedBy: "cdktf" } },
@@ -539,7 +542,7 @@ describe("the stack", () => {
     });
   });
 
-  test("says where the cluster serves and how to get onto each host", () => {
+  test("outputs the cluster's URL and a session command for each host", () => {
     expect(json.output.url.value).toBe(`http://\${aws_eip.visitor-address.public_ip}`);
     const names = topologyOf().hosts.map(({ name }) => name);
     expect(Object.keys(json.output.instances.value)).toEqual(names.sort());
@@ -568,12 +571,12 @@ describe("the stack", () => {
   });
 });
 
-describe("of two load balancers", () => {
+describe("with two load balancers", () => {
   const two = synthesize({ loadBalancer: { count: 2 } }).json;
   const statements = (role: string): Json[] =>
     JSON.parse(two.resource.aws_iam_role_policy[`${role}-policy`].policy).Statement;
 
-  test("each has its own address first and its floating one second, in a zone of its own", () => {
+  test("each has its own address first and its floating address second, in its own zone", () => {
     const interfaces = ["load-balancer-1", "load-balancer-2"].map(
       (name) => two.resource.aws_network_interface[`${name}-interface`],
     );
@@ -591,7 +594,7 @@ describe("of two load balancers", () => {
     ]);
   });
 
-  test("each has a way out of its own, and Terraform never moves the visitors' address", () => {
+  test("each has a public address of its own, and Terraform never moves the visitors' address", () => {
     expect(
       resources("aws_eip_association", two).map(([, { allocation_id, private_ip_address }]) => [
         allocation_id,
@@ -603,7 +606,7 @@ describe("of two load balancers", () => {
     ]);
   });
 
-  test("they may move the address with the visitors' tags only, to their own interfaces only", () => {
+  test("they may move only the visitors' address, and only to their own interfaces", () => {
     const claims = statements("load-balancer").filter(({ Action }) => /Address/.test(Action));
     expect(claims.map(({ Action, Resource, Condition }) => [Action, Resource, Condition])).toEqual([
       ["ec2:DescribeAddresses", "*", undefined],
@@ -637,7 +640,7 @@ describe("of two load balancers", () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  test("they tell each other who holds it by a protocol without ports", () => {
+  test("the rules between them allow VRRP, a protocol without ports", () => {
     for (const direction of ["ingress", "egress"]) {
       const rule = two.resource[`aws_vpc_security_group_${direction}_rule`];
       const name = `visitors-address-${direction === "ingress" ? "in" : "out"}`;
@@ -651,7 +654,7 @@ describe("of two load balancers", () => {
     }
   });
 
-  test("the address outlives them, so that none claims it while it is destroyed", () => {
+  test("the address is destroyed after them, so that neither claims it meanwhile", () => {
     expect(two.resource.aws_instance["load-balancer-2"].depends_on).toContain(
       "aws_eip.visitor-address",
     );

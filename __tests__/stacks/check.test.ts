@@ -5,7 +5,7 @@ import type { SettingsError } from "../../topology/settings";
 /** Less than any host's user-data: no settings reach EC2's limit any more. */
 const LIMIT = 1000;
 
-test("user-data over EC2's limit is a problem, with the host and the size", () => {
+test("user-data over EC2's limit is reported with its host and size", () => {
   let problems: unknown;
   try {
     checkClusters(

@@ -23,18 +23,18 @@ describe("the hosts' distribution", () => {
   test.each<[Local["distribution"], string]>([
     ["debian", "debian testing"],
     ["ubuntu", "ubuntu resolute"],
-  ])("%s, in the release that stack aws or MySQL 9 asks for", (distribution, expected) => {
+  ])("is %s in the release that stack aws or MySQL 9 requires", (distribution, expected) => {
     const call = 'printf "%s %s" "$(host_distribution)" "$(host_suite)"';
     expect(lib(call, { distribution })).toBe(expected);
   });
 
-  test("is the machine's own where nothing is said", () => {
+  test("is the machine's own by default", () => {
     const call =
       'machine_distribution() { printf ubuntu; }; host_distribution; printf " "; host_suite';
     expect(lib(call, { distribution: "machine" })).toBe("ubuntu resolute");
   });
 
-  test("is refused where the machine is neither Debian nor Ubuntu", () => {
+  test("is refused if the machine runs neither Debian nor Ubuntu", () => {
     const call = "machine_distribution() { printf fedora; }; image_alias";
     const { status, stderr } = spawnSync("bash", ["-c", `. ${SCRIPTS}/lib.sh; ${call}`], {
       encoding: "utf8",
@@ -48,7 +48,7 @@ describe("the hosts' distribution", () => {
 describe("a host image's name", () => {
   const alias = (local: Local, packages?: string) => lib("image_alias", local, packages);
 
-  test("differs with all that the image is made of", () => {
+  test("changes with everything that the image is made of", () => {
     const names = [
       alias({ distribution: "debian" }),
       alias({ distribution: "ubuntu" }),
@@ -58,7 +58,7 @@ describe("a host image's name", () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  test("is the same whether a distribution is the machine's own or named", () => {
+  test("is the same whether the distribution is the machine's default or named", () => {
     const call = "machine_distribution() { printf ubuntu; }; image_alias";
     expect(lib(call, { distribution: "machine" })).toBe(alias({ distribution: "ubuntu" }));
   });
@@ -82,12 +82,12 @@ describe("the sources of a host image's packages", () => {
     }
   }
 
-  test("of the machine's own Ubuntu stay as they are", () => {
+  test("for the machine's own Ubuntu stay unchanged", () => {
     const sources = "deb http://mirror.example.com/ubuntu resolute main universe";
     expect(completed(sources, "ubuntu", "")).toEqual([sources]);
   });
 
-  test("of another Ubuntu are believed by its own keys alone", () => {
+  test("for another Ubuntu are trusted only with its own keys", () => {
     const mirror = "http://mirror.example.com/ubuntu";
     expect(
       completed(
@@ -101,7 +101,7 @@ describe("the sources of a host image's packages", () => {
     ]);
   });
 
-  test("of Debian are unstable's as well, whatever the age of the mirror's index", () => {
+  test("for Debian include unstable, whatever the age of the mirror's index", () => {
     const mirror = "http://mirror.example.com/debian";
     expect(completed(`deb ${mirror} testing main`, "debian", KEYRING)).toEqual(
       ["testing", "unstable"].map(

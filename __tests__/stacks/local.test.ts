@@ -65,15 +65,15 @@ describe("the synthesized stack", () => {
     expect(text).not.toContain(folder);
   });
 
-  test("is the same whenever it is made", () => {
+  test("is the same each time it is synthesized", () => {
     expect(synthesize().text).toBe(synthesize().text);
   });
 
-  test("keeps its state beside the project", () => {
+  test("keeps its state in the project's directory", () => {
     expect(synthesize().json.terraform.backend.local.path).toBe("../../../terraform.local.tfstate");
   });
 
-  test("has every file its provisioners read beside it", () => {
+  test("comes with every file that its provisioners read", () => {
     const { stack, resources } = synthesize();
     for (const { provisioner } of Object.values(resources)) {
       for (const { "local-exec": exec } of provisioner) {
@@ -95,7 +95,7 @@ describe("the synthesized stack", () => {
     expect(existsSync(join(stack, "archives", "releases", `${"c".repeat(64)}.tar.gz`))).toBe(false);
   });
 
-  test("carries no user-data itself", () => {
+  test("contains no user-data itself", () => {
     expect(synthesize().text).not.toContain("#cloud-config");
   });
 });
@@ -107,7 +107,7 @@ describe("creation and removal", () => {
     }
   });
 
-  test("every creation that was killed is repeated", () => {
+  test("a creation that was killed is repeated", () => {
     for (const { provisioner, triggers_replace } of Object.values(synthesize().resources)) {
       if (provisioner.some(({ "local-exec": exec }) => exec.when === "create")) {
         expect(triggers_replace.unfinished).toContain("/var/lib/dwi/unfinished/dwi-demo/");
@@ -115,7 +115,7 @@ describe("creation and removal", () => {
     }
   });
 
-  test("removal reads nothing but the resource itself", () => {
+  test("removal reads only the resource itself", () => {
     for (const { provisioner } of Object.values(synthesize().resources)) {
       for (const { "local-exec": exec } of provisioner.filter(
         (entry) => entry["local-exec"].when === "destroy",
@@ -189,7 +189,7 @@ describe("a change of settings", () => {
 });
 
 describe("localNames", () => {
-  test("fit what the kernel and Incus take, also for the longest name", () => {
+  test("fit the limits of the kernel and Incus, even for the longest name", () => {
     const { project, bridge } = localNames("a".repeat(20));
     expect(bridge).toMatch(/^dwi-[0-9a-f]{8}$/);
     expect(bridge.length).toBeLessThanOrEqual(15);

@@ -28,7 +28,7 @@ function problemsOf(...clusters: ClusterSettingsInput[]): string[] {
   return [];
 }
 
-test("an app that is not there is a problem of its setting, by each folder that is missing", () => {
+test("a missing app is reported by setting, with each missing path", () => {
   expect(
     problemsOf({
       name: "one",
@@ -41,7 +41,7 @@ test("an app that is not there is a problem of its setting, by each folder that 
   ]);
 });
 
-test("a cluster that is sound is looked at further when another one is not", () => {
+test("a valid cluster is checked further even if another one is invalid", () => {
   expect(
     problemsOf(
       { name: "Wrong", app: OTHER_APP },
@@ -55,7 +55,7 @@ test("a cluster that is sound is looked at further when another one is not", () 
   ).toEqual(["clusters[0].name", "clusters[1].app.directory"]);
 });
 
-test("the first cluster has the plain names, each further one its own", () => {
+test("the first cluster's stacks have plain names, and others end with their cluster's name", () => {
   const app = stacksOf(
     { name: "one", app: OTHER_APP },
     { name: "two", app: OTHER_APP, network: { cidr: "10.91.0.0/22" }, localPort: 8081 },

@@ -54,9 +54,9 @@ const found = (operations: readonly Operation[]) =>
   ]);
 
 test.each<[string, Operation[]]>([
-  ["nothing at all", []],
+  ["the history is empty", []],
   [
-    "what was acknowledged is there",
+    "every acknowledged write is present",
     [
       append(1, [0, 1], "a", 0),
       append(2, [2, 3], "b", 1),
@@ -84,7 +84,7 @@ test.each<[string, Operation[]]>([
     ],
   ],
   [
-    "a read at the same time as the write has it, and another one at that time has not",
+    "of two reads concurrent with a write, one shows it and the other does not",
     [
       append(1, [0, 10], "a", 0),
       read(2, [1, 8], "linearizable", [A]),
@@ -92,20 +92,20 @@ test.each<[string, Operation[]]>([
     ],
   ],
   [
-    "a replica lags, for somebody who has written nothing",
+    "a replica lags for a session that has written nothing",
     [append(1, [0, 1], "a", 0), read(2, [2, 3], "read-your-writes", [])],
   ],
   [
-    "a read goes back where nothing is promised",
+    "a read goes back in time where nothing is promised",
     [append(1, [0, 1], "a", 0), read(2, [2, 3], "none", [A]), read(2, [4, 5], "none", [])],
   ],
   [
-    "an own write is older than what a page shows",
+    "a session's own write is older than what a page shows",
     [append(1, [0, 1], "a", 0), append(2, [2, 3], "b", 1), read(1, [4, 5], "linearizable", [B], 1)],
   ],
   ["a read fails", [append(1, [0, 1], "a", 0), { ...base(1, [2, 3]), f: "read", type: "fail" }]],
   [
-    "of two that depend on the same one is refused",
+    "one of two writes with the same base is refused",
     [
       append(1, [0, 9], "a", 0, { base: "nothing" }),
       append(2, [1, 8], "b", undefined, { base: "nothing", type: "fail" }),
@@ -113,7 +113,7 @@ test.each<[string, Operation[]]>([
     ],
   ],
   [
-    "of two that depend on the same one has no outcome",
+    "one of two writes with the same base has no outcome",
     [
       append(1, [0, 9], "a", 0, { base: "nothing" }),
       append(2, [1, 8], "b", undefined, { base: "nothing", type: "info" }),
@@ -127,13 +127,13 @@ test.each<[string, Operation[]]>([
 test.each<[Phenomenon, string, Operation[], number[]]>([
   [
     "lost write",
-    "an acknowledged write is missing in the end",
+    "an acknowledged write is missing at the end",
     [append(1, [0, 1], "a", 0), append(1, [2, 3], "b", 1), final("database-1", [B])],
     [0, 2],
   ],
   [
     "lost update",
-    "two changes of the same were both acknowledged",
+    "two writes with the same base are both acknowledged",
     [
       append(1, [0, 9], "a", 0, { base: "nothing" }),
       append(2, [1, 8], "b", 1, { base: "nothing" }),
@@ -143,7 +143,7 @@ test.each<[Phenomenon, string, Operation[], number[]]>([
   ],
   [
     "dirty read",
-    "what was read is missing in the end",
+    "an element that was read is missing at the end",
     [
       append(1, [0, 1], "a", undefined, { type: "info" }),
       read(2, [2, 3], "none", [A]),
@@ -153,32 +153,32 @@ test.each<[Phenomenon, string, Operation[], number[]]>([
   ],
   [
     "aborted read (G1a)",
-    "what was refused is read",
+    "a refused write is read",
     [append(1, [0, 1], "a", undefined, { type: "fail" }), read(2, [2, 3], "none", [A])],
     [0, 1],
   ],
   [
     "aborted read (G1a)",
-    "what was refused is there in the end",
+    "a refused write is present at the end",
     [append(1, [0, 1], "a", undefined, { type: "fail" }), final("database-1", [A])],
     [0, 1],
   ],
-  ["garbage read", "what nobody wrote is read", [read(2, [2, 3], "none", [A])], [0]],
+  ["garbage read", "an element that nobody wrote is read", [read(2, [2, 3], "none", [A])], [0]],
   [
     "garbage read",
-    "something is read before it is written",
+    "an element is read before it is written",
     [read(2, [0, 1], "none", [A]), append(1, [2, 3], "a", 0)],
     [0, 1],
   ],
   [
     "duplicate",
-    "the same is read twice",
+    "one read shows an element twice",
     [append(1, [0, 1], "a", 0), read(2, [2, 3], "none", [A, A])],
     [0, 1],
   ],
   [
     "incompatible order",
-    "two elements are at one place",
+    "two elements have the same place",
     [append(1, [0, 1], "a", 0), append(1, [2, 3], "b", 0)],
     [0, 1],
   ],
@@ -200,13 +200,13 @@ test.each<[Phenomenon, string, Operation[], number[]]>([
   ],
   [
     "stale read",
-    "a linearizable read lacks what somebody else was acknowledged",
+    "a linearizable read lacks another session's acknowledged write",
     [append(1, [0, 1], "a", 0), read(2, [2, 3], "linearizable", [])],
     [0, 1],
   ],
   [
     "stale read",
-    "a linearizable read lacks what another one showed",
+    "a linearizable read lacks an element that an earlier one showed",
     [
       append(1, [0, 9], "a", 0),
       read(2, [1, 2], "linearizable", [A]),
@@ -216,7 +216,7 @@ test.each<[Phenomenon, string, Operation[], number[]]>([
   ],
   [
     "read-your-writes violation",
-    "an own write is missing",
+    "a session's own write is missing",
     [
       append(1, [0, 1], "a", 0),
       append(1, [2, 3], "b", 1),
@@ -226,13 +226,13 @@ test.each<[Phenomenon, string, Operation[], number[]]>([
   ],
   [
     "read-your-writes violation",
-    "an own write is missing in a linearizable read, and is told once",
+    "a session's own write is missing from a linearizable read, and is reported once",
     [append(1, [0, 1], "a", 0), read(1, [2, 3], "linearizable", [])],
     [0, 1],
   ],
   [
     "monotonic-reads violation",
-    "what the same session had read is missing",
+    "an element that the same session read before is missing",
     [
       append(1, [0, 9], "a", 0),
       read(2, [1, 2], "linearizable", [A]),
@@ -254,7 +254,7 @@ test.each<[Phenomenon, string, Operation[], number[]]>([
   expect(found(operations)).toEqual([[phenomenon, ...shown]]);
 });
 
-test("an anomaly says who, what and when, and is told once for each element", () => {
+test("an anomaly states who, what and when, and is reported once for each element", () => {
   const operations = [
     append(1, [0, 1e9], "a", 0),
     read(1, [3e9, 4e9], "read-your-writes", []),
@@ -265,7 +265,7 @@ test("an anomaly says who, what and when, and is told once for each element", ()
   ]);
 });
 
-test("what was judged is counted, and so are reads that may go back", () => {
+test("judged operations are counted, and so are reads that go back in time", () => {
   const operations = [
     append(1, [0, 1], "a", 0, { base: "nothing" }),
     append(1, [2, 3], "b", 1),
@@ -287,12 +287,12 @@ test("what was judged is counted, and so are reads that may go back", () => {
   });
 });
 
-test("lists are judged apart", () => {
+test("each list is judged separately", () => {
   const other = { ...append(1, [0, 1], "b", 0), list: "other" };
   expect(found([append(1, [2, 3], "a", 0), other])).toEqual([]);
 });
 
-test("two operations with the same element are refused", () => {
+test("a history with two appends of the same element is refused", () => {
   expect(() => check([append(1, [0, 1], "a", 0), append(2, [2, 3], "a", 1)])).toThrow(
     /an element was appended to list by two operations/,
   );
@@ -301,13 +301,13 @@ test("two operations with the same element are refused", () => {
 /** How many histories each property is tried with; each takes about a millisecond. */
 const HISTORIES = 500;
 
-describe("of a simulated list", () => {
+describe("simulated histories", () => {
   const histories = Array.from(
     { length: HISTORIES },
     (_, index) => [index + 1, simulatedHistory(index + 1)] as const,
   );
 
-  test("no history has an anomaly", () => {
+  test("have no anomaly", () => {
     let judged = 0;
     for (const [seed, history] of histories) {
       const verdict = check(history);
@@ -503,25 +503,20 @@ describe("of a simulated list", () => {
     ],
   ];
 
-  test.each(CHANGES)(
-    "%s is found in every history that is changed for it",
-    (phenomenon, change) => {
-      let changed = 0;
-      for (const [seed, history] of histories) {
-        const operations = change(history, new Chance(seed));
-        if (operations !== undefined) {
-          changed++;
-          const phenomena = check(operations).anomalies.map((anomaly) => anomaly.phenomenon);
-          const alike: Phenomenon[] =
-            phenomenon === "stale read"
-              ? ["stale read", "monotonic-reads violation"]
-              : [phenomenon];
-          if (!phenomena.some((one) => alike.includes(one))) {
-            throw new Error(`seed ${seed}: found ${phenomena.join(", ") || "nothing"}`);
-          }
+  test.each(CHANGES)("show every injected %s", (phenomenon, change) => {
+    let changed = 0;
+    for (const [seed, history] of histories) {
+      const operations = change(history, new Chance(seed));
+      if (operations !== undefined) {
+        changed++;
+        const phenomena = check(operations).anomalies.map((anomaly) => anomaly.phenomenon);
+        const alike: Phenomenon[] =
+          phenomenon === "stale read" ? ["stale read", "monotonic-reads violation"] : [phenomenon];
+        if (!phenomena.some((one) => alike.includes(one))) {
+          throw new Error(`seed ${seed}: found ${phenomena.join(", ") || "nothing"}`);
         }
       }
-      expect(changed).toBeGreaterThan(HISTORIES / 10);
-    },
-  );
+    }
+    expect(changed).toBeGreaterThan(HISTORIES / 10);
+  });
 });

@@ -42,7 +42,7 @@ const page = (upToDate: boolean, ...entries: [id: number, message: string][]) =>
   body: { upToDate, entries: entries.map(([id, message]) => ({ id, message })) },
 });
 
-test("a write that is stored is ok, and the next read has to show it", async () => {
+test("a stored write is ok, and the next read must show it", async () => {
   const session = client();
   answers = [stored(7), page(true, [7, "h-1-0"], [5, "of somebody else"])];
   expect(await session.append("h-1-0", KEY)).toMatchObject({ type: "ok", place: 7 });
@@ -60,13 +60,13 @@ test("a write that is stored is ok, and the next read has to show it", async () 
 test.each([
   ["is answered with 503", { status: 503 } as const],
   ["gets no answer", "none" as const],
-])("a write that %s is sent again with its key", async (_, first) => {
+])("a write that %s is retried with its key", async (_, first) => {
   answers = [first, stored(8)];
   expect(await client().append("h-1-0", KEY)).toMatchObject({ type: "ok", place: 8 });
   expect(asked.map(({ headers }) => headers["idempotency-key"])).toEqual([KEY, KEY]);
 });
 
-test("a write that is never answered well has no outcome", async () => {
+test("a write that never succeeds has no outcome", async () => {
   answers = [{ status: 503 }, "none", { status: 502 }];
   expect(await client().append("h-1-0", KEY)).toMatchObject({
     type: "info",
@@ -74,22 +74,34 @@ test("a write that is never answered well has no outcome", async () => {
   });
 });
 
-test("a key that stands for another entry is refused, also after a try without an outcome", async () => {
+test("a key that belongs to another entry is refused, even after an attempt without an outcome", async () => {
   answers = [{ status: 503 }, { status: 409 }];
   expect(await client().append("h-1-0", KEY)).toMatchObject({ type: "fail" });
 });
 
 test.each([
-  ["has written nothing", false, true, "none", undefined],
-  ["is told that its own writes may be missing", true, false, "none", "primary"],
-  ["reads from the primary", true, true, "linearizable", "primary"],
-] as const)("a session that %s", async (_, fromPrimary, upToDate, promised, marker) => {
+  ["a session that has written nothing is promised nothing", false, true, "none", undefined],
+  [
+    "a session that is told its own writes may be missing is promised nothing",
+    true,
+    false,
+    "none",
+    "primary",
+  ],
+  [
+    "a session that reads from the primary is promised linearizable reads",
+    true,
+    true,
+    "linearizable",
+    "primary",
+  ],
+] as const)("%s", async (_, fromPrimary, upToDate, promised, marker) => {
   answers = [page(upToDate, [7, "h-1-0"])];
   expect(await client(fromPrimary).read()).toMatchObject({ type: "ok", promised });
   expect(asked[0]?.headers["x-read-after"]).toBe(marker);
 });
 
-test("an empty page shows everything, and a read without an answer shows nothing", async () => {
+test("an empty page is a complete read, and a read without an answer fails", async () => {
   answers = [page(true), "none", { status: 503 }];
   const session = client();
   expect(await session.read()).toMatchObject({ type: "ok", elements: [], from: 0 });

@@ -44,7 +44,7 @@ const record = (invocation: Invocation, act: () => Promise<Ending>) => {
   return act();
 };
 
-test("an element is appended to the list as it was read, and is read at its place", async () => {
+test("an append is based on the list as it was read, and the element is read at its place", async () => {
   const client = new ListClient(new FakeServer().connect, 0);
   expect(await client.append("list-0", "a", record)).toEqual({ type: "ok", place: 0 });
   expect(await client.append("list-0", "b", record)).toEqual({ type: "ok", place: 1 });
@@ -62,7 +62,7 @@ test("an element is appended to the list as it was read, and is read at its plac
   });
 });
 
-test("where another session was first it is refused", async () => {
+test("an append is refused if another session was first", async () => {
   const server = new FakeServer();
   server.between = () => server.elements.push("first");
   const outcome = await new ListClient(server.connect, 0).append("list-0", "a", record);
@@ -77,7 +77,7 @@ test.each([
   ["PROTOCOL_SEQUENCE_TIMEOUT", "info"],
   ["ER_SERVER_SHUTDOWN", "info"],
 ])(
-  "a change that ends with %s: %s; then the next web server has its turn",
+  "an append that ends with %s counts as %s, and the next web server is used afterwards",
   async (change, type) => {
     const server = new FakeServer();
     const client = new ListClient(server.connect, 4);
@@ -88,7 +88,7 @@ test.each([
   },
 );
 
-test("what cannot be read is not written, and a failed read shows nothing", async () => {
+test("nothing is appended to a list that cannot be read, and a failed read shows nothing", async () => {
   const server = new FakeServer();
   const client = new ListClient(server.connect, 0);
   const before = recorded.length;

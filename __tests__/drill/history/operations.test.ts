@@ -8,7 +8,7 @@ const folder = mkdtempSync(join(tmpdir(), "history-"));
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test("what is recorded is read back as operations, faults apart", async () => {
+test("recorded operations are read back without the faults", async () => {
   const path = join(folder, "recorded.jsonl");
   let now = 0;
   const recorder = new Recorder(path, () => ++now);
@@ -27,7 +27,7 @@ test("what is recorded is read back as operations, faults apart", async () => {
   ]);
 });
 
-test("what throws has no outcome", async () => {
+test("an operation that throws has no outcome", async () => {
   const recorder = new Recorder(join(folder, "thrown.jsonl"), () => 0);
   const ending = await recorder.record(1, { f: "read", list: "guestbook" }, async () => {
     throw new Error("gone");
@@ -36,7 +36,7 @@ test("what throws has no outcome", async () => {
   expect(ending).toEqual({ type: "info", details: "gone" });
 });
 
-test("two that write the same history add to it", () => {
+test("two recorders append to the same history", () => {
   const path = join(folder, "shared.jsonl");
   const [one, other] = [new Recorder(path, () => 1), new Recorder(path, () => 2)];
   one.note("nemesis", { type: "info", f: "a" });
@@ -47,7 +47,7 @@ test("two that write the same history add to it", () => {
   other.close();
 });
 
-test("the clock counts from its origin, and goes on", () => {
+test("the clock counts from its origin, and never goes back", () => {
   const clock = monotonicClock(process.hrtime.bigint());
   const [first, second] = [clock(), clock()];
   expect(first).toBeGreaterThanOrEqual(0);
@@ -55,7 +55,7 @@ test("the clock counts from its origin, and goes on", () => {
   expect(second).toBeGreaterThanOrEqual(first);
 });
 
-test("what never ended has no outcome", () => {
+test("an operation that never ends has no outcome", () => {
   const invocation = {
     time: 5,
     process: 1,
@@ -70,8 +70,16 @@ test("what never ended has no outcome", () => {
 });
 
 test.each([
-  ["invokes two at once", ["invoke", "invoke"], /process 1 invokes read at 1 while its read of 0/],
-  ["ends what it has not invoked", ["ok"], /process 1 ends read at 0, and invoked none/],
+  [
+    "invokes two operations at once",
+    ["invoke", "invoke"],
+    /process 1 invokes read at 1 while its read of 0/,
+  ],
+  [
+    "ends an operation that it has not invoked",
+    ["ok"],
+    /process 1 ends read at 0, and invoked none/,
+  ],
 ] as const)("a process that %s is refused", (_, types, message) => {
   const lines = types.map((type, time) => ({ time, process: 1, type, f: "read", list: "l" }));
   expect(() => operationsOf(lines)).toThrow(message);

@@ -13,18 +13,18 @@ function steps(seed: number, count = 100) {
 const namesOf = (seed: number) =>
   steps(seed).map(({ faults }) => faults.map(({ fault }) => fault.name).join(" and "));
 
-test("a seed always draws the same, and another one something else", () => {
+test("a seed always draws the same faults, and another seed draws others", () => {
   expect(steps(1)).toEqual(steps(1));
   expect(namesOf(1)).not.toEqual(namesOf(2));
 });
 
-test("every fault comes once before any comes again", () => {
+test("every fault occurs once before any occurs again", () => {
   const names = steps(3).flatMap(({ faults }) => faults.map(({ fault }) => fault.name));
   const every = HISTORY_FAULTS.map(({ name }) => name).sort();
   expect(names.slice(0, every.length).sort()).toEqual(every);
 });
 
-test("two at once take different parts of the cluster, and are the exception", () => {
+test("two simultaneous faults affect different parts of the cluster, and are the exception", () => {
   const both = [1, 2, 3, 4, 5]
     .flatMap((seed) => steps(seed))
     .filter((one) => one.faults.length > 1);
@@ -36,13 +36,13 @@ test("two at once take different parts of the cluster, and are the exception", (
   }
 });
 
-test("outages end before and after a replica takes over", () => {
+test("some outages end before a replica takes over, and some after", () => {
   const lasts = steps(4).map((one) => one.lasts);
   expect(Math.min(...lasts)).toBeLessThan(3.5);
   expect(Math.max(...lasts)).toBeGreaterThan(8);
 });
 
-test("without a fault there is no schedule", () => {
+test("a schedule without faults is refused", () => {
   expect(() => schedule(1, []).next()).toThrow(/a schedule needs a fault/);
 });
 
@@ -52,22 +52,22 @@ describe("the faults of a cluster", () => {
   const names = (database: object, short = false) =>
     faultsFor({ topology: topologyOf(database) }, short).map(({ name }) => name);
 
-  test("with automatic failover are all of them", () => {
+  test("include all of them with automatic failover", () => {
     expect(names({ failover: "automatic" })).toEqual(HISTORY_FAULTS.map(({ name }) => name));
   });
 
-  test("with manual failover are none of etcd's, which is not there", () => {
+  test("do not include etcd's with manual failover, where there is no etcd", () => {
     expect(names({ failover: "manual" }).filter((name) => name.startsWith("etcd"))).toEqual([]);
     expect(names({ failover: "manual" })).toContain("primary-host-stopped");
   });
 
-  test("are the primary's and a replica's also where they have to be short", () => {
+  test("include the primary's and a replica's even if they must be short", () => {
     expect(names({ failover: "automatic" }, true)).toEqual(
       expect.arrayContaining(["primary-server-killed", "replica-server-killed", "app-killed"]),
     );
   });
 
-  test("need a replica", () => {
+  test("require a replica", () => {
     expect(() => names({ failover: "manual", replicas: 0 })).toThrow(/got 0.*at least 1/);
   });
 });

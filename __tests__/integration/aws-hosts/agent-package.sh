@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a package that stands in for AWS's of the SSM agent: its unit runs, and does nothing.
+# Builds a stand-in for AWS's package of the SSM agent: its unit runs, and does nothing.
 #
 #   agent-package.sh NAME FILE
 set -euo pipefail

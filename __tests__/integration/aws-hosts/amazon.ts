@@ -7,24 +7,26 @@ import { type InstanceIdentity, MetadataService } from "../emulator/metadata";
 import { refusalOf } from "./payload";
 import { RunCommand } from "./run-command";
 
-// What hosts and their operator find of AWS: its API, which is the emulator's but for what happens in the hosts
-// themselves, and the instance metadata. A process of its own, which answers while a test waits for a program.
+// Stands in for AWS to hosts and their operator: its API, which is the emulator's except for what happens inside the
+// hosts, and the instance metadata. It is a separate process, so that it answers while a test waits for a program.
 
-/** What is given to it, as a file of JSON. */
+/** Its input, as a JSON file. */
 export interface Amazon {
   /** Where hosts find both: the metadata at port 80, the API over TLS. */
   readonly address: string;
-  /** Files of the certificate that the API shows. */
+  /** Files of the API's certificate. */
   readonly certificate: { readonly key: string; readonly certificate: string };
   /** The emulator's address. */
   readonly emulator: string;
-  /** The words before `HOST -- PROGRAM ...` that have a host run something. */
+  /** The words before `HOST -- PROGRAM ...` that run something on a host. */
   readonly execute: readonly string[];
-  /** Ends a host at once, boots a stopped one, reboots one, by EC2's name of the action: the words before the host. */
+  /**
+   * The words before the host that stop a host at once, start a stopped one or reboot one, by EC2's name of the action.
+   */
   readonly power: Readonly<Record<string, readonly string[]>>;
   /** The unit of the SSM agent. */
   readonly agentUnit: string;
-  /** Where AWS gives the agent's package to whoever asks, and the file that is given. */
+  /** The path at which AWS offers the agent's package to everybody, and the file that it sends. */
   readonly agentPackage: { readonly path: string; readonly file: string };
   readonly instances: ReadonlyArray<
     InstanceIdentity & { readonly host: string; readonly address: string }
@@ -39,7 +41,7 @@ const commands = new RunCommand((id) => {
   return instance && [...amazon.execute, instance.host, "--"];
 }, amazon.agentUnit);
 
-/** Does with a container what EC2 agreed to do with its instance. */
+/** Does to a container what EC2 agreed to do to its instance. */
 function carryOut(body: string): void {
   const parameters = new URLSearchParams(body);
   const words = amazon.power[parameters.get("Action") ?? ""];
@@ -50,7 +52,7 @@ function carryOut(body: string): void {
   }
 }
 
-/** Passes a request on as it came: its signature is for the name and the headers that it was sent with. */
+/** Forwards a request unchanged: its signature covers the name and the headers that it was sent with. */
 function pass(
   incoming: IncomingMessage,
   response: ServerResponse,
@@ -116,7 +118,7 @@ async function main(): Promise<void> {
   await new Promise<void>((resolve) => ofHosts.listen(443, amazon.address, resolve));
   const ofOperator = createServer(api);
   await new Promise<void>((resolve) => ofOperator.listen(0, "127.0.0.1", resolve));
-  // Whoever started it waits for this line.
+  // The parent process waits for this line.
   console.log(`http://127.0.0.1:${(ofOperator.address() as AddressInfo).port}`);
 }
 

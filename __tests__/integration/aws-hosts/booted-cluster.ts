@@ -15,20 +15,20 @@ import { AMAZON, makeCertificate, makeNetwork, removeRules } from "./network";
 
 const AGENT = "amazon-ssm-agent";
 
-/** The user whom the operator is; his policy is the one that docs/aws.md gives. */
+/** The operator's IAM user, with the policy from docs/aws.md. */
 const OPERATOR = "operator";
 
 interface Instance {
   readonly id: string;
   readonly host: TopologyHost;
-  /** What EC2 has as its user-data, to the byte. */
+  /** The exact bytes that EC2 has as its user-data. */
   readonly userData: Buffer;
   readonly role: string;
 }
 
 /**
- * Stack `aws`, applied to the emulator, whose instances are containers of this machine: they boot the user-data that
- * the emulator has of them, and find the emulator where AWS is.
+ * Stack `aws`, applied to the emulator, with containers of this machine as its instances: they boot the user-data that
+ * the emulator has for them, and find the emulator where they expect AWS.
  */
 export class BootedCluster extends ScratchCluster {
   readonly emulator = new Emulator();
@@ -63,7 +63,7 @@ export class BootedCluster extends ScratchCluster {
     return join(this.workspace.directory, name);
   }
 
-  /** Applies the stack, and boots what came of it. */
+  /** Applies the stack, and boots its instances. */
   async up(): Promise<void> {
     this.removeHosts();
     await this.emulator.start();
@@ -84,7 +84,7 @@ export class BootedCluster extends ScratchCluster {
     }
   }
 
-  /** Leaves nothing of it. */
+  /** Removes everything. */
   down(): void {
     this.amazon?.kill();
     this.removeHosts();
@@ -107,7 +107,7 @@ export class BootedCluster extends ScratchCluster {
     }
   }
 
-  /** Has EC2 do something with a host's instance. */
+  /** Makes EC2 reboot or start a host's instance. */
   ec2(action: "reboot-instances" | "start-instances", host: string): Promise<void> {
     const instance = this.instances.find((one) => one.host.name === host);
     const args = ["ec2", action, "--instance-ids", String(instance?.id)];
@@ -116,7 +116,7 @@ export class BootedCluster extends ScratchCluster {
     });
   }
 
-  /** Deploys a change of the settings that it began with. */
+  /** Deploys a change of the original settings. */
   async change(change: Partial<ClusterSettingsInput>): Promise<void> {
     this.emulated.synthesize(change);
     this.set(change);
@@ -126,8 +126,8 @@ export class BootedCluster extends ScratchCluster {
   }
 
   /**
-   * Brings back what a test that failed may have left: hosts that do not run, other settings, another release, a web
-   * server that is drained, no primary.
+   * Repairs what a failed test may have left: hosts that do not run, other settings, another release, a drained web
+   * server, no primary.
    */
   async bringBack(): Promise<void> {
     const states = this.incus(["list", "--format", "csv", "--columns", "ns"]).trim().split("\n");
@@ -150,7 +150,7 @@ export class BootedCluster extends ScratchCluster {
     await this.serving("/api/whoami", 120);
   }
 
-  /** What EC2 says of its instances. */
+  /** Reads what EC2 says about its instances. */
   private async readInstances(): Promise<void> {
     const { Reservations } = JSON.parse(this.aws(["ec2", "describe-instances"]));
     for (const {
@@ -185,13 +185,13 @@ export class BootedCluster extends ScratchCluster {
     runSync(["incus", "project", "create", this.incusProject, "--quiet", ...flags]);
   }
 
-  /** The names that hosts have for AWS. */
+  /** The names under which hosts reach AWS. */
   private async names(): Promise<string[]> {
     const buckets = await this.emulator.buckets();
     return [
       `ssm.${REGION}.amazonaws.com`,
       `s3.${REGION}.amazonaws.com`,
-      // The second is where restic goes, which was told of s3.REGION: to the address with IPv6.
+      // restic uses the second, the dual-stack name, although it is configured with s3.REGION.
       ...buckets.flatMap((bucket) =>
         [`${bucket}.s3`, `${bucket}.s3.dualstack`].map((name) => `${name}.${REGION}.amazonaws.com`),
       ),
@@ -249,8 +249,8 @@ export class BootedCluster extends ScratchCluster {
   }
 
   /**
-   * From now on signatures are checked and roles held to their policies, and whoever operates has the policy that
-   * docs/aws.md gives him.
+   * From now on signatures are checked, roles are limited to their policies, and the operator has the policy from
+   * docs/aws.md.
    */
   private async becomeOperator(): Promise<void> {
     const { clusterName } = this.topology;
@@ -300,7 +300,7 @@ export class BootedCluster extends ScratchCluster {
       image: this.image,
       bridge: this.bridge,
       host: host.name,
-      // A t3.small's, and a t3.micro's.
+      // The memory of a t3.small, and of a t3.micro.
       memory: isDatabase ? 2048 : 1024,
       address: `${host.address}/${prefixLength}`,
       gateway,
@@ -312,7 +312,7 @@ export class BootedCluster extends ScratchCluster {
     });
   }
 
-  /** A disk as large as a data volume, which is a sparse file. */
+  /** A disk as large as a data volume, backed by a sparse file. */
   private makeDisk(host: string): string {
     const file = this.file(`${this.incusProject}-${host}.disk`);
     writeFileSync(file, "");

@@ -2,24 +2,24 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runSync } from "../../../ops/run";
 
-/** Where the tests' own seed lies, from which cloud-init takes what EC2's metadata would give it. */
+/** The tests' own seed, from which cloud-init reads what EC2's metadata would give it. */
 const SEED = "/var/lib/cloud/seed/ec2";
 
 /** The storage pool of local hosts. */
 const POOL = "dwi";
 
 /**
- * Programs of which a database host has another one, in disk/. What is behind them is no disk of EC2's: a disk is a file
- * of the machine, and what is mounted is a volume beside it.
+ * Programs that are replaced on a database host by those in disk/, because it has no disk of EC2's: its disk is a file
+ * of the machine, and a separate volume is mounted.
  */
 export const REPLACED = ["lsblk", "findmnt"] as const;
 
 const AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
- * Ubuntu's own configuration of cloud-init again, instead of the host image's shorter one, but for where the
- * user-data is: cloud-init asks EC2's metadata only on a machine whose firmware says that it is EC2's. The network is set
- * by the engine, packages come from where the image has them from, and what Ubuntu's images have and this one lacks
+ * Restores Ubuntu's own configuration of cloud-init, instead of the host image's shorter one, except for the source of
+ * the user-data: cloud-init asks EC2's metadata only on a machine whose firmware identifies itself as EC2's. The engine
+ * sets up the network, packages come from the image's own sources, and what this image lacks compared with Ubuntu's
  * (locales, OpenSSH) is not set up.
  */
 const CLOUD_INIT = `datasource_list: [NoCloud]
@@ -38,21 +38,21 @@ export interface ContainerProps {
   readonly host: string;
   /** MiB. */
   readonly memory: number;
-  /** With the length of its network's prefix. */
+  /** With its network's prefix length. */
   readonly address: string;
   readonly gateway: string;
-  /** A block device of the machine, to be its second disk. */
+  /** A block device of the machine, which becomes its second disk. */
   readonly disk?: string | undefined;
   readonly userData: Buffer;
   /** Lines of /etc/hosts. */
   readonly names: readonly string[];
-  /** A certificate that it trusts besides those it trusts anyway, as PEM. */
+  /** An additional certificate that it trusts, as PEM. */
   readonly authority: string;
-  /** A folder for files on their way. */
+  /** A folder for files that are copied into the container. */
   readonly directory: string;
 }
 
-/** Makes a container that has not been started, from the image of Ubuntu's hosts. */
+/** Creates a container from the image of Ubuntu's hosts, without starting it. */
 export function makeContainer(props: ContainerProps): void {
   const { project, host, disk, names } = props;
   const incus = (args: readonly string[], input?: string) =>

@@ -1,13 +1,13 @@
 import { attemptSync, runSync } from "../../../ops/run";
 
-/** Where AWS is found: an address for documentation, outside of every cluster's network. */
+/** Where hosts find AWS: an address for documentation, outside every cluster's network. */
 export const AMAZON = "198.51.100.1";
 
 const METADATA = "169.254.169.254";
 
 /**
- * Brings what a network's hosts send to the metadata to where it is answered, and lets an answer travel one hop, as the
- * instances' `http_put_response_hop_limit` has it.
+ * Redirects what a network's hosts send to the metadata to the stand-in, and limits responses to one hop, like the
+ * instances' `http_put_response_hop_limit`.
  */
 function metadataRules(bridge: string): string {
   return `table ip ${bridge} {
@@ -24,9 +24,9 @@ function metadataRules(bridge: string): string {
 }
 
 /**
- * Makes the bridge of a cluster's hosts, from which they reach AWS.
+ * Creates the bridge of a cluster's hosts, through which they reach AWS.
  *
- * @param address the machine's own in it, with the length of the network's prefix
+ * @param address the machine's own address on it, with the network's prefix length
  */
 export function makeNetwork(bridge: string, address: string): void {
   const options = ["ipv4.nat=true", "ipv4.dhcp=false", "ipv6.address=none", "dns.mode=none"];
@@ -36,12 +36,12 @@ export function makeNetwork(bridge: string, address: string): void {
   runSync(["nft", "--file", "-"], { input: metadataRules(bridge) });
 }
 
-/** Removes what the engine does not know of a bridge. */
+/** Removes the rules of a bridge, which the engine does not know about. */
 export function removeRules(bridge: string): void {
   attemptSync(["nft", "delete", "table", "ip", bridge]);
 }
 
-/** Makes the certificate that AWS shows in a region. */
+/** Creates the certificate of AWS's endpoints in a region. */
 export function makeCertificate(region: string, files: { key: string; certificate: string }): void {
   const names = [`ssm.${region}`, `s3.${region}`, `*.s3.${region}`, `*.s3.dualstack.${region}`];
   const alternatives = names.map((name) => `DNS:${name}.amazonaws.com`).join(",");

@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 
-/** What SSM keeps of a command's output and of its errors, in characters. */
+/** How much SSM keeps of a command's output and of its errors, in characters. */
 const KEPT = { output: 24_000, errors: 8_000 } as const;
 
-/** What SSM takes as a document, in bytes. */
+/** The largest document that SSM accepts, in bytes. */
 const LONGEST_DOCUMENT = 64 * 1024;
 
-/** An answer of AWS's: its body, and the status where it is an error. */
+/** A response of AWS: its status and its body. */
 export interface AwsAnswer {
   readonly status: number;
   readonly body: Record<string, unknown>;
@@ -35,24 +35,24 @@ interface Invocation {
 }
 
 /**
- * SSM's Run Command, which the emulator only pretends: commands run in containers, in the shell and with the limits that
- * the agent has. Hosts whose agent does not run are out of its reach.
+ * SSM's Run Command, which the emulator only pretends to have: commands run in containers, in the shell and with the
+ * limits that the agent has. Hosts whose agent does not run cannot be reached.
  * https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
  */
 export class RunCommand {
   private readonly invocations = new Map<string, Invocation>();
 
   /**
-   * @param inHost the words that have a host run the words after them, by the id of its instance; none when there is no
-   *   such instance
-   * @param agentUnit the unit without which a host is not reached
+   * @param inHost the words that run the words after them on a host, by the id of its instance; undefined if there is
+   *   no such instance
+   * @param agentUnit the unit without which a host cannot be reached
    */
   constructor(
     private readonly inHost: (instanceId: string) => readonly string[] | undefined,
     private readonly agentUnit: string,
   ) {}
 
-  /** Answers one of SSM's actions; undefined when it is none of those that run commands. */
+  /** Answers one of SSM's actions; undefined if it is not one of those that run commands. */
   async answer(action: string, request: unknown): Promise<AwsAnswer | undefined> {
     switch (action) {
       case "SendCommand":
@@ -84,7 +84,7 @@ export class RunCommand {
   private agentRuns(host: readonly string[]): Promise<boolean> {
     const [program = "", ...args] = [...host, "systemctl", "--quiet", "is-active", this.agentUnit];
     return new Promise((resolve) => {
-      // One that hangs with its host does not report to SSM.
+      // An agent that hangs with its host does not report to SSM.
       const child = spawn(program, args, { stdio: "ignore", timeout: 5000 });
       child.on("error", () => resolve(false));
       child.on("close", (code) => resolve(code === 0));
@@ -144,7 +144,7 @@ export class RunCommand {
         Status: status,
         StatusDetails: status === "TimedOut" ? "ExecutionTimedOut" : status,
         ResponseCode: code,
-        // It is there when the command has ended.
+        // The output is available once the command has ended.
         StandardOutputContent: status === "InProgress" ? "" : output,
         StandardErrorContent: status === "InProgress" ? "" : errors,
       },

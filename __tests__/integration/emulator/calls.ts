@@ -1,4 +1,4 @@
-/** What the AWS provider asked of AWS, as `service:Operation` in the names of IAM's services. */
+/** A call of the AWS provider, as `service:Operation` with IAM's name of the service. */
 export type Call = `${string}:${string}`;
 
 /** The provider's name of a service, where IAM has another. */
@@ -21,11 +21,11 @@ export function callsIn(log: string): Call[] {
   return [...new Set(calls)].sort();
 }
 
-/** Needs no permission, and cannot be denied one. */
+/** Calls that need no permission, and cannot be denied. */
 const FREE_CALLS: readonly Call[] = ["sts:GetCallerIdentity"];
 
 /**
- * The actions of IAM behind the operations of S3 that are called something else there.
+ * IAM's actions for the operations of S3 that have another name in IAM.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
  */
 const S3_ACTIONS: Readonly<Record<string, readonly string[]>> = {
@@ -43,7 +43,7 @@ const S3_ACTIONS: Readonly<Record<string, readonly string[]>> = {
   "s3:GetObjectLockConfiguration": ["s3:GetBucketObjectLockConfiguration"],
   "s3:GetPublicAccessBlock": ["s3:GetBucketPublicAccessBlock"],
   "s3:HeadBucket": ["s3:ListBucket"],
-  // Without the second, what is not there is said to be forbidden.
+  // Without the second, S3 reports a missing object as forbidden.
   "s3:HeadObject": ["s3:GetObject", "s3:ListBucket"],
   "s3:ListObjectVersions": ["s3:ListBucketVersions"],
   "s3:ListObjectsV2": ["s3:ListBucket"],
@@ -53,7 +53,7 @@ const S3_ACTIONS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What a call needs besides the action of its own name: for the tags, and for the role, that it hands over.
+ * What a call needs besides the action of its own name: for the tags and the role that it passes.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
  */
@@ -74,7 +74,7 @@ export function actionsFor(calls: readonly Call[]): string[] {
   return [...new Set(actions)].sort();
 }
 
-/** What a deployer needs although no call for it is seen in the emulator, and why. */
+/** Actions that a deployer needs although the emulator sees no call for them, and why. */
 export const UNSEEN: Readonly<Record<string, string>> = {
   "ec2:CreateSnapshot":
     "a data volume leaves a final snapshot when the settings ask for fewer replicas; no host is taken away from the emulator's cluster before all are",

@@ -14,7 +14,7 @@ export interface PlannedChange {
   readonly actions: readonly string[];
 }
 
-/** What terraform says when it cannot get at the provider at all. */
+/** What terraform says if it cannot get the provider at all. */
 const NO_PROVIDER = /Failed to (query available provider packages|install provider)/;
 
 /** Stack `aws` of one cluster, in a project of its own, deployed by plain terraform. */
@@ -108,7 +108,7 @@ export class EmulatedCluster {
     return join(this.workspace.directory, "provider.log");
   }
 
-  /** Everything that terraform has asked of AWS so far. */
+  /** Every call that terraform has made to AWS so far. */
   get calls(): Call[] {
     return existsSync(this.providerLog) ? callsIn(readFileSync(this.providerLog, "utf8")) : [];
   }
@@ -130,15 +130,15 @@ export class EmulatedCluster {
       return undefined;
     }
     if (NO_PROVIDER.test(printed)) {
-      return "Terraform cannot get at the AWS provider";
+      return "Terraform cannot get the AWS provider";
     }
     throw new Error(`terraform init exited with ${status}:\n${printed}`);
   }
 
   /**
-   * What an apply would do, resources left alone excepted; the plan is kept beside the state.
+   * What an apply would change; the plan is kept beside the state.
    *
-   * Nobody but these tests changes the emulator, so it is not asked whether it did.
+   * Only these tests change the emulator, so the plan does not refresh the state.
    */
   plan(): PlannedChange[] {
     const file = join(this.workspace.directory, "plan");
@@ -150,7 +150,7 @@ export class EmulatedCluster {
       .sort((one, other) => one.address.localeCompare(other.address));
   }
 
-  /** The resources that a plan would destroy and may not. */
+  /** The resources that a plan would destroy although they are protected. */
   refused(args: readonly string[] = []): string[] {
     const { printed } = this.attemptTerraform(["plan", "-no-color", "-refresh=false", ...args]);
     // Terraform wraps its messages, at any space.

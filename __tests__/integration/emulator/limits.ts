@@ -1,6 +1,6 @@
 import { VRRP_NUMBER } from "../../../topology/flows";
 
-/** One thing the emulator cannot do, and what the test does about it in Terraform's terms. */
+/** One thing the emulator cannot do, and how the tests work around it in Terraform's terms. */
 export interface Limit {
   readonly reason: string;
   /** Changes the stack for the emulator: merged over it by Terraform, as an override file. */
@@ -20,7 +20,7 @@ export interface SynthesizedStack {
 export const LIMITS: Readonly<Record<string, Limit>> = {
   "conditions of a bucket's policy": {
     reason:
-      "moto knows no condition but StringEquals, so to it the rule that denies requests without TLS denies every request",
+      "moto supports no condition but StringEquals, so its rule that denies requests without TLS denies every request",
     override: ({ resource }) => ({
       aws_s3_bucket_policy: mapValues(resource.aws_s3_bucket_policy, () => ({
         policy: JSON.stringify({ Version: "2012-10-17", Statement: [] }),
@@ -44,7 +44,7 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
   },
   "the private address of a NAT gateway": {
     reason:
-      "moto takes any from nowhere, so every plan after the first would replace the gateway; the unit tests read the address",
+      "moto assigns an arbitrary one, so every plan after the first would replace the gateway; the unit tests check the address",
     override: ({ resource }) => ({
       aws_nat_gateway: mapValues(resource.aws_nat_gateway, () => ({ private_ip: null })),
     }),
@@ -54,7 +54,7 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
   },
   "commands through SSM": {
     reason:
-      "moto runs none: it says of every command at once that it succeeded and printed nothing, so operations are tried as far as to the command, and what hosts do with it on local hosts",
+      "moto runs none: it reports every command at once as successful without output, so operations are tested up to the command, and what hosts do with it on local hosts",
   },
   "interfaces of terminated instances": {
     reason:
@@ -62,23 +62,23 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
   },
   "resources of SSM permissions": {
     reason:
-      "moto asks the policies about ssm:GetParameter on *, whichever parameter is meant; here the roles get that as well, and the unit tests read the policies",
+      "moto checks the policies for ssm:GetParameter on *, whichever parameter is meant; here the roles get that as well, and the unit tests check the policies",
   },
   "signatures of escaped URLs": {
     reason:
-      "moto checks a signature against the URL with its escapes undone, which is not what was signed; moto/sitecustomize.py has it keep them",
+      "moto checks a signature against the URL with its escapes decoded, which is not what was signed; moto/sitecustomize.py makes it keep them",
   },
   "digests of bodies sent to S3": {
     reason:
-      "moto checks that a digest was signed, not that the body has it; between booted hosts and moto, aws-hosts/payload.ts does",
+      "moto checks that a digest was signed, not that the body matches it; between booted hosts and moto, aws-hosts/payload.ts does",
   },
   "conditions of an identity's policy": {
     reason:
-      "moto takes a statement with the tags of an instance as its condition for none; where the operator is held to his policy, he may stop any instance",
+      "moto ignores a statement whose condition is on an instance's tags; where operators are limited to their policy, they may also stop any instance",
   },
 };
 
-/** Overrides of the stack's rules of security groups. */
+/** Overrides of the stack's security group rules. */
 function ofRules(
   { resource }: SynthesizedStack,
   override: (rule: Record<string, unknown>) => Record<string, unknown> | undefined,
@@ -99,7 +99,7 @@ function mapValues<T>(
   );
 }
 
-/** Overrides of resources together; of the same resource, the later one's arguments win. */
+/** Merges overrides of resources; for the same resource, the later one's arguments win. */
 export function merged(earlier: Resources, later: Resources = {}): Resources {
   const all: Resources = structuredClone(earlier);
   for (const [type, resources] of Object.entries(later)) {
@@ -110,7 +110,7 @@ export function merged(earlier: Resources, later: Resources = {}): Resources {
   return all;
 }
 
-/** Everything of {@link LIMITS} that is an override, as the content of one override file. */
+/** All overrides of {@link LIMITS}, as the content of one override file. */
 export function overrides(stack: SynthesizedStack): { resource: Resources } {
   const resources = Object.values(LIMITS).map(({ override }) => override?.(stack) ?? {});
   return { resource: resources.reduce(merged, {}) };

@@ -1,31 +1,31 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What an instance's metadata service gives for its role. */
+/** The credentials that an instance's metadata service returns for its role. */
 export interface RoleCredentials {
   readonly AccessKeyId?: string;
   readonly SecretAccessKey?: string;
   readonly Token?: string;
 }
 
-/** What an instance is told of itself. */
+/** What the service tells an instance about itself. */
 export interface InstanceIdentity {
   readonly id: string;
   readonly role: string;
   readonly credentials: RoleCredentials;
-  /** Its network interface, for instances that are told of it. */
+  /** Its network interface, if the service reports it. */
   readonly interfaceId?: string;
 }
 
 const TTL = "x-aws-ec2-metadata-token-ttl-seconds";
 const ROLE = "iam/security-credentials/";
 const MAC = "02:00:00:00:00:01";
-/** How long credentials are said to be good for. */
+/** How long credentials are valid. */
 const CREDENTIALS_MS = 6 * 60 * 60 * 1000;
 
 /**
- * An instance metadata service that takes version 2 only, as the hosts' does: without a token it
- * answers nothing. A token is good for the instance that asked for it, and for as long as it asked.
+ * An instance metadata service that supports version 2 only, like the hosts': without a token it returns nothing. A
+ * token is valid for the instance that requested it, and for as long as it requested.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
  */
 export class MetadataService {
@@ -33,7 +33,7 @@ export class MetadataService {
   private readonly tokens = new Map<string, { readonly from: string; readonly until: number }>();
   endpoint = "";
 
-  /** @param instanceAt the instance that asks from an address; others are told nothing */
+  /** @param instanceAt the instance at an address; requests from others get no response */
   constructor(instanceAt: (address: string) => InstanceIdentity | undefined) {
     this.server = createServer((request, response) => {
       const answer = (status: number, body = "") => response.writeHead(status).end(body);
@@ -108,7 +108,7 @@ export class MetadataService {
     }
   }
 
-  /** @param port default a free one */
+  /** @param port a free one by default */
   async start(address = "127.0.0.1", port = 0): Promise<void> {
     await new Promise<void>((resolve) => this.server.listen(port, address, resolve));
     this.endpoint = `http://${address}:${(this.server.address() as AddressInfo).port}`;

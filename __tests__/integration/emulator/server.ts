@@ -8,12 +8,12 @@ import { eventually } from "../../../drill/scratch/workspace";
 
 export const REGION = "eu-central-1";
 
-/** The account moto plays. */
+/** The account that moto simulates. */
 const ACCOUNT = "123456789012";
 
 const CANONICAL = "099720109477";
 
-/** Two images as Canonical names them: moto knows none of 26.04. */
+/** Two images as Canonical names them: moto has none of 26.04. */
 export const IMAGES = ["20260501", "20260901"].map((day, index) => ({
   ami_id: `ami-${String(index + 1).repeat(17)}`,
   name: `ubuntu/images/hvm-ssd-gp3/ubuntu-resolute-26.04-amd64-server-${day}`,
@@ -78,14 +78,14 @@ export class Emulator {
     }
   }
 
-  /** What programs need to take the emulator for AWS. */
+  /** The environment in which programs use the emulator as AWS. */
   get env(): NodeJS.ProcessEnv {
     return {
       AWS_ACCESS_KEY_ID: "test",
       AWS_SECRET_ACCESS_KEY: "test",
       AWS_EC2_METADATA_DISABLED: "true",
       AWS_ENDPOINT_URL: this.endpoint,
-      // What the emulator refuses once it refuses again.
+      // The emulator refuses a retry too.
       AWS_MAX_ATTEMPTS: "2",
       AWS_PROFILE: undefined,
       AWS_SESSION_TOKEN: undefined,
@@ -103,7 +103,7 @@ export class Emulator {
     const response = await fetch(`${this.endpoint}/`, {
       method: body === "" ? "GET" : "POST",
       headers: {
-        // Nothing checks this signature; the scope is what tells moto which service is meant.
+        // Nothing checks this signature; the scope tells moto which service is meant.
         Authorization: `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`,
         ...headers,
       },
@@ -143,7 +143,7 @@ export class Emulator {
     return (Parameter as { Value: string }).Value;
   }
 
-  /** From now on, or no longer, signatures are checked and roles held to their policies. */
+  /** Turns the checks of signatures and of roles' policies on or off. */
   async authorize(on: boolean): Promise<void> {
     await fetch(`${this.endpoint}/moto-api/reset-auth`, {
       method: "POST",
@@ -152,7 +152,7 @@ export class Emulator {
     });
   }
 
-  /** Credentials of an IAM role, in the form the instance metadata service gives them. */
+  /** Credentials of an IAM role, in the form that the instance metadata service returns. */
   async credentials(role: string) {
     const answer = await this.query("sts", {
       Action: "AssumeRole",
@@ -166,7 +166,7 @@ export class Emulator {
     };
   }
 
-  /** What is in the account, by kind; a fresh account's own default network is left out. */
+  /** What is in the account, by kind, without a fresh account's own default network. */
   async inventory(): Promise<Record<string, string[]>> {
     const ec2 = (action: string, filters: Record<string, string> = {}) => {
       const parameters = Object.entries(filters).flatMap(([name, values], index) => [

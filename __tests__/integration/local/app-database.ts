@@ -3,15 +3,15 @@ import { eventually } from "../../../drill/scratch/workspace";
 import { attemptSync } from "../../../ops/run";
 import { write } from "./writing";
 
-/** The ways of an app to its database, as web servers have them. */
+/** How apps reach their database from web servers. */
 const WAYS = {
   app: { user: "app", secret: "mysql-app-password", port: 3306 },
   read: { user: "app_read", secret: "mysql-read-password", port: 3307 },
 } as const;
 
 /**
- * Statements of the app, executed on web-1 by one of its accounts, the next one also after one that fails. Returns
- * the rows, and the errors of the server among them.
+ * Executes statements on web-1 with one of the app's accounts, and goes on after one that fails. Returns the rows, and
+ * the errors of the server among them.
  */
 function execute(cluster: ScratchCluster, way: keyof typeof WAYS, statements: string): string {
   const { user, secret, port } = WAYS[way];
@@ -28,7 +28,7 @@ function execute(cluster: ScratchCluster, way: keyof typeof WAYS, statements: st
   return stdout;
 }
 
-/** The same of statements that all must work. */
+/** The same for statements that must all succeed. */
 function succeed(cluster: ScratchCluster, way: keyof typeof WAYS, statements: string): string[] {
   const printed = execute(cluster, way, statements);
   expect(printed).not.toMatch(/^ERROR/m);
@@ -38,7 +38,7 @@ function succeed(cluster: ScratchCluster, way: keyof typeof WAYS, statements: st
 const executed = (cluster: ScratchCluster, host: string) =>
   cluster.query(host, "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0] as string;
 
-/** Waits until every database host has what the primary has executed by now. */
+/** Waits until every database host has executed what the primary has executed by now. */
 async function replicated(cluster: ScratchCluster, primary: string): Promise<void> {
   const set = executed(cluster, primary);
   for (const host of cluster.databases) {
@@ -71,7 +71,7 @@ const TRACES = `
   SET SESSION sql_log_bin = OFF; CREATE VIEW v AS SELECT 1; DROP VIEW IF EXISTS v; DROP TABLE IF EXISTS nothing;
   CREATE TABLE IF NOT EXISTS traced (id INT); DROP DATABASE IF EXISTS nothing; DROP PROCEDURE IF EXISTS mend;`;
 
-/** What migrations do: of frameworks, of tools that change a table while it is written to, and by hand. */
+/** What migrations do: those of frameworks, of tools that change a table while it is written to, and by hand. */
 const MIGRATION = `
   SELECT GET_LOCK('migration', 5);
   CREATE TABLE schema_migrations (version VARCHAR(255) PRIMARY KEY);
@@ -126,7 +126,7 @@ const MIGRATED = "authors, books, sales, migrations, copied";
 const CLEAN_UP = `DROP VIEW titles; DROP FUNCTION doubled; DROP FUNCTION books_of; DROP PROCEDURE add_book;
   SET foreign_key_checks = 0; DROP TABLE ${MIGRATED};`;
 
-/** Has the servers take every engine, as they did once, or as they do now; the primary stays what it is. */
+/** Makes the servers accept every engine, as they once did, or only those of today; the primary stays primary. */
 async function allowEngines(cluster: ScratchCluster, allow: boolean): Promise<void> {
   const primary = await cluster.inSync();
   const replicas = cluster.databases.filter((name) => name !== primary);
@@ -146,14 +146,14 @@ async function allowEngines(cluster: ScratchCluster, allow: boolean): Promise<vo
   );
 }
 
-/** What an app finds: what its accounts may do, and what becomes of its data. */
+/** The database as an app sees it: what its accounts may do, and what happens to its data. */
 export function appDatabase(cluster: ScratchCluster): void {
   const hosts = async () => {
     const primary = await cluster.inSync();
     return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
   };
 
-  test("no table can be made whose rows a clone or a restart would lose", async () => {
+  test("no table can be created whose rows a clone or a restart would lose", async () => {
     const engines = [
       "MyISAM",
       "MEMORY",
@@ -183,7 +183,7 @@ export function appDatabase(cluster: ScratchCluster): void {
       expect(
         execute(cluster, "app", "SET default_storage_engine = MyISAM; CREATE TABLE lost (id INT)"),
       ).toMatch(/ERROR 3161 .* MyISAM is disabled/);
-      // However the engine comes about.
+      // However the engine is chosen.
       expect(
         execute(
           cluster,
@@ -194,7 +194,7 @@ export function appDatabase(cluster: ScratchCluster): void {
            CREATE PROCEDURE lose() CREATE TABLE lost (id INT) ENGINE=MyISAM; CALL lose();`,
         ).match(/^ERROR \d+/gm),
       ).toEqual(Array(4).fill("ERROR 3161"));
-      // Who does not insist on the engine gets InnoDB.
+      // A session that does not insist on the engine gets InnoDB.
       succeed(
         cluster,
         "app",
@@ -217,7 +217,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     await cluster.inSync();
   });
 
-  test("the account that reads leaves no trace on a closed server", async () => {
+  test("the read account leaves no trace on a closed server", async () => {
     const { primary, replica } = await hosts();
     succeed(
       cluster,
@@ -242,7 +242,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     await cluster.inSync();
   });
 
-  test("the guestbook reads by that account", async () => {
+  test("the guestbook reads with the read account", async () => {
     const { replica } = await hosts();
     await cluster.serving();
     expect(
@@ -276,7 +276,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     await cluster.inSync();
   });
 
-  test("what no replica would go on doing is refused: events, other databases, accounts", () => {
+  test("the app's account cannot create events, other databases or accounts, which a failover would not carry over", () => {
     const printed = execute(
       cluster,
       "app",
@@ -298,7 +298,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     expect(printed).toMatch(/^ERROR 1044 .*Access denied/);
   });
 
-  test("every database host knows time zones by their names", async () => {
+  test("every database host knows named time zones", async () => {
     const { primary } = await hosts();
     succeed(
       cluster,
@@ -320,9 +320,9 @@ export function appDatabase(cluster: ScratchCluster): void {
     succeed(cluster, "app", "DROP TABLE zoned");
   });
 
-  test("accounts of a cluster that stands come to what is declared, and then nothing is written", async () => {
+  test("accounts of an existing cluster are updated to the declared ones, and then nothing is written", async () => {
     const { primary, replica } = await hosts();
-    // As a cluster was before there was any of it.
+    // The state of a cluster before any of this was declared.
     cluster.query(
       primary,
       `DROP USER IF EXISTS 'app_read'@'${cluster.topology.network.cidr}'; DROP TABLE cluster.declared;
@@ -330,13 +330,13 @@ export function appDatabase(cluster: ScratchCluster): void {
        DELETE FROM mysql.time_zone_name;`,
     );
     await replicated(cluster, primary);
-    // Who reads is not troubled: the servers do not know the account.
+    // Reads still succeed, although the servers do not know the read account.
     for (let count = 0; count < 10; count++) {
       expect((await ask(`${cluster.url}/api/entries`)).status).toBe(200);
     }
     // Connections from before there was a replica live for another half a minute.
     await eventually(
-      "reads from the replica",
+      "a web server reads from the replica",
       async () =>
         JSON.parse((await ask(`${cluster.url}/api/whoami`)).body).database.read === replica ||
         undefined,
@@ -344,7 +344,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     );
     cluster.on(primary, "systemctl restart cluster-database-agent");
     await eventually(
-      "the primary brings it about",
+      "the primary has loaded the time zones",
       () => cluster.query(primary, "SELECT COUNT(*) > 500 FROM mysql.time_zone_name")[0] === "1",
       60,
     );
@@ -364,7 +364,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     await cluster.inSync();
   });
 
-  test("tables from before are named, not handed over, and restored as InnoDB", async () => {
+  test("existing tables of other engines are reported, block a switchover, and are restored as InnoDB", async () => {
     await allowEngines(cluster, true);
     try {
       succeed(
@@ -395,7 +395,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     expect(refused.stderr).toContain(`rows of ${tables} may be on the primary alone`);
     expect(refused.stderr).toContain("ALTER TABLE ... ENGINE=InnoDB");
     expect(refused.stderr).not.toContain("--accept-loss");
-    // A host asked itself says the same.
+    // A host that is asked directly says the same.
     const promotion = cluster.attemptOn(replica, "/opt/cluster/scripts/database/agent.sh promote");
     expect(promotion.stderr).toContain(tables);
     expect((await cluster.roles())[primary]).toBe("primary");
@@ -417,7 +417,7 @@ export function appDatabase(cluster: ScratchCluster): void {
     succeed(cluster, "app", "DROP TABLE kept, logged");
   }, 300_000);
 
-  test("a backup with a table that InnoDB cannot hold is refused before anything is replaced", async () => {
+  test("a restore is refused before anything is replaced if InnoDB cannot hold a table", async () => {
     await allowEngines(cluster, true);
     try {
       succeed(

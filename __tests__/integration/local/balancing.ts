@@ -18,7 +18,7 @@ function occupy(port: number): Promise<Socket> {
   });
 }
 
-/** Follows the load balancer's process, to tell a reload from a restart. */
+/** The load balancer's main process, which tells a reload from a restart. */
 const processOf = (cluster: ScratchCluster) =>
   cluster.on("load-balancer-1", "systemctl show --value --property=MainPID haproxy.service").trim();
 
@@ -26,7 +26,7 @@ const processOf = (cluster: ScratchCluster) =>
 export function balancing(cluster: ScratchCluster): void {
   const address = () => cluster.address("load-balancer-1");
 
-  test("a change of the algorithm touches the load balancer alone, and nobody is dropped", async () => {
+  test("a change of the algorithm affects only the load balancer, and no request is dropped", async () => {
     const before = processOf(cluster);
     let deploying = true;
     const deployed = cluster
@@ -48,7 +48,7 @@ export function balancing(cluster: ScratchCluster): void {
     expect([...seen].sort()).toEqual(["web-1", "web-2"]);
   }, 300_000);
 
-  test("leastconn sends requests where fewer are under way", async () => {
+  test("leastconn sends requests to the web server with fewer requests under way", async () => {
     cluster.ensure({ loadBalancer: { algorithm: "leastconn" } });
     await cluster.serving();
     const haproxy = (command: string) =>
@@ -63,7 +63,7 @@ export function balancing(cluster: ScratchCluster): void {
       }
       // The fifth field is the number of requests in flight (HAProxy's management guide, 9.1).
       await eventually(
-        "the load balancer has passed the requests on",
+        "the load balancer has forwarded the requests",
         () => /^web,web-1,\d+,\d+,3,/m.test(haproxy("show stat web 4 -1")) || undefined,
       );
       setState("ready");
@@ -76,7 +76,7 @@ export function balancing(cluster: ScratchCluster): void {
     }
   });
 
-  test("source keeps a client with its web server, and clients apart", async () => {
+  test("source keeps each client on one web server, and distributes clients over both", async () => {
     cluster.apply({ loadBalancer: { algorithm: "source" } });
     await eventually("one web server answers this machine", async () => {
       const answered = Object.keys(await tally(`${cluster.url}/api/whoami`, 10));
@@ -104,14 +104,14 @@ export function balancing(cluster: ScratchCluster): void {
     expect(used).toEqual(new Set(["web-1", "web-2"]));
   }, 300_000);
 
-  test("active-passive has one web server serve, and another when it is gone", async () => {
+  test("active-passive uses one web server, and the other one if the first is down", async () => {
     cluster.apply({ webServers: { mode: "active-passive" } });
     await cluster.serving();
     expect(await tally(`${cluster.url}/api/whoami`, 40)).toEqual({ "web-1": 40 });
     cluster.on("web-1", "systemctl stop nginx.service");
     try {
       const answered = await eventually(
-        "the one standing by answers",
+        "the standby web server answers",
         async () => {
           const counts = await tally(`${cluster.url}/api/whoami`, 10);
           return counts["web-2"] === 10 ? counts : undefined;
@@ -123,13 +123,13 @@ export function balancing(cluster: ScratchCluster): void {
       cluster.on("web-1", "systemctl start nginx.service");
     }
     await eventually(
-      "the first one serves again",
+      "the first web server serves again",
       async () => (await tally(`${cluster.url}/api/whoami`, 10))["web-1"] === 10 || undefined,
       30,
     );
   }, 300_000);
 
-  test("a web server is added and removed, and no other host is touched", async () => {
+  test("adding and removing a web server affects no other host", async () => {
     const started = (host: string) =>
       cluster.on(host, "systemctl show --value --property=UserspaceTimestamp").trim();
     cluster.set();

@@ -11,7 +11,7 @@ const CHROMIUM = attemptSync([
   "command -v chromium || command -v chromium-browser",
 ]).stdout.trim();
 
-/** Where there is no browser its tests are counted as skipped. */
+/** Without a browser its tests count as skipped. */
 const inBrowser = CHROMIUM === "" ? test.skip : test;
 
 /** The site in a real browser. */
@@ -53,7 +53,7 @@ export function browser(cluster: ScratchCluster): void {
   }
 
   inBrowser(
-    "a visitor signs the guestbook and sees his entry, and which hosts took part",
+    "a visitor signs the guestbook, and sees the entry and the hosts that handled it",
     async () => {
       const { page, complaints } = await open();
       const message = `signed in a browser ${Date.now()}`;
@@ -71,7 +71,7 @@ export function browser(cluster: ScratchCluster): void {
     },
   );
 
-  inBrowser("a visitor watches round robin at work", async () => {
+  inBrowser("a visitor sees that round robin alternates between the web servers", async () => {
     await cluster.inTurn();
     const { page, complaints } = await open();
     await page.getByRole("button", { name: "Send twelve requests" }).click();

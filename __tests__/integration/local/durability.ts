@@ -6,7 +6,7 @@ import { write } from "./writing";
 type Durability = "available" | "lossless";
 
 /**
- * What becomes of acknowledged writes when servers stop, and of what a closed server is asked to do.
+ * What happens to acknowledged writes when servers stop, and to statements that run on a closed server.
  *
  * @param durabilities the settings of `database.durability` to try it with
  */
@@ -19,7 +19,7 @@ export function durability(
     return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
   };
   const executed = (host: string) => cluster.query(host, "SELECT @@gtid_executed")[0];
-  /** When the last clone that is complete began; `NULL` where there is none, or one is under way. */
+  /** When the last completed clone began; `NULL` if there is none, or one is under way. */
   const lastClone = (host: string) =>
     cluster.query(
       host,
@@ -31,7 +31,7 @@ export function durability(
       `SELECT COUNT(*) FROM app.guestbook_entries WHERE message = '${message}'`,
     )[0];
 
-  /** A client of MySQL on a host, which goes on while the test does. */
+  /** A MySQL client on a host, which runs while the test goes on. */
   function client(host: string, sql: string) {
     const child = spawn(
       "incus",
@@ -47,7 +47,7 @@ export function durability(
        (request_key, name, message, written_at, web_server, database_host)
        VALUES ('${message}', 'durability', '${message}', UTC_TIMESTAMP(3), 'none', '${host}')`;
 
-  /** Deploys, and waits until the primary goes by it: the agents, and no server, are started anew after the deploy. */
+  /** Deploys, and waits until the primary uses the setting: the deploy restarts the agents, and no server. */
   async function deployed(wanted: Durability) {
     const processes = () => cluster.databases.map((host) => cluster.on(host, "pgrep -x mysqld"));
     await cluster.inSync();
@@ -56,7 +56,7 @@ export function durability(
     const primary = await cluster.inSync();
     const timeout = wanted === "lossless" ? "4294967295" : "1000";
     await eventually(
-      `${primary} goes by it`,
+      `${primary} uses durability ${wanted}`,
       () =>
         cluster.query(primary, "SELECT @@rpl_semi_sync_source_timeout")[0] === timeout || undefined,
     );
@@ -67,41 +67,42 @@ export function durability(
     "REPAIR TABLE app.guestbook_entries",
     "ANALYZE TABLE app.guestbook_entries UPDATE HISTOGRAM ON name WITH 8 BUCKETS",
     "FLUSH TABLES; FLUSH STATUS; FLUSH OPTIMIZER_COSTS; FLUSH USER_RESOURCES",
-  ])(
-    "%s on a replica leaves no trace there, and it goes on with the data it has",
-    async (statement) => {
-      const { primary, replica } = await hosts();
-      const before = lastClone(replica);
-      const forgotten = () =>
-        cluster.on(
-          replica,
-          "journalctl --boot --unit cluster-database-agent | grep --count 'forgot' || true",
-        );
-      const forgottenBefore = forgotten();
-      cluster.attemptOn(replica, `mysql -e '${statement}'`);
-      // Else the statement proves nothing.
-      await eventually(
-        "it has forgotten what the statement wrote",
-        () => forgotten() !== forgottenBefore || undefined,
-        30,
-      );
-      await eventually(
-        "what was executed is the same on both",
-        () => executed(replica) === executed(primary) || undefined,
-        30,
-      );
-      await cluster.inSync();
-      expect(lastClone(replica)).toBe(before);
-      const message = `after-trace-${Date.now()}`;
-      await write(cluster, message);
-      await eventually("it replicates", () => count(replica, message) === "1" || undefined, 10);
-    },
-  );
-
-  test("what a replica is asked to do while it forgets is forgotten as well", async () => {
+  ])("%s on a replica leaves no trace, and the replica keeps its data", async (statement) => {
     const { primary, replica } = await hosts();
     const before = lastClone(replica);
-    // Without a pause, so that some of it comes between a look and what follows from it.
+    const forgotten = () =>
+      cluster.on(
+        replica,
+        "journalctl --boot --unit cluster-database-agent | grep --count 'forgot' || true",
+      );
+    const forgottenBefore = forgotten();
+    cluster.attemptOn(replica, `mysql -e '${statement}'`);
+    // Otherwise the statement proves nothing.
+    await eventually(
+      `${replica} has forgotten what the statement wrote`,
+      () => forgotten() !== forgottenBefore || undefined,
+      30,
+    );
+    await eventually(
+      "both hosts have executed the same transactions",
+      () => executed(replica) === executed(primary) || undefined,
+      30,
+    );
+    await cluster.inSync();
+    expect(lastClone(replica)).toBe(before);
+    const message = `after-trace-${Date.now()}`;
+    await write(cluster, message);
+    await eventually(
+      "the write is replicated",
+      () => count(replica, message) === "1" || undefined,
+      10,
+    );
+  });
+
+  test("a replica also forgets statements that arrive while it forgets earlier ones", async () => {
+    const { primary, replica } = await hosts();
+    const before = lastClone(replica);
+    // Without a pause, so that some statements come between the agent's check and its action.
     cluster.on(
       replica,
       `end=$((SECONDS + 8))
@@ -110,7 +111,7 @@ export function durability(
        done >/dev/null 2>&1`,
     );
     await eventually(
-      "what was executed is the same on both",
+      "both hosts have executed the same transactions",
       () => executed(replica) === executed(primary) || undefined,
       30,
     );
@@ -118,22 +119,22 @@ export function durability(
     expect(lastClone(replica)).toBe(before);
   });
 
-  test("a primary that restarts is not kept closed by what a replica was asked to do meanwhile", async () => {
+  test("a primary that restarts reopens despite statements that ran on a replica meanwhile", async () => {
     const { primary, replica } = await hosts();
     cluster.on(primary, "systemctl stop mysql.service");
     cluster.attemptOn(replica, "mysql -e 'FLUSH TABLES; REPAIR TABLE app.guestbook_entries'");
     cluster.on(primary, "systemctl start mysql.service");
     expect(await cluster.inSync()).toBe(primary);
-    // It may be a fresh replica before it has looked.
+    // It may be a fresh replica before the agent has checked.
     await eventually(
-      "what was executed is the same on both",
+      "both hosts have executed the same transactions",
       () => executed(replica) === executed(primary) || undefined,
       30,
     );
     expect(await cluster.inSync()).toBe(primary);
   });
 
-  test("rows that were written on a replica by itself are set aside, and it clones", async () => {
+  test("rows that were written only on a replica are set aside, and the replica clones", async () => {
     const { primary, replica } = await hosts();
     const before = lastClone(replica);
     cluster.on(
@@ -143,7 +144,7 @@ export function durability(
          SET GLOBAL super_read_only = ON'`,
     );
     await eventually(
-      "it has cloned",
+      `${replica} has cloned`,
       () => !["NULL", before].includes(lastClone(replica)) || undefined,
       60,
     );
@@ -153,7 +154,7 @@ export function durability(
     expect(cluster.query(replica, "SHOW TABLES FROM app LIKE 'strayed'")).toEqual([""]);
   });
 
-  test("an XA transaction that is prepared is committed after a switchover, on the new primary", async () => {
+  test("a prepared XA transaction can be committed on the new primary after a switchover", async () => {
     const { primary, replica } = await hosts();
     const message = `xa-${Date.now()}`;
     cluster.query(
@@ -167,22 +168,26 @@ export function durability(
     expect(await cluster.inSync()).toBe(replica);
     cluster.query(replica, `XA COMMIT '${message}'`);
     for (const host of cluster.databases) {
-      await eventually(`${host} has it`, () => count(host, message) === "1" || undefined, 10);
+      await eventually(
+        `${host} has the committed row`,
+        () => count(host, message) === "1" || undefined,
+        10,
+      );
     }
     cluster.operate("switchover");
     expect(await cluster.inSync()).toBe(primary);
   });
 
   describe.each(durabilities)("with durability %s", (wanted) => {
-    // Before each: after a test that failed the cluster has the settings that it began with.
+    // Before each test: after a failed one the cluster has its original settings.
     beforeEach(() => deployed(wanted), 300_000);
 
-    test("a stop of the primary acknowledges no write that waits for a replica", async () => {
+    test("stopping the primary acknowledges no write that waits for a replica", async () => {
       const { primary, replica } = await hosts();
       const message = `waiting-${wanted}-${Date.now()}`;
       cluster.incus(["pause", replica]);
       try {
-        // All of it on the host: where a write does not wait for ever, it waits for a second.
+        // All of it runs on the host: a write that does not wait for ever waits for a second.
         const [outcome, seconds] = cluster
           .on(
             primary,
@@ -196,7 +201,8 @@ export function durability(
           )
           .trim()
           .split("\n");
-        // After a second the other durability goes on alone, as it says; never because it is stopped.
+        // With the other durability the primary goes on alone after a second, as documented; never because it is
+        // stopped.
         expect({ outcome, late: Number(seconds) >= 1000 }).toEqual({
           outcome: wanted === "lossless" ? "refused" : "acknowledged",
           late: true,
@@ -212,9 +218,9 @@ export function durability(
       expect(cluster.on(primary, "systemctl list-units --failed --plain --no-legend")).toBe("");
     });
 
-    // The same from further away; what the client was told is kept on the volume.
+    // The same for the whole host; the client's result is kept on the volume.
     if (wanted === "lossless") {
-      test("nor does a stop of its host", async () => {
+      test("stopping the primary's host acknowledges no write that waits for a replica", async () => {
         const { primary, replica } = await hosts();
         const message = `host-stopped-${Date.now()}`;
         cluster.incus(["pause", replica]);
@@ -238,7 +244,7 @@ export function durability(
       });
     }
 
-    test("a replica killed between receiving and applying still has the write, and a promotion asks first", async () => {
+    test("a replica killed between receiving and applying a write still has it, and a promotion requires --accept-loss", async () => {
       const { primary, replica } = await hosts();
       const message = `received-${wanted}-${Date.now()}`;
       // The applier waits for this lock.
@@ -247,7 +253,7 @@ export function durability(
         "FLUSH TABLES app.guestbook_entries WITH READ LOCK; SELECT SLEEP(60)",
       );
       await eventually(
-        "the lock",
+        "the lock is held",
         () =>
           cluster
             .query(replica, "SELECT state FROM performance_schema.processlist")
@@ -259,7 +265,7 @@ export function durability(
       cluster.on(replica, "systemctl kill --signal=SIGKILL mysql.service");
       await lock;
       await eventually(
-        "the server is back, and applies what it had received",
+        "the restarted server applies what it had received",
         () => count(replica, message) === "1" || undefined,
         30,
       );
@@ -277,5 +283,5 @@ export function durability(
     });
   });
 
-  test("and back", () => deployed("available"), 300_000);
+  test("durability is set back to available", () => deployed("available"), 300_000);
 }

@@ -20,7 +20,7 @@ function attempts(cluster: ScratchCluster) {
           target: target.name,
           address: target.address,
           port,
-          // Visitors come from anywhere, so what the internet may reach, a host's input lets in.
+          // Visitors come from anywhere, so a host's input rules let in whatever the internet may reach.
           allowedIn: flows.some(
             (flow) =>
               flow.to === target.role &&
@@ -56,7 +56,7 @@ function reached(cluster: ScratchCluster, source: string): Set<string> {
 export function firewall(cluster: ScratchCluster): void {
   const sources = ["load-balancer-1", "web-1", "web-2", "database-1", "database-2"];
 
-  test.each(sources)("%s reaches what the flows allow and nothing else", (source) => {
+  test.each(sources)("%s can reach only what the flows allow", (source) => {
     const expected = attempts(cluster).filter((one) => one.source === source && one.allowedOut);
     expect(reached(cluster, source)).toEqual(
       new Set(expected.map(({ target, port }) => `${target}:${port}`)),
@@ -64,7 +64,7 @@ export function firewall(cluster: ScratchCluster): void {
   });
 
   test.each(sources)(
-    "were %s taken over, the other hosts' own firewalls would still refuse",
+    "the other hosts' own firewalls still refuse %s if its own firewall is gone",
     (source) => {
       const expected = attempts(cluster).filter((one) => one.source === source && one.allowedIn);
       cluster.on(
@@ -81,7 +81,7 @@ export function firewall(cluster: ScratchCluster): void {
     },
   );
 
-  test("what listens on a host's loopback cannot be reached from the machine", async () => {
+  test("the machine cannot reach the hosts' internal ports", async () => {
     for (const [host, port] of [
       ["web-1", 3000],
       ["web-1", 3306],
@@ -100,11 +100,11 @@ export function firewall(cluster: ScratchCluster): void {
     }
   });
 
-  test("nobody but root reaches the way to the host's credentials: the firewall refuses at once", () => {
+  test("only root can reach the instance metadata, and the firewall rejects others at once", () => {
     const asNobody =
       "setpriv --reuid=nobody --regid=nogroup --clear-groups timeout 5 bash -c 'exec 3<>/dev/tcp/169.254.169.254/80'";
     const { status } = cluster.attemptOn("web-1", asNobody);
-    // 124 would be timeout's own word: nobody answered, and nobody refused.
+    // 124 would come from timeout: nothing answered, and nothing refused.
     expect([0, 124, 127]).not.toContain(status);
   });
 }

@@ -2,15 +2,15 @@ import { report, runHistory, summary } from "../../../drill/history/run-history"
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { placeForLog } from "../../../machine/log";
 
-/** The same each time, so that a change is what makes it fail; HISTORY_SEED draws other faults. */
+/** The same each time, so that only a change can make it fail; HISTORY_SEED draws other faults. */
 const SEED = Number(process.env.HISTORY_SEED ?? 10);
 
-/** How long faults come; the last one is healed after that, and then it is about a minute. */
+/** How long faults are injected; with the last one's healing it takes about a minute. */
 const SECONDS = 40;
 
-/** What sessions do under random faults keeps what docs/consistency.md promises. */
+/** Sessions under random faults see what docs/consistency.md promises. */
 export function history(cluster: ScratchCluster): void {
-  test("a minute of random faults: no acknowledged write is lost, and reads show what is promised", async () => {
+  test("during a minute of random faults no acknowledged write is lost, and reads keep their promises", async () => {
     const lines: string[] = [`seed ${SEED}`];
     const result = await runHistory(cluster, {
       seed: SEED,
@@ -24,7 +24,7 @@ export function history(cluster: ScratchCluster): void {
     process.stderr.write(lines.map((line) => `  ${line}\n`).join(""));
     expect(verdict.anomalies.map(({ sentence }) => sentence)).toEqual([]);
     expect(stopped).toBeUndefined();
-    // Else it shows nothing.
+    // Otherwise the run proves nothing.
     expect(faults).toBeGreaterThanOrEqual(2);
     expect(Math.min(...Object.values(verdict.judged))).toBeGreaterThan(20);
   }, 240_000);

@@ -14,13 +14,13 @@ function everyFile(directory: string): string[] {
   });
 }
 
-/** What the hosts carry, judged by the programs that read it and by what must not be found. */
+/** The files of the hosts, checked by the programs that read them, and searched for what must not be there. */
 export function hosts(cluster: ScratchCluster): void {
   const names = () => cluster.topology.hosts.map(({ name }) => name);
   const ofRole = (role: Role) => hostsOf(cluster.topology, role).map(({ name }) => name);
 
   test.each([...ofRole("load-balancer"), ...ofRole("web")])(
-    "%s: HAProxy finds its configuration sound",
+    "%s: HAProxy accepts its configuration",
     (host) => {
       expect(cluster.on(host, "haproxy -c -f /etc/haproxy/haproxy.cfg 2>&1")).not.toMatch(
         /WARNING|ALERT/,
@@ -28,11 +28,11 @@ export function hosts(cluster: ScratchCluster): void {
     },
   );
 
-  test.each(ofRole("web"))("%s: Nginx finds its configuration sound", (host) => {
+  test.each(ofRole("web"))("%s: Nginx accepts its configuration", (host) => {
     expect(cluster.on(host, "nginx -t 2>&1")).not.toMatch(/warn|emerg/);
   });
 
-  test.each(ofRole("database"))("%s: MySQL finds its configuration sound", (host) => {
+  test.each(ofRole("database"))("%s: MySQL accepts its configuration", (host) => {
     const { status, stderr } = cluster.attemptOn(
       host,
       "mysqld --defaults-file=/etc/mysql/cluster/mysqld.cnf --validate-config",
@@ -40,7 +40,7 @@ export function hosts(cluster: ScratchCluster): void {
     expect([status, stderr]).toEqual([0, ""]);
   });
 
-  test("every unit of the cluster is sound to systemd, which has read all of it", () => {
+  test("systemd accepts every unit of the cluster, and needs no daemon-reload", () => {
     for (const { name, files } of renderHosts(cluster.topology, {
       platform: "local",
       scripts: "",
@@ -65,14 +65,14 @@ export function hosts(cluster: ScratchCluster): void {
     }
   });
 
-  test("every firewall and every cloud-config is sound to the program that reads it", () => {
+  test("nft accepts every firewall, and cloud-init every cloud-config", () => {
     for (const host of names()) {
       cluster.on(host, "nft --check --file /etc/nftables.conf");
       cluster.on(host, "cloud-init schema --config-file /var/lib/cluster/user-data");
     }
   });
 
-  test("nothing failed on any host, and cloud-init finished without a word of complaint", () => {
+  test("no unit failed on any host, and cloud-init finished without errors", () => {
     for (const host of names()) {
       const failed = cluster.on(host, "systemctl list-units --failed --plain --no-legend");
       expect([host, failed]).toEqual([host, ""]);
@@ -81,7 +81,7 @@ export function hosts(cluster: ScratchCluster): void {
     }
   });
 
-  /** Where a text is found on a host; it goes in on standard input, so as not to find itself. */
+  /** Where a text is found on a host. It is passed on standard input, so that the search does not find itself. */
   const found = (host: string, value: string) =>
     runSync(
       ["incus", "--project", cluster.incusProject, "exec", host, "--", "bash", "-c", SEARCH],
@@ -91,12 +91,12 @@ export function hosts(cluster: ScratchCluster): void {
       },
     );
 
-  test("no secret is in the state, in what was synthesized, in a process list, a log or a file on disk", () => {
+  test("no secret is in the state, the synthesized stack, a process list, a log or a file on disk", () => {
     const { secrets } = cluster.topology;
     const written = everyFile(cluster.workspace.directory)
       .filter((path) => !path.endsWith(".tar.gz"))
       .map((path) => [path, readFileSync(path, "utf8")] as const);
-    // The search finds what is there to be found.
+    // The search finds a text that is known to be there.
     expect(found("web-1", "CLUSTER_NAME=")).toContain("/etc/cluster/host.env");
     const values: Record<string, string> = {};
     for (const { name, readers, outlivesCluster = false } of secrets) {
@@ -105,7 +105,7 @@ export function hosts(cluster: ScratchCluster): void {
         .map((host) => host.name);
       const value = cluster.on(reader, `/opt/cluster/platform.sh secret ${name}`).trim();
       expect(value).toMatch(/^[A-Za-z0-9]{40,}$/);
-      // What outlives the cluster is kept beside what it opens, in a file for root.
+      // A secret that outlives the cluster is kept beside the backups that it opens, in a file for root.
       const kept = join(backupDirectory(cluster.topology.settings), name);
       expect(existsSync(kept)).toBe(outlivesCluster);
       for (const [path, content] of written.filter(([one]) => one !== kept)) {

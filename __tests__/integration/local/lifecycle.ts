@@ -13,7 +13,7 @@ const incusNames = (kind: string, column: string): string[] =>
     .split("\n")
     .map((name) => name.replace(/ \(current\)$/, ""));
 
-/** What the engine holds of a cluster that is gone. */
+/** What the engine still has of a cluster that is gone. */
 function left(cluster: ScratchCluster): string[] {
   const projects = incusNames("project", "n").filter((name) => name === cluster.incusProject);
   const networks = attemptSync(["ip", "-o", "-4", "address"]).stdout.includes(
@@ -22,11 +22,11 @@ function left(cluster: ScratchCluster): string[] {
   return [...projects, ...(networks ? ["the network"] : [])];
 }
 
-/** Deploys that are cut short, clusters side by side, and leaving nothing. */
+/** Interrupted deploys, clusters side by side, and destroys that leave nothing. */
 export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void {
   afterAll(() => other.remove());
 
-  test("wrong settings: every problem at once, exit code 1, nothing written", () => {
+  test("invalid settings: every problem is reported at once, the exit code is 1, and nothing is written", () => {
     const broken = new ScratchCluster(other.base);
     broken.workspace.set([{ name: "Wrong", webServers: { count: 0 }, colour: "red" } as never]);
     for (const verb of ["synth", "deploy"]) {
@@ -42,7 +42,7 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     broken.workspace.remove();
   }, 60_000);
 
-  test("a host reads its settings while another one stops and starts", async () => {
+  test("a host can read its secrets while another one stops and starts", async () => {
     const read = "/opt/cluster/platform.sh secret mysql-app-password >/dev/null";
     const reading = promisify(execFile)("incus", [
       ...["--project", cluster.incusProject, "exec", "web-1", "--", "bash", "-e", "-c"],
@@ -57,7 +57,7 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     await cluster.serving();
   });
 
-  test("a deploy that was killed half-way is finished by running it again, beside another cluster", async () => {
+  test("a deploy that was killed halfway is completed by running it again, next to another cluster", async () => {
     if (left(other).length > 0) {
       other.attemptToDestroy();
     }
@@ -70,18 +70,18 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     other.workspace.terraform(other.stack, ["plan", "-detailed-exitcode", "-no-color"]);
   }, 600_000);
 
-  test("a release that the load balancer refuses is taken back on the only web server, too", async () => {
+  test("a release that the load balancer refuses is also rolled back on the only web server", async () => {
     await makeWell(other);
     await stoppedOnTheOnlyOne(other);
   }, 600_000);
 
-  test("a cluster grows from no replica to three, and writes wait for a replica's receipt again", async () => {
+  test("a cluster grows from no replica to three, and replication is semi-synchronous again", async () => {
     await makeWell(other);
     const primary = await other.inSync();
     other.apply({ database: { replicas: 3 } });
     expect(await other.inSync(180)).toBe(primary);
     await eventually(
-      "semi-synchronous replication",
+      "semi-synchronous replication is on",
       () =>
         other.query(primary, "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_status'")[0] ===
           "Rpl_semi_sync_source_status\tON" || undefined,
@@ -89,7 +89,7 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     );
   }, 600_000);
 
-  test("a host that cannot be brought to its state is named, with what failed, and a later deploy goes on", async () => {
+  test("a host whose update fails is reported with the cause, and a later deploy completes", async () => {
     await makeWell(other, { database: { replicas: 3 } });
     const another = { database: { replicas: 2 } };
     other.on("web-1", "mv /usr/sbin/nginx /usr/sbin/nginx.away");
@@ -105,7 +105,7 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     expect(other.on("web-1", "cat /etc/haproxy/haproxy.cfg")).not.toContain("database-4");
   }, 600_000);
 
-  test("destroy leaves nothing of the cluster, and the other one as it was", async () => {
+  test("destroy leaves nothing of the cluster, and does not affect the other one", async () => {
     if (!other.isDeployed) {
       await makeWell(other);
     }
@@ -114,7 +114,7 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     expect((await ask(`${cluster.url}/healthz`)).status).toBe(200);
   }, 300_000);
 
-  test("destroy leaves nothing after a deploy that was killed half-way", async () => {
+  test("destroy leaves nothing after a deploy that was killed halfway", async () => {
     if (left(other).length > 0) {
       other.attemptToDestroy();
     }
@@ -123,7 +123,7 @@ export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void 
     expect(left(other)).toEqual([]);
   }, 600_000);
 
-  test("the cluster of these tests leaves nothing either", () => {
+  test("destroying the last cluster leaves nothing either", () => {
     cluster.destroy();
     expect(left(cluster)).toEqual([]);
   }, 300_000);

@@ -1,9 +1,9 @@
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { outlivesPrimary } from "./rows";
 
-/** What an operator decides where failover is manual. */
+/** What an operator decides if failover is manual. */
 export function manualFailover(cluster: ScratchCluster): void {
-  test("a promotion is refused while the primary may be open, and the flag is named", async () => {
+  test("a promotion is refused while the primary may be open, and the error names the flags", async () => {
     const primary = await cluster.inSync();
     const other = cluster.databases.find((host) => host !== primary) as string;
     // Frozen, it is neither closed nor gone.
@@ -19,9 +19,9 @@ export function manualFailover(cluster: ScratchCluster): void {
     expect(await cluster.inSync()).toBe(primary);
   });
 
-  test("an acknowledged write survives the loss of the primary, and a promotion", async () => {
+  test("an acknowledged write survives the loss of the primary and a promotion", async () => {
     await outlivesPrimary(cluster, async (primary, replica) => {
-      // Nobody vouches for the primary, which may only be cut off.
+      // Nobody confirms that the primary is gone: it may only be cut off.
       expect(
         cluster.attemptOn(replica, "/opt/cluster/scripts/database/agent.sh promote").status,
       ).not.toBe(0);

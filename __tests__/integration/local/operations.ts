@@ -1,19 +1,19 @@
 import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
 import { write } from "./writing";
 
-/** What an operator does, by `npm run cluster`. The drill has what is done to a cluster under load. */
+/** What an operator does with `npm run cluster`. The drill covers operations under load. */
 export function operations(cluster: ScratchCluster): void {
   const messages = (host: string) =>
     cluster.query(host, "SELECT message FROM app.guestbook_entries ORDER BY message");
   const checksum = (host: string) => cluster.query(host, "CHECKSUM TABLE app.guestbook_entries");
-  /** A moment of the primary's own clock, to the microsecond. */
+  /** The time of the primary's own clock, to the microsecond. */
   const now = (host: string) =>
     cluster.query(
       host,
       "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%fZ')",
     )[0] as string;
 
-  test("status tells of every host, and exits with 0 when all is well", async () => {
+  test("status lists every host, and exits with 0 if all is well", async () => {
     await cluster.inSync();
     await cluster.serving();
     const table = cluster.operate("status").split("\n");
@@ -26,7 +26,7 @@ export function operations(cluster: ScratchCluster): void {
     expect(problems).toEqual([]);
   });
 
-  test("a drained web server gets nothing, until undrain; the last one is not drained", async () => {
+  test("a drained web server gets no requests until undrain, and the last one cannot be drained", async () => {
     cluster.operate("drain", "web-1");
     expect(Object.keys(await tally(`${cluster.url}/api/whoami`, 20))).toEqual(["web-2"]);
     const { status, stderr } = cluster.attemptToOperate("drain", "web-2");
@@ -36,7 +36,7 @@ export function operations(cluster: ScratchCluster): void {
     await cluster.serving();
   });
 
-  test("a switchover says what it does, hands the part over, and back", async () => {
+  test("a switchover shows its plan, hands the primary role over, and hands it back", async () => {
     const before = await cluster.inSync();
     const other = cluster.databases.find((host) => host !== before) as string;
     const plan = cluster.operate("switchover", "--dry-run");
@@ -45,13 +45,13 @@ export function operations(cluster: ScratchCluster): void {
     cluster.operate("switchover", other);
     expect(await cluster.inSync()).toBe(other);
     await write(cluster, `after-switchover-${Date.now()}`);
-    // Named again it has nothing to do.
+    // Named again, the new primary needs no switchover.
     expect(cluster.operate("switchover", other)).toMatch(/Nothing to do/);
     cluster.operate("switchover", before);
     expect(await cluster.inSync()).toBe(before);
   });
 
-  test("a restore goes back to between two writes, and forth again", async () => {
+  test("a restore goes back to a time between two writes, and forward again", async () => {
     const primary = await cluster.inSync();
     await write(cluster, `dumped-${Date.now()}`);
     cluster.operate("backup");
@@ -83,7 +83,7 @@ export function operations(cluster: ScratchCluster): void {
     await write(cluster, `after-restore-${Date.now()}`);
   }, 300_000);
 
-  test("a fresh cluster is what the lost one was, to the last archived write", async () => {
+  test("a fresh cluster is restored to the last archived write of the lost one", async () => {
     const primary = await cluster.inSync();
     await write(cluster, `last-${Date.now()}`);
     cluster.operate("backup");
@@ -103,7 +103,7 @@ export function operations(cluster: ScratchCluster): void {
     expect((await ask(`${cluster.url}/`)).body).toContain("after-the-backup-");
   }, 600_000);
 
-  test("a moment that is not archived is refused, with the reason", () => {
+  test("a restore to a time that is not archived is refused with the reason", () => {
     const early = cluster.attemptToOperate("restore", "--to", "2020-01-01T00:00:00Z");
     expect([early.status, early.stderr]).toEqual([
       1,

@@ -14,7 +14,7 @@ type App = NonNullable<ClusterSettingsInput["app"]>;
 
 const FIXTURE = "__tests__/fixtures/moody-app";
 
-/** An app that is well only in some way, as its environment says. */
+/** An app that is healthy only in part, as its environment says. */
 function moody(environment: Record<string, string>, more: Partial<App> = {}): App {
   return {
     directory: FIXTURE,
@@ -27,7 +27,7 @@ function moody(environment: Record<string, string>, more: Partial<App> = {}): Ap
   };
 }
 
-/** A visitor who asks ten times a second until he is killed, and writes down what he got. */
+/** A visitor that sends ten requests a second until it is killed, and prints each result. */
 const VISITOR = `
 const { get } = require("node:http");
 const note = (what) => process.stdout.write(what + "\\n");
@@ -40,7 +40,7 @@ setInterval(() => {
 setTimeout(() => process.exit(), 170_000);
 `;
 
-/** What visitors get meanwhile: how often each status. */
+/** How often visitors get each status meanwhile. */
 async function visited<Result>(url: string, act: () => Result) {
   const child = spawn(process.execPath, ["-e", VISITOR, url], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -72,7 +72,7 @@ const releaseOn = (cluster: ScratchCluster, host: string) =>
 const runOn = (cluster: ScratchCluster, host: string) =>
   cluster.on(host, "systemctl show --property InvocationID --value app.service").trim();
 
-/** What the message of a release that was stopped has to tell. */
+/** Expects what the message of a stopped release must contain. */
 function expectStopped(
   { status, stdout, stderr }: { status: number | null; stdout: string; stderr: string },
   host: string,
@@ -85,12 +85,12 @@ function expectStopped(
   expect(said).toMatch(/\d s/);
   expect(said).toContain(answer);
   expect(said).toContain(line);
-  // The app's own lines, not those of who started it.
+  // The app's own lines, not those of systemd, which started it.
   expect(said).not.toMatch(/Main process exited|Scheduled restart|app\.service|systemd/);
   expect(status).toBe(1);
 }
 
-/** Releases that are not well, each in its own way, and what an app's folder may hold. */
+/** Releases that are unhealthy in different ways, and what an app's folder may contain. */
 export function releases(cluster: ScratchCluster): void {
   const served = () => ["web-1", "web-2"].map((host) => releaseOn(cluster, host));
   const release = (app: App) => {
@@ -100,40 +100,40 @@ export function releases(cluster: ScratchCluster): void {
 
   afterEach(() => cluster.set());
 
-  describe("a release is stopped at the first web server, and nobody notices", () => {
+  describe("a release is stopped at the first web server, and no request fails", () => {
     test.each<[string, Record<string, string>, string, string]>([
       [
-        "that answers 400 to any host but its own",
+        "app answers 400 to any Host but its own",
         { OWN_HOST: "127.0.0.1" },
         "last answer: 400",
         "moody: no such host load-balancer",
       ],
       [
-        "whose app ends 1.2 s after its first answer",
+        "app exits 1.2 s after its first answer",
         { END_AFTER_FIRST_ANSWER_MS: "1200" },
         "returned 200",
         "moody: had enough",
       ],
       [
-        "whose app ends while the load balancer looks",
+        "app exits while the load balancer checks it",
         { END_AFTER_FIRST_ANSWER_MS: "6000" },
         "returned 200",
         "moody: had enough",
       ],
       [
-        "that answers 200 once, and 500 from then on",
+        "app answers 200 once, and 500 from then on",
         { GOOD_ANSWERS: "1", BAD_STATUS: "500" },
         "last answer: 500",
         "moody: asked",
       ],
       [
-        "that hangs after a few answers",
+        "app hangs after a few answers",
         { GOOD_ANSWERS: "3" },
         "last answer: none within 1 s",
         "moody: asked",
       ],
-      ["that answers a redirection", { STATUS: "302" }, "last answer: 302", "moody: started"],
-    ])("one %s", async (_, environment, answer, line) => {
+      ["app answers with a redirect", { STATUS: "302" }, "last answer: 302", "moody: started"],
+    ])("when its %s", async (_, environment, answer, line) => {
       await cluster.serving();
       const before = served();
       const run = runOn(cluster, "web-2");
@@ -147,7 +147,7 @@ export function releases(cluster: ScratchCluster): void {
     });
   });
 
-  test("a release that is well on the first web server and not on the second goes back on both", async () => {
+  test("a release that is healthy on the first web server but not on the second is rolled back on both", async () => {
     await cluster.serving();
     const before = served();
     const { result, got } = await visited(`${cluster.url}/load-balancer-health`, () =>
@@ -158,8 +158,8 @@ export function releases(cluster: ScratchCluster): void {
     expect(Object.keys(got())).toEqual(["200"]);
   }, 300_000);
 
-  test("an app that answers to its own host alone serves with app.healthHost, its links lead where they did, and a rollback is judged the same way", async () => {
-    // Inside of the project, as apps are; with links as npm and Python make them.
+  test("an app that answers only its own Host serves with app.healthHost, keeps its symlinks, and a rollback is checked the same way", async () => {
+    // Inside the project, as apps are; with symlinks as npm and Python make them.
     const folder = mkdtempSync(join(PROJECT, ".cache", "linked-app-"));
     try {
       const moodyPackage = join(
@@ -203,12 +203,12 @@ export function releases(cluster: ScratchCluster): void {
         cluster.on("web-1", "cd /srv/app/current/app && .venv/bin/python -c 'print(6 * 7)'").trim(),
       ).toBe("42");
 
-      // However many releases are put there and taken back since, those that are remembered stay.
+      // However many releases are uploaded and rolled back since, the remembered ones stay.
       const store = localReleases(cluster.incusProject);
       for (let index = 0; index < 10; index++) {
         await store.put(`releases/${String(index).repeat(64)}.tar.gz`, join(PROJECT, "LICENSE"));
       }
-      // The release before cannot start there any more.
+      // The previous release can no longer start there.
       const there = `/srv/app/releases/${before[0]}`;
       cluster.on("web-1", `chmod -x ${there}/start; sed -i 's/:30,/:3,/' ${there}/about.json`);
       cluster.set();
@@ -225,7 +225,7 @@ export function releases(cluster: ScratchCluster): void {
     }
   }, 300_000);
 
-  test("a first release that only seems well: the cluster is not said to serve, and status tells why", async () => {
+  test("a first release that only seems healthy is not reported as serving, and status says why", async () => {
     const before = served();
     const { settings } = cluster.topology;
     const names = localNames(settings.name);
@@ -237,7 +237,7 @@ export function releases(cluster: ScratchCluster): void {
       names,
     };
     const known = await store.list();
-    /** What a web server does with the release that Terraform gave the cluster: it starts it. */
+    /** Makes the web servers start a release as they start the one that Terraform gave the cluster. */
     const deployed = async (app: App) => {
       cluster.set({ app });
       const archive = packRelease(PROJECT, cluster.topology.settings.app);
@@ -259,7 +259,7 @@ export function releases(cluster: ScratchCluster): void {
       expect(status).toBe(1);
       expect(stdout).not.toMatch(/^(web-|load-balancer-).* serves /m);
       expect(stdout).toContain("sends no requests to web-1: down, the check returned 400");
-      // What is there already is no reason to call it a success.
+      // That the release is already there does not make it a success.
       const again = cluster.attemptToOperate("release");
       expect([again.status, again.stderr]).toEqual([
         1,
@@ -279,7 +279,7 @@ export function releases(cluster: ScratchCluster): void {
   }, 300_000);
 }
 
-/** The same on a cluster with one web server, which cannot be spared while it is looked at. */
+/** The same on a cluster with one web server, which cannot be taken out of rotation while it is checked. */
 export async function stoppedOnTheOnlyOne(cluster: ScratchCluster): Promise<void> {
   const before = releaseOn(cluster, "web-1");
   cluster.set({ app: moody({ OWN_HOST: "127.0.0.1" }) });

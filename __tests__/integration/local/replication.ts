@@ -16,7 +16,7 @@ function replace(cluster: ScratchCluster, resources: readonly string[]): void {
   );
 }
 
-/** The database over replacements, losses and boots in any order. */
+/** The database through replacements, losses and boots in any order. */
 export function replication(cluster: ScratchCluster): void {
   const hosts = async () => {
     const primary = await cluster.inSync();
@@ -40,14 +40,14 @@ export function replication(cluster: ScratchCluster): void {
     expect(durable).toEqual(["ON\tROW\t1\t1\t1"]);
   });
 
-  test("the replica refuses writes, also of its own root", async () => {
+  test("the replica refuses writes, even from its own root", async () => {
     const { replica } = await hosts();
     expect(() => cluster.query(replica, "DELETE FROM app.guestbook_entries")).toThrow(
       /super-read-only|ERROR 1290/,
     );
   });
 
-  test("the app's accounts need TLS and reach the app's database alone", async () => {
+  test("the app's accounts require TLS, and can access only the app's database", async () => {
     const { primary } = await hosts();
     expect(
       cluster.query(
@@ -70,7 +70,7 @@ export function replication(cluster: ScratchCluster): void {
     ]);
   });
 
-  test("the replica's host is replaced and its volume kept", async () => {
+  test("a replica keeps its data if its host is replaced and its volume kept", async () => {
     await write(cluster, `before-replacement-${Date.now()}`);
     const { replica } = await hosts();
     const before = serverId(cluster, replica);
@@ -80,7 +80,7 @@ export function replication(cluster: ScratchCluster): void {
     expect(serverId(cluster, replica)).toBe(before);
   }, 300_000);
 
-  test("the replica's host is replaced and its volume lost", async () => {
+  test("a replica gets all rows again if its host is replaced and its volume lost", async () => {
     const { replica } = await hosts();
     const before = serverId(cluster, replica);
     replace(cluster, [`volume["${replica}"]`, `host["${replica}"]`]);
@@ -89,7 +89,7 @@ export function replication(cluster: ScratchCluster): void {
     expect(serverId(cluster, replica)).not.toBe(before);
   }, 300_000);
 
-  test("the primary's host is replaced, its volume kept: the replica takes over, and it follows", async () => {
+  test("if the primary's host is replaced and its volume kept, the replica takes over and the old primary follows it", async () => {
     const { primary, replica } = await hosts();
     replace(cluster, [`host["${primary}"]`]);
     expect(await cluster.inSync()).toBe(replica);
@@ -97,7 +97,7 @@ export function replication(cluster: ScratchCluster): void {
     await sameRows(cluster);
   }, 300_000);
 
-  test("reads go on from the primary while there is no replica", async () => {
+  test("reads continue from the primary while there is no replica", async () => {
     const { primary, replica } = await hosts();
     cluster.incus(["stop", "--force", replica]);
     const read = await eventually(
@@ -118,7 +118,7 @@ export function replication(cluster: ScratchCluster): void {
     ["the replica first", ["replica", "primary"]],
     ["the primary first", ["primary", "replica"]],
   ])(
-    "all hosts stopped, started again with %s",
+    "the cluster recovers if all hosts are stopped and started again with %s",
     async (_, order) => {
       const roles = await hosts();
       const others = cluster.topology.hosts
@@ -159,7 +159,7 @@ export function replication(cluster: ScratchCluster): void {
     await new Promise((resolve) => setTimeout(resolve, 15_000));
     expect(Object.values(await cluster.roles())).not.toContain("primary");
     expect(rows(cluster, replica)).toBe(before);
-    // What is left can still be read.
+    // The remaining data can still be read.
     await cluster.serving();
   }, 300_000);
 }

@@ -10,9 +10,9 @@ import { sizes } from "./requests/sizes";
 import { upgrades } from "./requests/upgrades";
 import { whatTakesLong } from "./requests/what-takes-long";
 
-/** What happens to a request, and to what answers it, on the way to somebody else's app and back. */
+/** What happens to a request and its response on the way to somebody else's app and back. */
 export function requests(cluster: ScratchCluster): void {
-  // An app with limits of its own takes the place of the guestbook.
+  // An app with its own limits replaces the guestbook.
   beforeAll(async () => {
     await makeWell(cluster, { app });
     await cluster.serving("/echo");
@@ -20,17 +20,17 @@ export function requests(cluster: ScratchCluster): void {
 
   const slow = whatTakesLong(cluster);
 
-  describe("what takes long", () => slow.begins());
+  describe("slow requests", () => slow.begins());
   describe("upgrades", () => upgrades(cluster));
   describe("sizes", () => sizes(cluster));
-  describe("old and odd requests", () => oldAndOdd(cluster));
-  describe("answers", () => answers(cluster));
-  describe("who and where a visitor says he is", () => claims(cluster));
-  describe("the paths of the cluster itself", () => ownPaths(cluster));
-  describe("what has taken long", () => slow.ends());
-  describe("what is repeated", () => repeats(cluster));
+  describe("unusual requests", () => oldAndOdd(cluster));
+  describe("responses", () => answers(cluster));
+  describe("headers that claim who or where a visitor is", () => claims(cluster));
+  describe("the cluster's own paths", () => ownPaths(cluster));
+  describe("slow requests, after the other tests", () => slow.ends());
+  describe("retries", () => repeats(cluster));
 
-  test("the guestbook is back", async () => {
+  test("a rollback brings the guestbook back", async () => {
     cluster.apply();
     cluster.operate("rollback");
     await cluster.serving();

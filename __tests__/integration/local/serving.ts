@@ -25,7 +25,7 @@ export function serving(cluster: ScratchCluster): void {
     expect(await tally(`${cluster.url}/api/whoami`, 1000)).toEqual({ "web-1": 500, "web-2": 500 });
   });
 
-  test("the page shows who answered, and its static files come from Nginx, compressed", async () => {
+  test("the page shows which web server answered, and Nginx serves its static files compressed", async () => {
     const page = await ask(`${cluster.url}/`);
     expect(page.status).toBe(200);
     expect(page.body).toMatch(/web-[12]/);
@@ -41,7 +41,7 @@ export function serving(cluster: ScratchCluster): void {
     expect(headers["cache-control"]).toContain("max-age=3600");
   });
 
-  test("a write lands on the primary and is read from the replica, by the one who wrote it", async () => {
+  test("a write goes to the primary, and reads come from the replica", async () => {
     const primary = await cluster.inSync();
     const [replica = ""] = cluster.databases.filter((name) => name !== primary);
     const message = `replicated-${Date.now()}`;
@@ -50,19 +50,19 @@ export function serving(cluster: ScratchCluster): void {
     expect(headers.location ?? headers["x-read-after"]).toBeDefined();
     expect(countOf(cluster, primary, message)).toBe("1");
     await eventually(
-      "the entry on the replica",
+      "the replica has the entry",
       () => countOf(cluster, replica, message) === "1" || undefined,
       10,
     );
     // The app's connections from before there was a replica live for another half a minute.
-    await eventually("reads from the replica, through both web servers", async () => {
+    await eventually("both web servers read from the replica", async () => {
       const read = async () =>
         JSON.parse((await ask(`${cluster.url}/api/whoami`)).body).database.read;
       return (await read()) === replica && (await read()) === replica ? true : undefined;
     });
   });
 
-  test("every visitor reads his own write, at once, through either web server", async () => {
+  test("every visitor reads their own write at once, through either web server", async () => {
     for (let round = 0; round < 30; round++) {
       const message = `own-${Date.now()}-${round}`;
       const { headers } = await post(cluster, `key-${message}`, message);
@@ -83,7 +83,7 @@ export function serving(cluster: ScratchCluster): void {
     expect(countOf(cluster, primary, message)).toBe("1");
   });
 
-  test("what a visitor wrote comes back escaped", async () => {
+  test("a visitor's message comes back escaped", async () => {
     const message = `<script>alert(${Date.now()})</script> & 🎉`;
     const { headers } = await post(cluster, `key-${Date.now()}`, message);
     const cookie = [headers["set-cookie"] ?? []].flat().map((line) => line.split(";")[0]);
@@ -93,7 +93,7 @@ export function serving(cluster: ScratchCluster): void {
     expect(body).toContain("🎉");
   });
 
-  test("the log of a web server has the visitor's address, whatever he claims", async () => {
+  test("a web server logs the visitor's real address, whatever the headers claim", async () => {
     const bridge = Object.values(networkInterfaces())
       .flat()
       .find((one) => one?.address === cluster.topology.network.gateway);
@@ -103,7 +103,7 @@ export function serving(cluster: ScratchCluster): void {
       headers: { "x-forwarded-for": "192.0.2.66", "x-real-ip": "192.0.2.66" },
     });
     const line = await eventually(
-      "the request in a log",
+      "a web server has logged the request",
       () =>
         ["web-1", "web-2"]
           .map((web) => cluster.attemptOn(web, `grep ${mark} /var/log/nginx/access.log`).stdout)
@@ -113,13 +113,13 @@ export function serving(cluster: ScratchCluster): void {
     expect(line.split(" ")[0]).toBe(cluster.topology.network.gateway);
   });
 
-  test("the load balancer tells its own health, and numbers for monitoring on its own loopback", async () => {
+  test("the load balancer answers health checks, and serves metrics on its own loopback", async () => {
     expect((await ask(`${cluster.url}/load-balancer-health`)).status).toBe(200);
     const metrics = cluster.on("load-balancer-1", "curl -fs http://127.0.0.1:8404/metrics");
     expect(metrics).toMatch(/haproxy_server_status\{proxy="web",server="web-1",state="UP"\} 1/);
   });
 
-  test("an app that dies is back, and nobody noticed", async () => {
+  test("an app that is killed comes back, and no request fails", async () => {
     cluster.on("web-1", "systemctl kill --signal=KILL app.service");
     const counts = await tally(`${cluster.url}/api/whoami`, 40);
     expect(Object.keys(counts).filter((name) => name.startsWith("status"))).toEqual([]);

@@ -1,6 +1,6 @@
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 
-/** A package in an archive on the host itself: this version is to be installed there. */
+/** Offers a version of a package to a host, from an archive on the host itself. */
 function offer(cluster: ScratchCluster, host: string, version: string, then = ""): void {
   cluster.on(
     host,
@@ -22,7 +22,7 @@ const versionOn = (cluster: ScratchCluster, host: string) =>
 
 const booted = (cluster: ScratchCluster, host: string) => cluster.on(host, "stat -c %Y /proc/1");
 
-/** Newer packages over the hosts of a cluster that serves. */
+/** Upgrades of packages on the hosts of a cluster that serves. */
 export function upgrade(cluster: ScratchCluster): void {
   const names = () => cluster.topology.hosts.map(({ name }) => name);
   const boots = () => Object.fromEntries(names().map((name) => [name, booted(cluster, name)]));
@@ -41,7 +41,7 @@ export function upgrade(cluster: ScratchCluster): void {
     }
   });
 
-  test("what would be done is said, and nothing else is done", async () => {
+  test("a dry run shows what would be done, and changes nothing", async () => {
     const before = boots();
     const printed = cluster.operate("upgrade", "--dry-run");
     for (const host of names()) {
@@ -52,7 +52,7 @@ export function upgrade(cluster: ScratchCluster): void {
     expect(cluster.attemptToOperate("status").stdout).toMatch(/^updates: .*web-1 \d+ package/m);
   });
 
-  test("every host is upgraded and rebooted, but the load balancer, which drops nobody", async () => {
+  test("every host is upgraded, and all but the load balancer, which keeps running, are rebooted", async () => {
     const before = boots();
     const primary = await cluster.inSync();
     const haproxy = cluster.on("load-balancer-1", "systemctl show -p MainPID haproxy.service");
@@ -73,13 +73,13 @@ export function upgrade(cluster: ScratchCluster): void {
     );
   }, 600_000);
 
-  test("run again, it finds nothing to do", () => {
+  test("a second upgrade finds nothing to do", () => {
     const before = boots();
     expect(cluster.operate("upgrade")).toContain("There is nothing to do now.");
     expect(boots()).toEqual(before);
   });
 
-  test("a package that cannot be installed stops it at its host, and the command goes on from there", async () => {
+  test("a package that cannot be installed stops the upgrade at its host, and the next upgrade continues there", async () => {
     offer(cluster, "web-1", "3", "test -e /tmp/may-be-installed || exit 1");
     offer(cluster, "web-2", "3");
     const { status, stdout, stderr } = cluster.attemptToOperate("upgrade");

@@ -4,7 +4,7 @@ import { eventually } from "../../../drill/scratch/workspace";
 /** Signs the guestbook, through the load balancer; the message is the request's key as well. */
 export async function write(cluster: ScratchCluster, message: string): Promise<void> {
   await eventually(
-    `the write of ${message}`,
+    `${message} is written`,
     async () => {
       const { status } = await ask(`${cluster.url}/api/entries`, {
         method: "POST",

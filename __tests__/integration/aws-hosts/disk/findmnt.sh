@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stands in for findmnt on a database host, where it is asked for the filesystem of the data volume: a container may
-# not mount a disk, so what is mounted there is a volume of its engine.
+# Stands in for findmnt on a database host, when it is asked for the filesystem of the data volume: a container cannot
+# mount a disk, so a volume of its engine is mounted there.
 set -euo pipefail
 
 directory=${*: -1}

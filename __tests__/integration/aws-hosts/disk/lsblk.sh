@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stands in for lsblk on a database host: a container sees every disk of its machine, and none of them says that it is
-# of EBS.
+# Stands in for lsblk on a database host: a container sees every disk of its machine, and none of them identifies itself
+# as one of EBS.
 set -euo pipefail
 
 case " $* " in

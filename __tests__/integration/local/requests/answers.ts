@@ -1,8 +1,8 @@
 import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 
-/** What the app answers. */
+/** Responses of the app. */
 export function answers(cluster: ScratchCluster): void {
-  test("pass as the app gave them", async () => {
+  test("pass unchanged", async () => {
     const { headers, body } = await ask(`${cluster.url}/page`, {
       headers: { "accept-encoding": "gzip" },
     });
@@ -24,9 +24,9 @@ export function answers(cluster: ScratchCluster): void {
       "/encoded",
       { "content-encoding": "zstd", "content-type": "text/html" },
     ],
-    ["a part", "/range", { "content-range": "bytes 2-5/100" }],
-    ["elsewhere", "/redirect?to=http://app/x", { location: "http://app/x" }],
-  ])("%s", async (_, path, expected) => {
+    ["with a part of a resource", "/range", { "content-range": "bytes 2-5/100" }],
+    ["that redirect", "/redirect?to=http://app/x", { location: "http://app/x" }],
+  ])("%s pass unchanged", async (_, path, expected) => {
     const { headers } = await ask(cluster.url + path, { headers: { "accept-encoding": "gzip" } });
     for (const [name, value] of Object.entries(expected)) {
       expect([name, headers[name]]).toEqual([name, value]);

@@ -2,7 +2,7 @@ import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-clus
 import type { Echo } from "./echo-app";
 import { close, exchange } from "./wire";
 
-/** What a visitor says of himself that is the cluster's to say. */
+/** What visitors claim about themselves although only the cluster may say it. */
 export function claims(cluster: ScratchCluster): void {
   const claims = [
     ...[
@@ -61,7 +61,7 @@ export function claims(cluster: ScratchCluster): void {
     expect(names.filter((name) => own.includes(name)).sort()).toEqual(own);
   };
 
-  test("does not reach the app, once or twice, in whatever case", async () => {
+  test("do not reach the app, even repeated or in another case", async () => {
     const { status, echo } = await exchange(cluster, [
       "GET /echo HTTP/1.1",
       ...close,
@@ -79,7 +79,7 @@ export function claims(cluster: ScratchCluster): void {
     expect(value("X-Request-Id")).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  test("nor in trailers, nor when Connection names what the cluster says", async () => {
+  test("do not reach the app in trailers, or if Connection lists the cluster's own headers", async () => {
     const chunked = await exchange(
       cluster,
       ["POST /echo HTTP/1.1", ...close, "Transfer-Encoding: chunked", "Trailer: X-Real-IP"],
@@ -96,7 +96,7 @@ export function claims(cluster: ScratchCluster): void {
     judge(named.echo);
   });
 
-  test("what says something else passes", async () => {
+  test("other headers reach the app", async () => {
     const passing = {
       "x-http-method-override": "PUT",
       "x-csrf-token": "t",

@@ -9,7 +9,7 @@ export const app = {
   maxBodySize: 2,
 };
 
-/** What the fixture's app says of a request that reached it. */
+/** What the fixture's app reports about a request that reached it. */
 export interface Echo {
   readonly method: string;
   readonly url: string;

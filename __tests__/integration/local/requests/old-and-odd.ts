@@ -1,11 +1,11 @@
 import type { ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { close, exchange, Wire } from "./wire";
 
-/** Requests as few clients send them. */
+/** Requests that few clients send. */
 export function oldAndOdd(cluster: ScratchCluster): void {
   test.each([
-    ["without Host", ["GET /echo HTTP/1.0"], "127.0.0.1"],
-    ["with Host", ["GET /echo HTTP/1.0", "Host: test"], "test"],
+    ["in HTTP/1.0 without Host", ["GET /echo HTTP/1.0"], "127.0.0.1"],
+    ["in HTTP/1.0 with Host", ["GET /echo HTTP/1.0", "Host: test"], "test"],
     ["with an empty Host", ["GET /echo HTTP/1.1", "Host: ", "Connection: close"], "127.0.0.1"],
     ["with a port", ["GET /echo HTTP/1.1", "Host: test:81", "Connection: close"], "test:81"],
     [
@@ -13,8 +13,8 @@ export function oldAndOdd(cluster: ScratchCluster): void {
       ["GET /echo HTTP/1.1", "Host: [::1]:81", "Connection: close"],
       "[::1]:81",
     ],
-    ["with the whole URL", ["GET http://test/echo HTTP/1.1", ...close], "test"],
-  ])("%s", async (_, lines, host) => {
+    ["with an absolute URL", ["GET http://test/echo HTTP/1.1", ...close], "test"],
+  ])("a request %s reaches the app with a valid Host", async (_, lines, host) => {
     const { status, echo } = await exchange(cluster, lines);
     expect([status, echo?.url, echo?.rawHeaders.slice(0, 2)]).toEqual([
       200,
@@ -24,14 +24,14 @@ export function oldAndOdd(cluster: ScratchCluster): void {
   });
 
   test.each([
-    ["no Host in HTTP/1.1", ["Connection: close"]],
-    ["two of them", ["Host: one", "Host: other", "Connection: close"]],
-    ["one that is none", ["Host: a b", "Connection: close"]],
+    ["HTTP/1.1 without Host", ["Connection: close"]],
+    ["a request with two Hosts", ["Host: one", "Host: other", "Connection: close"]],
+    ["a request with an invalid Host", ["Host: a b", "Connection: close"]],
   ])("%s is a bad request", async (_, lines) => {
     expect((await exchange(cluster, ["GET /echo HTTP/1.1", ...lines])).status).toBe(400);
   });
 
-  test("HTTP/1.0 may keep its connection", async () => {
+  test("HTTP/1.0 can keep its connection alive", async () => {
     const wire = await Wire.open(cluster);
     for (const time of [1, 2]) {
       wire.send("GET /up HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -52,7 +52,7 @@ export function oldAndOdd(cluster: ScratchCluster): void {
     },
   );
 
-  test("HEAD has the headers of GET, and no body", async () => {
+  test("HEAD returns the headers of GET without a body", async () => {
     const { status, text } = await exchange(cluster, ["HEAD /page HTTP/1.1", ...close]);
     expect(status).toBe(200);
     expect(text).toMatch(/etag: "strong"/i);

@@ -20,7 +20,7 @@ export function ownPaths(cluster: ScratchCluster): void {
     ],
     ...["/.cluster/health%20", "/.cluster", "/.cluster/", "/.cluster/other"],
     ...["http://test/.cluster/health", "http://test//.cluster/health"],
-  ])("%s is nobody's", async (path) => {
+  ])("%s is not found", async (path) => {
     for (const version of ["1.0", "1.1"]) {
       const { status, text } = await exchange(cluster, [`GET ${path} HTTP/${version}`, ...close]);
       expect(status).toBe(404);
@@ -31,17 +31,17 @@ export function ownPaths(cluster: ScratchCluster): void {
   test.each([
     ...["/.Cluster/health", "/.cluster;a/health", "/.cluster\\health", "/%2e%2ecluster/health"],
     ...["/%252ecluster/health", "/.clusters"],
-  ])("%s is another path, and the app's", async (path) => {
+  ])("%s is a different path, and reaches the app", async (path) => {
     const { echo } = await exchange(cluster, [`GET ${path} HTTP/1.1`, ...close]);
     expect(echo?.url).toBe(path);
   });
 
-  test("a byte of zero is a bad request", async () => {
+  test("a path with a NUL byte is a bad request", async () => {
     const { status } = await exchange(cluster, ["GET /.cluster/health%00 HTTP/1.1", ...close]);
     expect(status).toBe(400);
   });
 
-  test("no header of a visitor opens them", async () => {
+  test("no header of a visitor gives access to them", async () => {
     const { status } = await exchange(cluster, [
       "GET /.cluster/health HTTP/1.1",
       "Host: load-balancer",
@@ -51,7 +51,7 @@ export function ownPaths(cluster: ScratchCluster): void {
     expect(status).toBe(404);
   });
 
-  test("the load balancer's own health is everybody's", async () => {
+  test("the load balancer's own health check is public", async () => {
     expect((await ask(`${cluster.url}/load-balancer-health`)).status).toBe(200);
   });
 }

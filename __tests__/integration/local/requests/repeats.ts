@@ -1,7 +1,7 @@
 import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { close, exchange, pause } from "./wire";
 
-/** How often a request reached an app, on each web server, whether or not the app lived on. */
+/** How often a request reached an app, on each web server, whether or not the app survived. */
 function arrivals(cluster: ScratchCluster, marker: string): Record<string, number> {
   const count = (host: string) =>
     Number(
@@ -19,9 +19,9 @@ const sum = (counts: Record<string, number>) =>
 let markers = 0;
 const marker = () => `marker-${process.pid}-${Date.now()}-${markers++}`;
 
-/** What is sent once more, and how often. */
+/** What is retried, and how often. */
 export function repeats(cluster: ScratchCluster): void {
-  test("a read that takes too long is told so, and sent once", async () => {
+  test("a read that takes too long gets status 504, and is sent once", async () => {
     const mark = marker();
     const before = Date.now();
     const { status } = await ask(`${cluster.url}/slow?seconds=8&${mark}`);
@@ -31,7 +31,7 @@ export function repeats(cluster: ScratchCluster): void {
     expect(sum(arrivals(cluster, mark))).toBe(1);
   });
 
-  test("one that waits for events, or for an upgrade, is sent twice at most", async () => {
+  test("a read that waits for events or an upgrade is sent twice at most", async () => {
     const events = marker();
     const socket = marker();
     const answers = await Promise.all([
@@ -52,7 +52,7 @@ export function repeats(cluster: ScratchCluster): void {
     expect(sum(arrivals(cluster, socket))).toBeLessThanOrEqual(2);
   }, 60_000);
 
-  /** Sends until one of them has come to an app that ends with it; what was answered, by marker. */
+  /** Sends requests until one reaches the app that exits on it; returns its status and where it arrived. */
   async function dying(headers: Record<string, string>, method: string, bytes: number) {
     await cluster.serving("/up");
     const answered = new Map<string, number>();
@@ -73,28 +73,28 @@ export function repeats(cluster: ScratchCluster): void {
     throw new Error(`none came to web-1: ${JSON.stringify([...answered])}`);
   }
 
-  test("a read whose app ends is answered by another", async () => {
+  test("if its app exits, a read is answered by the other web server", async () => {
     expect(await dying({}, "GET", 0)).toEqual({
       status: 200,
       arrived: { "web-1": 1, "web-2": 1 },
     });
   });
 
-  test("so is a write with a key, of 8 KB", async () => {
+  test("if its app exits, an 8 KB write with a key is answered by the other web server", async () => {
     expect(await dying({ "idempotency-key": "k" }, "POST", 8192)).toEqual({
       status: 200,
       arrived: { "web-1": 1, "web-2": 1 },
     });
   });
 
-  test("one of 100 KB is not: it fails, and was sent once", async () => {
+  test("if its app exits, a 100 KB write with a key fails, and is sent once", async () => {
     expect(await dying({ "idempotency-key": "k" }, "POST", 100_000)).toEqual({
       status: 502,
       arrived: { "web-1": 1, "web-2": 0 },
     });
   });
 
-  test("nor is a write without a key", async () => {
+  test("if its app exits, a write without a key fails, and is sent once", async () => {
     expect(await dying({}, "POST", 10)).toEqual({
       status: 502,
       arrived: { "web-1": 1, "web-2": 0 },

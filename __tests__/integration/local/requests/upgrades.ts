@@ -1,10 +1,10 @@
 import { ask, type ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { echoes, exchange, upgrade } from "./wire";
 
-/** Requests that become something else than HTTP. */
+/** Requests that switch to another protocol than HTTP. */
 export function upgrades(cluster: ScratchCluster): void {
   test.each(["websocket", "WebSocket"])(
-    "%s passes, and its path as it was sent",
+    "an upgrade to %s passes with its path unchanged",
     async (protocol) => {
       const wire = await upgrade(cluster, protocol);
       expect(wire.received).toMatch(/^HTTP\/1\.1 101 /);
@@ -18,7 +18,7 @@ export function upgrades(cluster: ScratchCluster): void {
   test.each([
     ["tcp", "GET"],
     ["SPDY/3.1", "POST"],
-  ])("%s by %s passes", async (protocol, method) => {
+  ])("an upgrade to %s by %s passes", async (protocol, method) => {
     const wire = await upgrade(cluster, protocol, method);
     expect(wire.received).toMatch(/^HTTP\/1\.1 101 /);
     wire.send("raw bytes\0");
@@ -27,7 +27,7 @@ export function upgrades(cluster: ScratchCluster): void {
   });
 
   test.each(["h2c", "H2C", "HTTP/2.0"])(
-    "%s does not: it would pass by both proxies",
+    "an upgrade to %s does not pass: it would bypass both proxies",
     async (protocol) => {
       const { status, echo } = await exchange(cluster, [
         "GET /echo HTTP/1.1",
@@ -41,7 +41,7 @@ export function upgrades(cluster: ScratchCluster): void {
     },
   );
 
-  test("a plain request still finds a connection to the app that is open", async () => {
+  test("plain requests still reuse open connections to the app", async () => {
     const connections = new Set<string>();
     for (let index = 0; index < 10; index++) {
       const { headers, body } = await ask(`${cluster.url}/echo`);

@@ -2,14 +2,14 @@ import type { ScratchCluster } from "../../../../drill/scratch/scratch-cluster";
 import { app } from "./echo-app";
 import { close, echoes, exchange, MIB, pause, upgrade, Wire } from "./wire";
 
-/** What is slow, or silent for long, and yet honest: it begins, and is judged when other tests have been. */
+/** Requests that are slow or silent for long, but legitimate: they start, and are checked after other tests. */
 export function whatTakesLong(cluster: ScratchCluster) {
-  // All of it at once, while other tests go on: each waits, and none hinders another.
+  // All of them at once, while other tests run: each mostly waits, and none disturbs another.
   const slow: Record<string, Promise<unknown>> = {};
   const outcome = (name: string) => slow[name] as Promise<unknown>;
 
   const begins = () => {
-    test("begins", async () => {
+    test("start in the background", async () => {
       const start = (name: string, work: () => Promise<unknown>) => {
         slow[name] = work();
         slow[name]?.catch(() => {});
@@ -19,7 +19,7 @@ export function whatTakesLong(cluster: ScratchCluster) {
       for (const web of ["web-1", "web-2"]) {
         cluster.on(web, "systemctl reload nginx.service");
       }
-      // What is opened at once may still come to what is on its way out.
+      // A connection that is opened at once may still reach a process that is shutting down.
       await pause(2);
       start("reload", async () => {
         await echoes(reloaded, "after the reload");
@@ -93,7 +93,7 @@ export function whatTakesLong(cluster: ScratchCluster) {
       );
     });
 
-    test("an answer goes to the visitor in parts, as it comes, and for as long as it comes", async () => {
+    test("a response is streamed to the visitor as the app sends it", async () => {
       for (const gap of (await outcome("parts")) as number[]) {
         expect(gap).toBeGreaterThan(500);
         expect(gap).toBeLessThan(2000);
@@ -114,15 +114,15 @@ export function whatTakesLong(cluster: ScratchCluster) {
       60_000,
     );
 
-    test("a WebSocket lives on while proxies reload", async () => {
+    test("a WebSocket survives a reload of the proxies", async () => {
       await outcome("reload");
     }, 60_000);
 
-    test("server-sent events may be silent for as long as a tunnel", async () => {
+    test("server-sent events may pause for as long as a tunnel", async () => {
       await outcome("events");
     }, 60_000);
 
-    test("a silent WebSocket is kept for the time the settings say, and no longer", async () => {
+    test("an idle WebSocket is kept open for app.tunnelTimeout, and no longer", async () => {
       const seconds = await outcome("idle");
       expect(seconds).toBeGreaterThan(app.tunnelTimeout - 2);
       expect(seconds).toBeLessThan(app.tunnelTimeout + 5);

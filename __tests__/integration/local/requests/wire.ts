@@ -12,7 +12,7 @@ export const pause = (seconds: number) =>
 /** The headers of a request that names a host and ends its connection. */
 export const close = ["Host: test", "Connection: close"];
 
-/** A connection on which every byte is ours. */
+/** A raw connection on which the test sends every byte. */
 export class Wire {
   received = "";
   closed = false;
@@ -77,7 +77,7 @@ export class Wire {
   }
 }
 
-/** Sends a request as it is written here, and returns all that is answered. */
+/** Sends a request exactly as it is written, and returns the whole response. */
 export async function exchange(
   cluster: ScratchCluster,
   lines: readonly string[],
@@ -95,7 +95,7 @@ export async function exchange(
   };
 }
 
-/** A WebSocket, or whatever else the token says, once the app has agreed to it. */
+/** A WebSocket, or a connection of another protocol, once the app has accepted the upgrade. */
 export async function upgrade(cluster: ScratchCluster, protocol = "websocket", method = "GET") {
   const wire = await Wire.open(cluster);
   wire.send(
@@ -114,7 +114,7 @@ export async function upgrade(cluster: ScratchCluster, protocol = "websocket", m
   return wire;
 }
 
-/** A text frame of a client; its payload comes back in one of a server. */
+/** A client's text frame; the server returns its payload in a frame of its own. */
 export function frame(text: string): Buffer {
   const mask = randomBytes(4);
   const masked = Buffer.from(text).map((byte, index) => byte ^ (mask[index % 4] as number));
@@ -126,7 +126,7 @@ export async function echoes(wire: Wire, text: string): Promise<void> {
   await wire.until(new RegExp(text));
 }
 
-/** curl, as a client that sends its body in its own way; status, and what was answered. */
+/** Runs curl, as a client that sends its body in its own way; returns the status and the response. */
 export function curl(
   cluster: ScratchCluster,
   path: string,
@@ -148,7 +148,7 @@ export function curl(
         const [, body, code] = /^([\s\S]*)\n(\d+)$/.exec(printed) ?? [];
         resolve({ exitCode, status: Number(code), body });
       });
-      // It may end before it has read all of it.
+      // curl may exit before it has read all of it.
       child.stdin.on("error", () => {});
       child.stdin.end(input);
     },
