@@ -87,6 +87,25 @@ const describeIf = reason === undefined ? describe : describe.skip;
 const update = (name: string) => ({ address: name, actions: ["update"] });
 const create = (name: string) => ({ address: name, actions: ["create"] });
 
+/** Allows a role an action on every resource, where the emulator asks for no less. */
+const allowOnEverything = (role: string, action: string) =>
+  emulator.query("iam", {
+    Action: "PutRolePolicy",
+    RoleName: `${SETTINGS.name}-${role}`,
+    PolicyName: "emulator",
+    PolicyDocument: JSON.stringify({
+      Version: "2012-10-17",
+      Statement: [{ Effect: "Allow", Action: action, Resource: "*" }],
+    }),
+  });
+
+const allowNothingMore = (role: string) =>
+  emulator.query("iam", {
+    Action: "DeleteRolePolicy",
+    RoleName: `${SETTINGS.name}-${role}`,
+    PolicyName: "emulator",
+  });
+
 /** Runs a host's platform script as a host of the cluster, with a role's credentials. */
 async function onHost(name: string, role: string, args: readonly string[]): Promise<string> {
   await emulator.authorize(false);
@@ -224,25 +243,13 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
 
     beforeAll(async () => {
       for (const role of ["load-balancer", "web", "database"]) {
-        await emulator.query("iam", {
-          Action: "PutRolePolicy",
-          RoleName: `${SETTINGS.name}-${role}`,
-          PolicyName: "emulator",
-          PolicyDocument: JSON.stringify({
-            Version: "2012-10-17",
-            Statement: [{ Effect: "Allow", Action: "ssm:GetParameter", Resource: "*" }],
-          }),
-        });
+        await allowOnEverything(role, "ssm:GetParameter");
       }
     });
 
     afterAll(async () => {
       for (const role of ["load-balancer", "web", "database"]) {
-        await emulator.query("iam", {
-          Action: "DeleteRolePolicy",
-          RoleName: `${SETTINGS.name}-${role}`,
-          PolicyName: "emulator",
-        });
+        await allowNothingMore(role);
       }
     });
 
@@ -455,6 +462,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
   }, 620_000);
 
   test("either of two load balancers can claim the visitors' address, and the next plan leaves it there", async () => {
+    await allowOnEverything("load-balancer", "ec2:AssociateAddress");
     for (const [name, address] of topologyOf(CHANGED).floatingAddresses) {
       await claim(name);
       const found = await emulator.query("ec2", {
@@ -464,6 +472,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       });
       expect(valuesOf(found, "privateIpAddress")).toEqual([address]);
     }
+    await allowNothingMore("load-balancer");
     const planned = cluster.plan().filter(({ address }) => /eip|network_interface/.test(address));
     expect(planned).toEqual([]);
   });

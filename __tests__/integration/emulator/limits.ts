@@ -64,6 +64,10 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
     reason:
       "moto checks the policies for ssm:GetParameter on *, whichever parameter is meant; here the roles get that as well, and the unit tests check the policies",
   },
+  "resources of a permission to associate an address": {
+    reason:
+      "moto checks the policies for ec2:AssociateAddress on *, whichever address is meant; here the load balancers get that as well, and the unit tests check the policy",
+  },
   "signatures of escaped URLs": {
     reason:
       "moto checks a signature against the URL with its escapes decoded, which is not what was signed; moto/sitecustomize.py makes it keep them",
