@@ -75,6 +75,8 @@ export class Lease {
   private leaseUntil = Number.NEGATIVE_INFINITY;
   private isRecorded = false;
   private isHeld = false;
+  /** Until when the kernel keeps MySQL's port open to the web servers. */
+  private armedUntil = Number.NEGATIVE_INFINITY;
   private hasRoom = true;
   private leftAt = Number.NEGATIVE_INFINITY;
   private leftIncarnation: string | undefined;
@@ -428,6 +430,7 @@ export class Lease {
   private arm(until: number): void {
     const left = until - this.now;
     if (left > 0) {
+      this.armedUntil = until;
       this.surroundings.fence
         .arm(left)
         .catch((error: Error) => this.surroundings.log(`the fence is not open: ${error.message}`));
@@ -624,7 +627,11 @@ export class Lease {
   private keepReadable(): void {
     const isClosed = this.condition === "closed" || this.condition === "ready";
     if (!this.isTaking && (!this.isRecorded || (isClosed && !this.isHolding))) {
-      this.arm(this.isRecorded ? this.answeredAt + TIMERS.fence : this.now + TIMERS.fence);
+      const until = (this.isRecorded ? this.answeredAt : this.now) + TIMERS.fence;
+      // Each time costs a process. Steps are more frequent than this has to be.
+      if (until >= this.armedUntil + TIMERS.renew) {
+        this.arm(until);
+      }
     }
   }
 
@@ -645,6 +652,7 @@ export class Lease {
   /** Closes the server, or at least what leads to it. Whether it is certain that no client is told of a commit. */
   private async shut(): Promise<boolean> {
     const { fence, server, log, observe } = this.surroundings;
+    this.armedUntil = Number.NEGATIVE_INFINITY;
     const [fenced, closed] = await Promise.all([
       fence.disarm().then(
         () => true,
