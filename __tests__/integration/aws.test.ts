@@ -141,8 +141,8 @@ async function onHost(name: string, role: string, args: readonly string[]): Prom
   }
 }
 
-/** Has a load balancer claim the visitors' address, with its role's credentials and the signatures checked. */
-async function claim(name: string): Promise<void> {
+/** Has a load balancer claim the visitors' address for its interface, whose ID is returned, with its role's credentials and the signatures checked. */
+async function claim(name: string): Promise<string> {
   const role = `${SETTINGS.name}-load-balancer`;
   await emulator.authorize(false);
   const state = JSON.parse(cluster.terraform(["show", "-json"]));
@@ -166,6 +166,7 @@ async function claim(name: string): Promise<void> {
       },
     });
     expect(`${status} ${stderr}`).toMatch(/^0 .*is associated with/);
+    return interfaceId;
   } finally {
     await metadata.stop();
     host.remove();
@@ -463,14 +464,14 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
 
   test("either of two load balancers can claim the visitors' address, and the next plan leaves it there", async () => {
     await allowOnEverything("load-balancer", "ec2:AssociateAddress");
-    for (const [name, address] of topologyOf(CHANGED).floatingAddresses) {
-      await claim(name);
+    for (const name of topologyOf(CHANGED).floatingAddresses.keys()) {
+      const interfaceId = await claim(name);
       const found = await emulator.query("ec2", {
         Action: "DescribeAddresses",
         "Filter.1.Name": "tag:Name",
         "Filter.1.Value.1": `${SETTINGS.name}-load-balancer`,
       });
-      expect(valuesOf(found, "privateIpAddress")).toEqual([address]);
+      expect(valuesOf(found, "networkInterfaceId")).toEqual([interfaceId]);
     }
     await allowNothingMore("load-balancer");
     const planned = cluster.plan().filter(({ address }) => /eip|network_interface/.test(address));

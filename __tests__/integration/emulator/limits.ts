@@ -68,6 +68,10 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
     reason:
       "moto checks the policies for ec2:AssociateAddress on *, whichever address is meant; here the load balancers get that as well, and the unit tests check the policy",
   },
+  "the private address of an association": {
+    reason:
+      "moto associates an address with the first one of the interface, whichever was asked for; the unit tests check what is asked for",
+  },
   "signatures of escaped URLs": {
     reason:
       "moto checks a signature against the URL with its escapes decoded, which is not what was signed; moto/sitecustomize.py makes it keep them",
