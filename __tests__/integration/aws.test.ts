@@ -141,7 +141,11 @@ async function onHost(name: string, role: string, args: readonly string[]): Prom
   }
 }
 
-/** Has a load balancer claim the visitors' address for its interface, whose ID is returned, with its role's credentials and the signatures checked. */
+/**
+ * Has a load balancer claim the visitors' address, with its role's credentials and the signatures checked.
+ *
+ * @returns the ID of its interface
+ */
 async function claim(name: string): Promise<string> {
   const role = `${SETTINGS.name}-load-balancer`;
   await emulator.authorize(false);

@@ -14,20 +14,32 @@ save_server_state() {
     mv "$SERVER_STATE.new" "$SERVER_STATE"
 }
 
-# servers: prints a line for each web server, with tab-separated fields: name, status, requests in flight, failed checks,
-# transitions to down, seconds since the last status change, result of the last check, its HTTP status or -.
+# look_at_servers: prints a line for each web server, with tab-separated fields: name, status, requests in flight, failed
+# checks, transitions to down, seconds since the last status change, result of the last check, its HTTP status or -. Starts
+# no other process than the one that asks.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 1, 2, 18, 5, 22, 23, 24, 37 and 38 of the statistics.
+look_at_servers() {
+  local stat check f
+  stat=$(ask_haproxy "show stat web 4 -1") || return
+  while IFS=, read -r -a f; do
+    [[ ${f[0]:-} == web ]] || continue
+    # While the next check is in progress, the result of the last one is marked with a star.
+    check=${f[36]#"* "}
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "${f[1]}" "${f[17]}" "${f[4]}" "${f[21]:-0}" "${f[22]:-0}" \
+      "${f[23]:-0}" "${check:--}" "${f[37]:--}"
+  done <<<"$stat"
+}
+
+# servers: like look_at_servers. While the next check is in progress, HAProxy shows the result of the last one without its
+# HTTP status, so this looks again.
 servers() {
-  local attempt stat
+  local attempt seen
   for attempt in 1 2 3 4 5; do
-    stat=$(ask_haproxy "show stat web 4 -1") || return
-    # While the next check is in progress, HAProxy shows the result of the last one without its HTTP status.
-    if ((attempt == 5)) || ! grep --quiet --extended-regexp '^web,.*,[*] L7(OK|STS),0?,' <<<"$stat"; then break; fi
+    seen=$(look_at_servers) || return
+    if ((attempt == 5)) || ! grep --quiet --perl-regexp '\tL7(OK|STS)\t[0-]$' <<<"$seen"; then break; fi
     sleep 0.05
   done
-  awk -F, -v OFS='\t' '$1 == "web" {
-    sub(/^[*] /, "", $37)
-    print $2, $18, $5, $22 + 0, $23 + 0, $24 + 0, $37 == "" ? "-" : $37, $38 == "" ? "-" : $38 }' <<<"$stat"
+  if [[ -n $seen ]]; then printf '%s\n' "$seen"; fi
 }
 
 # as_json: converts such lines to a JSON array.

@@ -16,18 +16,12 @@ source /opt/cluster/scripts/load-balancer/servers.sh
 PAUSE=0.25
 PATIENCE=0.6
 
-# suspects: prints the web servers whose last check got no answer and to which requests are in flight. Asked four times a
-# second, so it starts no other process than the one that asks.
-# https://docs.haproxy.org/3.2/management.html#9.1: fields 2, 5, 18 and 37 of the statistics.
+# suspects: prints the web servers whose last check got no answer and to which requests are in flight.
 suspects() {
-  local stat fields
-  stat=$(ask_haproxy "show stat web 4 -1" 2>/dev/null) || return
-  while IFS=, read -r -a fields; do
-    if [[ ${fields[0]:-} == web && ${fields[4]} != 0 && ${fields[17]} != MAINT* &&
-      ${fields[36]#"* "} =~ ^(L[47]TOUT|L4CON)$ ]]; then
-      printf '%s\n' "${fields[1]}"
-    fi
-  done <<<"$stat"
+  local name status in_flight check
+  while IFS=$'\t' read -r name status in_flight _ _ _ check _; do
+    if [[ $in_flight != 0 && $status != MAINT* && $check =~ ^(L[47]TOUT|L4CON)$ ]]; then printf '%s\n' "$name"; fi
+  done < <(look_at_servers 2>/dev/null)
 }
 
 # answers ADDRESS: whether Nginx on a web server answers. Like a visitor's request, this one has an identifier: Nginx
