@@ -1049,7 +1049,8 @@ export class Lease {
     while (
       this.isRecorded &&
       this.isHolding &&
-      (this.stored?.record.sync.length ?? 0) > 0 &&
+      this.stored?.record.state !== "vacant" &&
+      (this.isHeld || (this.stored?.record.sync.length ?? 0) > 0) &&
       this.now < until
     ) {
       this.wake();

@@ -331,10 +331,14 @@ const hasSuccessor = predicate(
   "a replica is in sync",
   ({ record }) => record !== undefined && record.sync.length > 0,
 );
+const hasNoSuccessor = predicate(
+  "no replica is in sync",
+  ({ record }) => record?.sync.length === 0,
+);
+const isHeld = predicate("an operator closed it", (view) => view.isHeld);
 const mustGo = predicate(
-  "an operator closed it, or it is being stopped, or its server does not answer or has ended",
-  ({ isHeld, isLeaving, server }) =>
-    isHeld || isLeaving || server === "silent" || server === "gone",
+  "it is being stopped, or its server does not answer or has ended",
+  ({ isLeaving, server }) => isLeaving || server === "silent" || server === "gone",
 );
 const isDown = predicate(
   "its server does not answer or has ended, or holds no data",
@@ -429,9 +433,12 @@ export const STEP_PARTS: readonly Part<RecordView, Step>[] = [
       rule("wait", isTaking),
       // The replica comes first; if none takes over, everything is still here.
       rule("resume", isVacant, isFit, isQuiet),
+      rule("resume", isVacant, isFit, hasNoSuccessor),
       rule("close", isVacant, mayBeOpen),
       rule("wait", isVacant),
       rule("wait", isUnseen),
+      // The operator promotes another host, which compares what both hold; no replica has to be in sync for that.
+      rule("vacate", isHeld),
       rule("vacate", hasSuccessor, mustGo),
       // A host that does not renew is succeeded.
       rule("wait", hasSuccessor, isDown),

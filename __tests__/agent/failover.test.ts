@@ -4,6 +4,7 @@ import { Cluster, STEADY } from "./fakes/cluster";
 import type { Transaction } from "./fakes/disk";
 import type { Host } from "./fakes/host";
 import type { Pace, Written } from "./fakes/mysql";
+import { Operator } from "./fakes/operator";
 
 // Automatic failover, with the whole agent, in named scenarios: how long writes wait, and who ends up as primary. A
 // client's view: web servers ask for /primary twice a second, and writes go to nobody while two hosts claim it.
@@ -195,6 +196,42 @@ describe("with two replicas", () => {
     });
     expect(pause).toBeLessThan(6_000);
     expect(one.primary).toMatch(/database-[23]/);
+    expect(one.missing).toBe(0);
+  });
+});
+
+describe("an operator switches over", () => {
+  const switchOver = (one: Site, done: string[]) =>
+    new Operator(one.cluster, () => undefined)
+      .wishes({ verb: "switchover", acceptLoss: false, fences: false })
+      .then((result) => done.push(result));
+
+  test("ten times in a row, without a pause: each one succeeds", async () => {
+    const one = await site();
+    const done: string[] = [];
+    for (let count = 1; count <= 10; count++) {
+      void switchOver(one, done);
+      await one.time.until(() => done.length === count, 20_000, 10);
+    }
+    expect(done).toEqual(
+      done.map((_, index) => `database-${index % 2 === 0 ? 2 : 1} was promoted`),
+    );
+    expect(one.missing).toBe(0);
+  });
+
+  test("to a replica that is not in the record's sync, and has received everything", async () => {
+    const one = await site();
+    const done: string[] = [];
+    const [, replica] = one.cluster.hosts as [Host, Host];
+    await one.after((primary) => {
+      one.link("cut", primary, "database-2");
+      one.time.after(5_000, () => one.link("open", primary, "database-2"));
+    }, 5_000);
+    expect(await one.time.until(() => one.cluster.isInSync, 10_000, 10)).toBe(true);
+    expect(one.cluster.quorum?.record?.sync).toEqual([]);
+    const pause = await one.after(() => void switchOver(one, done), 6_000);
+    expect(done).toEqual([`${replica.name} was promoted`]);
+    expect(pause).toBeLessThan(2_000);
     expect(one.missing).toBe(0);
   });
 });

@@ -195,6 +195,11 @@ const CASES: readonly Case[] = [
     view: { ...HOLDER, isHeld: true },
     step: "vacate",
   },
+  {
+    when: "holder closed by an operator, no replica in sync",
+    view: { ...HOLDER, isHeld: true, ...of("open", { sync: [] }) },
+    step: "vacate",
+  },
   { when: "holder being stopped", view: { ...HOLDER, isLeaving: true }, step: "vacate" },
   { when: "holder, server killed", view: { ...HOLDER, server: "gone" }, step: "vacate" },
   { when: "holder, server hangs", view: { ...HOLDER, server: "silent" }, step: "vacate" },
@@ -226,6 +231,11 @@ const CASES: readonly Case[] = [
   {
     when: "role given up by this host, nobody took over",
     view: { ...HOLDER, ...silent, server: "closed", ...of("vacant") },
+    step: "resume",
+  },
+  {
+    when: "role given up by this host, no replica in sync, released",
+    view: { ...HOLDER, server: "closed", ...of("vacant", { sync: [] }) },
     step: "resume",
   },
   {
