@@ -2,9 +2,9 @@ import type { Counts, FaultSchedule } from "./fakes/fault-schedule";
 
 // Schedules of faults over three simulated hosts, each with the real agent. A failure prints its seed and everything that
 // happened. It happens again with
-//   SEED=... npx jest --selectProjects unit --testPathPatterns __tests__/agent/simulation
-// and other schedules than the usual ones are run with
-//   SEED=... SIMULATIONS=... npx jest --selectProjects unit --testPathPatterns __tests__/agent/simulation
+//   SEED=... SIMULATIONS=1 npm run simulate
+// `npm run simulate` runs 10,000; other schedules are run with
+//   SEED=... SIMULATIONS=... npm run simulate
 
 const { SEED, SIMULATIONS } = process.env;
 
@@ -12,7 +12,7 @@ const { SEED, SIMULATIONS } = process.env;
 export const FIRST = Number(SEED ?? 1);
 
 /** How many schedules are run; each takes some 5 ms. */
-export const SCHEDULES = Number(SIMULATIONS ?? (SEED === undefined ? 10_000 : 1));
+export const SCHEDULES = Number(SIMULATIONS ?? (SEED === undefined ? 3_000 : 1));
 
 /** Runs the schedules from the first to the last seed. */
 export async function runAll(

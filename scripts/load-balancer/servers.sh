@@ -6,7 +6,7 @@ SERVER_STATE=/var/lib/cluster/haproxy-server-state
 
 # ask_haproxy COMMAND: runs a command through HAProxy's runtime socket.
 ask_haproxy() {
-  printf '%s\n' "$1" | socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET"
+  socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET" <<<"$1"
 }
 
 save_server_state() {
@@ -14,32 +14,34 @@ save_server_state() {
     mv "$SERVER_STATE.new" "$SERVER_STATE"
 }
 
-# look_at_servers: prints a line for each web server, with tab-separated fields: name, status, requests in flight, failed
-# checks, transitions to down, seconds since the last status change, result of the last check, its HTTP status or -. Starts
-# no other process than the one that asks.
+# read_servers: sets SERVERS to a line for each web server, with tab-separated fields: name, status, requests in flight,
+# failed checks, transitions to down, seconds since the last status change, result of the last check, its HTTP status or -.
+# Starts no other process than socat: it is called four times a second.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 1, 2, 18, 5, 22, 23, 24, 37 and 38 of the statistics.
-look_at_servers() {
-  local stat check f
-  stat=$(ask_haproxy "show stat web 4 -1") || return
+read_servers() {
+  local stat line check f
+  SERVERS=()
+  stat=$(socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET" <<<"show stat web 4 -1") || return
   while IFS=, read -r -a f; do
     [[ ${f[0]:-} == web ]] || continue
     # While the next check is in progress, the result of the last one is marked with a star.
     check=${f[36]#"* "}
-    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "${f[1]}" "${f[17]}" "${f[4]}" "${f[21]:-0}" "${f[22]:-0}" \
+    printf -v line '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "${f[1]}" "${f[17]}" "${f[4]}" "${f[21]:-0}" "${f[22]:-0}" \
       "${f[23]:-0}" "${check:--}" "${f[37]:--}"
+    SERVERS+=("$line")
   done <<<"$stat"
 }
 
-# servers: like look_at_servers. While the next check is in progress, HAProxy shows the result of the last one without its
+# servers: prints these lines. While the next check is in progress, HAProxy shows the result of the last one without its
 # HTTP status, so this looks again.
 servers() {
-  local attempt seen
+  local attempt
   for attempt in 1 2 3 4 5; do
-    seen=$(look_at_servers) || return
-    if ((attempt == 5)) || ! grep --quiet --perl-regexp '\tL7(OK|STS)\t[0-]$' <<<"$seen"; then break; fi
+    read_servers || return
+    if ((attempt == 5)) || ! printf '%s\n' "${SERVERS[@]}" | grep --quiet --perl-regexp '\tL7(OK|STS)\t[0-]$'; then break; fi
     sleep 0.05
   done
-  if [[ -n $seen ]]; then printf '%s\n' "$seen"; fi
+  if ((${#SERVERS[@]} > 0)); then printf '%s\n' "${SERVERS[@]}"; fi
 }
 
 # as_json: converts such lines to a JSON array.

@@ -16,14 +16,6 @@ source /opt/cluster/scripts/load-balancer/servers.sh
 PAUSE=0.25
 PATIENCE=0.6
 
-# suspects: prints the web servers whose last check got no answer and to which requests are in flight.
-suspects() {
-  local name status in_flight check
-  while IFS=$'\t' read -r name status in_flight _ _ _ check _; do
-    if [[ $in_flight != 0 && $status != MAINT* && $check =~ ^(L[47]TOUT|L4CON)$ ]]; then printf '%s\n' "$name"; fi
-  done < <(look_at_servers 2>/dev/null)
-}
-
 # answers ADDRESS: whether Nginx on a web server answers. Like a visitor's request, this one has an identifier: Nginx
 # refuses it below /.cluster/ without asking the app.
 answers() {
@@ -44,10 +36,13 @@ examine() {
   answers "$2" || give_up "$1" "$2"
 }
 
-# look: examines the suspects, all at the same time.
+# look: examines the web servers whose last check got no answer and to which requests are in flight, all at the same time.
 look() {
-  local name server
-  for name in $(suspects); do
+  local seen server name status in_flight check
+  read_servers 2>/dev/null || return
+  for seen in "${SERVERS[@]}"; do
+    IFS=$'\t' read -r name status in_flight _ _ _ check _ <<<"$seen"
+    if [[ $in_flight == 0 || $status == MAINT* || ! $check =~ ^(L[47]TOUT|L4CON)$ ]]; then continue; fi
     for server in $WEB_SERVERS; do
       if [[ ${server%%:*} == "$name" ]]; then examine "$name" "${server#*:}" & fi
     done
@@ -56,10 +51,13 @@ look() {
 }
 
 main() {
+  local never
+  # A read that never gets anything waits without a process of its own.
+  exec {never}<> <(:)
   while true; do
     # Without HAProxy, there is nothing to see.
     look || true
-    sleep "$PAUSE"
+    read -r -t "$PAUSE" -u "$never" || true
   done
 }
 

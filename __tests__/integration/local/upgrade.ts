@@ -12,6 +12,7 @@ function offer(cluster: ScratchCluster, host: string, version: string, then = ""
      printf 'Package: cluster-trial\\nVersion: ${version}\\nArchitecture: all\\nMaintainer: nobody <nobody@example.com>\\nDescription: a trial\\n' >/tmp/built/DEBIAN/control
      dpkg-deb --build /tmp/built cluster-trial.deb >/dev/null
      { cat /tmp/built/DEBIAN/control; printf 'Filename: ./cluster-trial.deb\\nSize: %s\\nSHA256: %s\\n' "$(stat -c %s cluster-trial.deb)" "$(sha256sum cluster-trial.deb | cut -d' ' -f1)"; } >Packages
+     printf 'Date: %s\\nSHA256:\\n %s %s Packages\\n' "$(date -Ru)" "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" >Release
      printf 'deb [trusted=yes] file:/srv/archive ./\\n' >/etc/apt/sources.list.d/trial.list
      rm -rf /tmp/built`,
   );
@@ -22,13 +23,21 @@ const versionOn = (cluster: ScratchCluster, host: string) =>
 
 const booted = (cluster: ScratchCluster, host: string) => cluster.on(host, "stat -c %Y /proc/1");
 
-/** Upgrades of packages on the hosts of a cluster that serves. */
+/**
+ * Upgrades of packages on the hosts of a cluster that serves. The hosts know only an archive of their own meanwhile: what
+ * the distribution has to offer differs from day to day.
+ */
 export function upgrade(cluster: ScratchCluster): void {
   const names = () => cluster.topology.hosts.map(({ name }) => name);
   const boots = () => Object.fromEntries(names().map((name) => [name, booted(cluster, name)]));
 
   beforeAll(() => {
     for (const host of names()) {
+      cluster.on(
+        host,
+        `mkdir /etc/apt/aside; mv /etc/apt/sources.list* /etc/apt/aside/
+         mkdir /etc/apt/sources.list.d; rm -rf /var/lib/apt/lists/*`,
+      );
       offer(cluster, host, "1");
       cluster.on(host, "apt-get -qq install /srv/archive/cluster-trial.deb >/dev/null 2>&1");
       // A restart that a package asks for does not happen while the host serves.
@@ -37,6 +46,16 @@ export function upgrade(cluster: ScratchCluster): void {
         host,
         "2",
         "deb-systemd-invoke restart nginx.service haproxy.service mysql.service; touch /tmp/installed",
+      );
+    }
+  });
+
+  afterAll(() => {
+    for (const host of names()) {
+      cluster.on(
+        host,
+        `rm -rf /etc/apt/sources.list* /var/lib/apt/lists/*
+         mv /etc/apt/aside/* /etc/apt/; rmdir /etc/apt/aside`,
       );
     }
   });
