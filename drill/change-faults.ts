@@ -57,7 +57,7 @@ export const CHANGE_FAULTS: readonly Fault[] = [
     bounds: { failed: 0, readGap: 1, writeGap: 2 },
     async inject(stage) {
       await isRecorded(stage, ...SMALL);
-      await stage.begin();
+      stage.begin();
       stage.note("two replicas");
       stage.cluster.deploy({ database: { replicas: 2 } });
       await isRecorded(stage, ...LARGE);
@@ -74,7 +74,7 @@ export const CHANGE_FAULTS: readonly Fault[] = [
     settings: { database: { failover: "manual" } },
     async inject(stage) {
       await isManual(stage);
-      await stage.begin();
+      stage.begin();
       stage.note("automatic");
       stage.cluster.deploy({ database: { failover: "automatic" } });
       await isRecorded(stage, ...SMALL);

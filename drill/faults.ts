@@ -43,7 +43,7 @@ const MANUAL = { database: { failover: "manual" } } as const;
 /** Switches over several times, without a pause. None may be refused. */
 async function switchOver(stage: Stage, times: number): Promise<void> {
   await stage.databases();
-  await stage.begin();
+  stage.begin();
   for (let count = 0; count < times; count++) {
     stage.command("switchover");
   }
@@ -57,7 +57,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     short: true,
     bounds: { failed: 0, readGap: 1, writeGap: 1 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       kill(stage, "web-1", "app.service");
       await stage.wait(5);
     },
@@ -68,7 +68,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     short: true,
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       kill(stage, "web-1", "nginx.service");
       await stage.wait(5);
     },
@@ -78,7 +78,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     what: "A web server's host is powered off, and on again later",
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["stop", "--force", "web-1"]);
       await stage.wait(AWAY);
       stage.note("started again");
@@ -91,8 +91,9 @@ const OTHER_FAULTS: readonly Fault[] = [
     what: "A web server's host freezes, and resumes",
     bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["pause", "web-1"]);
+      stage.happened();
       await stage.wait(AWAY);
       stage.note("resumed");
       stage.cluster.incus(["resume", "web-1"]);
@@ -104,8 +105,9 @@ const OTHER_FAULTS: readonly Fault[] = [
     what: "A web server's host loses its network, and gets it back",
     bounds: { failed: "under-way", readGap: 3, writeGap: 3 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       const join = cutOff(stage, "web-1");
+      stage.happened();
       await stage.wait(AWAY);
       stage.note("reconnected");
       join();
@@ -119,7 +121,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     async inject(stage) {
       stage.cluster.incus(["stop", "--force", "web-1"]);
       await stage.wait(5);
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["start", "web-1"]);
       await answersAgain(stage, "web-1");
       const early = await stage.answeredBy("web-1", 3);
@@ -142,7 +144,7 @@ const OTHER_FAULTS: readonly Fault[] = [
       const changed = changedApp((source) => `${source}\n// ${Date.now()}\nvoid "drill";\n`);
       try {
         stage.cluster.set(withApp(changed.directory));
-        await stage.begin();
+        stage.begin();
         stage.command("release");
         await stage.wait(2);
       } finally {
@@ -159,7 +161,7 @@ const OTHER_FAULTS: readonly Fault[] = [
       const changed = changedApp((source) => `throw new Error("broken");\n${source}`);
       try {
         stage.cluster.set(withApp(changed.directory));
-        await stage.begin();
+        stage.begin();
         const { status, stderr } = stage.cluster.attemptToOperate("release");
         if (status === 0 || !/stopped at web-1 and rolled back/.test(stderr)) {
           throw new Error(`a release that does not start was not rolled back at web-1: ${stderr}`);
@@ -175,7 +177,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     what: "The balancing algorithm is changed, twice",
     bounds: { failed: 0 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       stage.note("leastconn");
       stage.cluster.deploy({ loadBalancer: { algorithm: "leastconn" } });
       stage.note("roundrobin");
@@ -187,7 +189,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     what: "A web server is added, and removed again",
     bounds: { failed: 0 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       stage.note("three web servers");
       stage.cluster.deploy({ webServers: { count: 3 } });
       await answersAgain(stage, "web-3");
@@ -202,7 +204,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     bounds: { failed: 0, readGap: 1 },
     async inject(stage) {
       const { replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       kill(stage, replica, "mysql.service");
       await stage.wait(5);
     },
@@ -213,7 +215,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     bounds: { failed: 0, readGap: 1 },
     async inject(stage) {
       const { replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       replace(stage, replica);
     },
   },
@@ -223,7 +225,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     bounds: { failed: 0, readGap: 1 },
     async inject(stage) {
       const { replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       const join = cutOff(stage, replica);
       await stage.wait(60);
       join();
@@ -236,7 +238,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { replica } = await stage.databases();
       const before = stage.cluster.query(replica, "SELECT @@server_uuid")[0];
-      await stage.begin();
+      stage.begin();
       stage.cluster.on(
         replica,
         `systemctl stop mysql.service
@@ -287,7 +289,7 @@ const OTHER_FAULTS: readonly Fault[] = [
       for (const { name } of hosts) {
         stage.cluster.on(name, "touch /run/reboot-required");
       }
-      await stage.begin();
+      stage.begin();
       stage.command("upgrade");
     },
   },
@@ -298,7 +300,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     settings: MANUAL,
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       kill(stage, primary, "mysql.service");
       await stage.wait(5);
     },
@@ -310,7 +312,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     settings: MANUAL,
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       stage.cluster.on(
         primary,
         "systemctl kill --signal=KILL mysql.service; systemctl stop mysql.service",
@@ -330,7 +332,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     settings: MANUAL,
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["stop", "--force", primary]);
       await stage.wait(4);
       stage.command("promote");
@@ -347,7 +349,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     settings: MANUAL,
     async inject(stage) {
       const { primary, replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       const join = cutOff(stage, primary);
       await stage.wait(4);
       // A write on the isolated primary, which reaches no other host.
@@ -372,7 +374,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     bounds: { failedReads: 0 },
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       replace(stage, primary);
     },
   },
@@ -382,7 +384,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     bounds: {},
     async inject(stage) {
       const { primary, replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       const others = stage.cluster.topology.hosts
         .map(({ name }) => name)
         .filter((name) => !stage.cluster.databases.includes(name));
@@ -405,7 +407,7 @@ const OTHER_FAULTS: readonly Fault[] = [
       if (primary === before.primary) {
         throw new Error(`${primary} is still the primary after the switchover`);
       }
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["stop", "--force", ...stage.cluster.databases]);
       // The old primary first: it must not become the primary again.
       stage.cluster.incus(["start", replica]);
@@ -422,7 +424,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     bounds: { failedReads: 0 },
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       const free = stage.fill(primary);
       try {
         await eventually(
@@ -446,7 +448,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     short: true,
     bounds: { readGap: 2, writeGap: 2 },
     async inject(stage) {
-      await stage.begin();
+      stage.begin();
       stage.cluster.on("load-balancer-1", "systemctl restart haproxy.service");
       await stage.wait(3);
     },

@@ -47,8 +47,9 @@ async function oneHolder(stage: Stage): Promise<string> {
 /** Takes the holder away and brings it back, and checks that the other one has taken over. */
 async function away(stage: Stage, go: (holder: string) => () => void): Promise<void> {
   const holder = await oneHolder(stage);
-  await stage.begin();
+  stage.begin();
   const back = go(holder);
+  stage.happened();
   await stage.wait(AWAY);
   const other = PAIR.find((host) => host !== holder) as string;
   if (!holders(stage.cluster).includes(other)) {
@@ -133,7 +134,7 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
     bounds: { readGap: 2, writeGap: 2 },
     async inject(stage) {
       await oneHolder(stage);
-      await stage.begin();
+      stage.begin();
       const heal = split(stage.cluster);
       try {
         await eventually(
@@ -156,7 +157,7 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
     bounds: { failed: 0, readGap: 2, writeGap: 3 },
     async inject(stage) {
       await oneHolder(stage);
-      await stage.begin();
+      stage.begin();
       for (let count = 0; count < 2; count++) {
         const holder = await oneHolder(stage);
         const script = "/opt/cluster/scripts/load-balancer/hand-over.sh";
@@ -175,7 +176,7 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
     bounds: { failed: 0, readGap: 3, writeGap: 3 },
     async inject(stage) {
       await oneHolder(stage);
-      await stage.begin();
+      stage.begin();
       stage.cluster.deploy({ loadBalancer: { count: 2, algorithm: "leastconn" } });
       await oneHolder(stage);
       stage.cluster.deploy(SETTINGS);
@@ -192,7 +193,7 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
         stage.cluster.on(host, "touch /run/reboot-required");
       }
       await oneHolder(stage);
-      await stage.begin();
+      stage.begin();
       stage.command("upgrade");
       await oneHolder(stage);
     },
@@ -205,7 +206,7 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const holder = await oneHolder(stage);
       stage.command("drain", "web-1");
-      await stage.begin();
+      stage.begin();
       try {
         replace(stage, holder);
         await oneHolder(stage);

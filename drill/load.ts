@@ -114,13 +114,7 @@ function run(settings: LoadSettings): void {
     process.exit(0);
   };
   setTimeout(stop, LONGEST_SECONDS * 1000).unref();
-  parentPort?.on("message", (message: "stop" | "under-way") => {
-    if (message === "stop") {
-      void stop();
-    } else {
-      parentPort?.postMessage({ underWay: underWay.size });
-    }
-  });
+  parentPort?.on("message", (_: "stop") => void stop());
 }
 
 if (parentPort !== null) {

@@ -2,7 +2,7 @@ import type { RequestRecord } from "./load";
 
 /** Bounds on a fault's effects; what has no bound is only reported. Gaps and times in seconds. */
 export interface Bounds {
-  /** Failed requests; `under-way`: as many as were in flight when the fault began. */
+  /** Failed requests; `under-way`: any number, but all of them were in flight at one moment, when the fault happened. */
   readonly failed?: number | "under-way";
   readonly failedReads?: number;
   readonly readGap?: number;
@@ -19,8 +19,8 @@ export interface Observed {
   /** When the fault began and when the cluster had recovered, milliseconds since 1970. */
   readonly from: number;
   readonly to: number;
-  /** Requests in flight when the fault began. */
-  readonly underWay: number;
+  /** When the fault had happened at the latest, if that is known better than by `to`. */
+  readonly happenedAt?: number | undefined;
   /** When the operator gave a command, if the fault needs one. */
   readonly commandAt?: number | undefined;
   /** Request keys that the primary holds afterwards. */
@@ -70,6 +70,17 @@ export function longestGap(records: readonly RequestRecord[], from: number, to: 
   const moments = [from, ...answered, to];
   const gaps = moments.slice(1).map((moment, index) => moment - (moments[index] as number));
   return Math.max(0, ...gaps) / 1000;
+}
+
+/**
+ * The failed requests that were not in flight when the fault happened: nobody knows that moment exactly, but no request that
+ * was in flight then ended before it, or began after it.
+ *
+ * @param happenedAt when it had happened at the latest
+ */
+function notUnderWay(failures: readonly RequestRecord[], happenedAt: number): RequestRecord[] {
+  const moment = Math.min(happenedAt, ...failures.map(({ endedAt }) => endedAt));
+  return failures.filter(({ startedAt }) => startedAt > moment);
 }
 
 const seconds = (value: number) => `${value.toFixed(1)} s`;
@@ -151,8 +162,12 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
       broken.push(`${what}: ${shown(value)}, at most ${shown(bound)}`);
     }
   };
-  const failed = bounds.failed === "under-way" ? observed.underWay : bounds.failed;
-  atMost("failed requests", row.failed, failed);
+  if (bounds.failed === "under-way") {
+    const others = notUnderWay(failures, observed.happenedAt ?? to);
+    atMost("failed requests that were not under way when it happened", others.length, 0);
+  } else {
+    atMost("failed requests", row.failed, bounds.failed);
+  }
   atMost("failed reads", row.failedReads, bounds.failedReads);
   atMost("gap in reads", row.readGap, bounds.readGap, seconds);
   atMost("gap in writes", row.writeGap, bounds.writeGap, seconds);

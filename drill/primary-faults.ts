@@ -63,7 +63,7 @@ const ofEtcd = (
     const { primary } = await stage.databases();
     const term = termOf(stage, primary);
     const { names, leader } = voters(stage);
-    await stage.begin();
+    stage.begin();
     await inject(stage, names, leader);
     await unchanged(stage, primary, term);
   },
@@ -106,7 +106,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     bounds: FAILOVER,
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       kill(stage, primary, "mysql.service");
       await stage.wait(5);
       await succeeded(stage, primary);
@@ -118,7 +118,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     bounds: FAILOVER,
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["stop", "--force", primary]);
       await stage.wait(AWAY);
       stage.note("started again");
@@ -133,7 +133,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { primary } = await stage.databases();
       const end = await stage.writeDirectly(primary);
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["pause", primary]);
       await stage.wait(AWAY);
       stage.note("resumed");
@@ -150,7 +150,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { primary } = await stage.databases();
       const end = await stage.writeDirectly(primary);
-      await stage.begin();
+      stage.begin();
       for (let count = 0; count < 4; count++) {
         stage.cluster.incus(["pause", primary]);
         await stage.wait(3);
@@ -167,7 +167,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { primary } = await stage.databases();
       const end = await stage.writeDirectly(primary);
-      await stage.begin();
+      stage.begin();
       const join = cutOff(stage, primary);
       await stage.wait(AWAY);
       const { stdout } = stage.cluster.attemptOn(primary, "mysql -N -e 'SELECT @@super_read_only'");
@@ -189,7 +189,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     bounds: FAILOVER,
     async inject(stage) {
       const { primary, replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       const heal = dropPackets(stage, primary, [replica]);
       await stage.wait(AWAY);
       stage.note("they reach each other again");
@@ -206,7 +206,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
       try {
         stage.cluster.operate("switchover");
         await stage.databases();
-        await stage.begin();
+        stage.begin();
         disk.freeze();
         await stage.wait(AWAY).finally(disk.thaw);
         stage.note("the disk goes on");
@@ -222,7 +222,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     bounds: ORDERLY,
     async inject(stage) {
       const { primary } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["restart", primary], 120);
       await succeeded(stage, primary);
     },
@@ -233,7 +233,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     bounds: {},
     async inject(stage) {
       const { primary, replica } = await stage.databases();
-      await stage.begin();
+      stage.begin();
       stage.cluster.incus(["stop", "--force", primary, replica]);
       stage.cluster.incus(["start", replica]);
       await stage.wait(8);
@@ -302,7 +302,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { primary } = await stage.databases();
       const term = termOf(stage, primary);
-      await stage.begin();
+      stage.begin();
       for (const host of stage.cluster.databases) {
         stage.cluster.on(
           host,
@@ -320,7 +320,7 @@ export const PRIMARY_FAULTS: readonly Fault[] = [
     async inject(stage) {
       const { primary } = await stage.databases();
       const term = termOf(stage, primary);
-      await stage.begin();
+      stage.begin();
       const heal = ["web-1", "web-2"].map((host) => dropPackets(stage, host, [primary]));
       try {
         await eventually(

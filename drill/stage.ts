@@ -13,7 +13,7 @@ export class Stage {
   private readonly worker: Worker;
   private readonly records: Promise<RequestRecord[]>;
   private from = 0;
-  private underWay = 0;
+  private happenedAt: number | undefined;
   private commandAt: number | undefined;
   private readonly direct: RequestRecord[] = [];
 
@@ -43,19 +43,14 @@ export class Stage {
     this.say(`    ${line}`);
   }
 
-  /** Marks the beginning of the fault. */
-  async begin(): Promise<void> {
-    this.underWay = await new Promise((resolve) => {
-      const listen = (message: { underWay?: number }) => {
-        if (message.underWay !== undefined) {
-          this.worker.off("message", listen);
-          resolve(message.underWay);
-        }
-      };
-      this.worker.on("message", listen);
-      this.worker.postMessage("under-way");
-    });
+  /** Marks the beginning: from now on, what happens to requests counts. */
+  begin(): void {
     this.from = Date.now();
+  }
+
+  /** Marks that the fault has happened. Requests that begin later were not in flight then. */
+  happened(): void {
+    this.happenedAt = Date.now();
   }
 
   /** Runs an operator's command: `npm run cluster -- STACK WORDS...`. Returns its output. */
@@ -153,7 +148,7 @@ export class Stage {
       direct: this.direct,
       from: this.from,
       to,
-      underWay: this.underWay,
+      happenedAt: this.happenedAt,
       commandAt: this.commandAt,
       stored: this.stored(primary),
       inSync: await this.sameRows(primary),

@@ -24,7 +24,6 @@ function observed(change: Partial<Observed> = {}): Observed {
   return {
     from: 2_000,
     to: 8_000,
-    underWay: 0,
     stored: new Set(records.flatMap(({ key }) => key ?? [])),
     inSync: true,
     inSyncAfter: 3,
@@ -62,10 +61,44 @@ test("requests that fail during the fault are counted by error", () => {
   expect(row.broken).toEqual(["failed requests: 2, at most 0"]);
 });
 
-test("with the bound under-way, as many requests may fail as were under way", () => {
-  const records = [...steady(), record({ startedAt: 1_900, endedAt: 2_100, outcome: "no answer" })];
-  expect(brokenOf({ records, underWay: 1 }, { failed: "under-way" })).toEqual([]);
-  expect(brokenOf({ records, underWay: 0 }, { failed: "under-way" })).toHaveLength(1);
+describe("with the bound under-way", () => {
+  const failed = (startedAt: number, endedAt: number) =>
+    record({ startedAt, endedAt, outcome: "no answer" });
+
+  test.each<[string, RequestRecord[], number | undefined, number]>([
+    [
+      "all that failed were in flight at one moment",
+      [failed(1_900, 2_100), failed(2_050, 2_120)],
+      2_150,
+      0,
+    ],
+    [
+      "one ended only long after it had happened",
+      [failed(1_900, 2_100), failed(2_050, 6_000)],
+      2_150,
+      0,
+    ],
+    [
+      "one began after another one had failed",
+      [failed(1_900, 2_100), failed(2_110, 2_120)],
+      2_150,
+      1,
+    ],
+    ["two began after it had happened", [failed(2_200, 5_000), failed(2_300, 5_000)], 2_150, 2],
+    [
+      "that is not known, and all were in flight at one moment",
+      [failed(3_900, 5_000)],
+      undefined,
+      0,
+    ],
+  ])("%s", (_, failures, happenedAt, others) => {
+    const records = [...steady(), ...failures];
+    expect(brokenOf({ records, happenedAt }, { failed: "under-way" })).toEqual(
+      others === 0
+        ? []
+        : [`failed requests that were not under way when it happened: ${others}, at most 0`],
+    );
+  });
 });
 
 test("an acknowledged write that is not stored counts as missing, whenever it was written", () => {
