@@ -3,20 +3,20 @@ import { Promises } from "./promises";
 import {
   hostOf,
   isOwnRecord,
-  NO_REVISION,
   nextStep,
   type PrimaryRecord,
   type RecordStore,
   type RecordView,
   type Rivals,
-  type ServerCondition,
   type Step,
   type Stored,
   TIMERS,
 } from "./record";
+import { RecordCopy } from "./record-copy";
 import { sentencesOfRecord } from "./record-sentences";
 import { Replicas } from "./replicas";
 import { compareRivals, rivalsIn } from "./rivals";
+import { ServerWatch } from "./server-watch";
 import type { LeaseAnswer, Own } from "./state";
 import type { Identity, Surroundings } from "./surroundings";
 
@@ -37,11 +37,8 @@ export interface LeaseSurroundings
 /** Between two requests to move etcd's leader away, in milliseconds. */
 const YIELD_EVERY = 5_000;
 
-/** How long other hosts are not looked at while there is no record, nor this one's tables again, in milliseconds. */
+/** How long other hosts are not looked at again while there is no record, in milliseconds. */
 const LOOK_EVERY = 2_000;
-
-/** Between two writes that show whether the data volume takes any, in milliseconds. */
-const PROBE_EVERY = 500;
 
 /** The shortest time between two steps, in milliseconds, when something woke the loop. */
 const SHORTEST = 20;
@@ -66,37 +63,20 @@ export type Right = Own["right"];
  * loops wait for no other loop of the agent, nor for the server.
  */
 export class Lease {
-  private stored: Stored | undefined;
-  private isAnswered = false;
-  /** Whether a write's outcome is not known, or was refused: the record has to be read before anything else. */
-  private isUncertain = true;
-  private changedAt: number;
+  private readonly copy: RecordCopy;
+  private readonly watch: ServerWatch;
   private readonly startedAt: number;
   private leaseUntil = Number.NEGATIVE_INFINITY;
   private isRecorded = false;
   private isHeld = false;
   /** Until when the kernel keeps MySQL's port open to the web servers. */
   private armedUntil = Number.NEGATIVE_INFINITY;
-  private hasRoom = true;
   private leftAt = Number.NEGATIVE_INFINITY;
   private leftIncarnation: string | undefined;
   private successor: string | undefined;
   private step: Step = "wait";
   private saidStep = "";
   private news = "";
-
-  // What is known of the server.
-  private own: Own | undefined;
-  private condition: ServerCondition = "unseen";
-  private answeredAt: number;
-  /** Since when the data volume has not answered. */
-  private probedAt: number | undefined;
-  private probeAgainAt = Number.NEGATIVE_INFINITY;
-  private incarnation: string | undefined;
-  /** Whether all of its tables are InnoDB; `undefined` until that was looked up. */
-  private isWhole: boolean | undefined;
-  private lookedAtTablesAt = Number.NEGATIVE_INFINITY;
-  private isLookingAtTables = false;
 
   // Promises.
   private isPromising = false;
@@ -116,9 +96,6 @@ export class Lease {
   private isWritingTerm = false;
   private voterAt = Number.NEGATIVE_INFINITY;
   private yieldedAt = Number.NEGATIVE_INFINITY;
-  private requests: Promise<unknown> = Promise.resolve();
-  /** How many requests to etcd have no answer yet. */
-  private asked = 0;
   private wakeUp: () => void = () => undefined;
 
   constructor(
@@ -126,10 +103,23 @@ export class Lease {
     private readonly surroundings: LeaseSurroundings,
   ) {
     this.replicas = new Replicas(identity, { ...surroundings, wake: () => this.wake() });
-    const now = surroundings.clock.monotonic();
-    this.startedAt = now;
-    this.changedAt = now;
-    this.answeredAt = now;
+    this.watch = new ServerWatch(surroundings, {
+      restarted: () => this.replicas.restarted(),
+      wake: () => this.wake(),
+    });
+    const { store, clock, log } = surroundings;
+    this.copy = new RecordCopy(identity.name, store, clock, log, {
+      answered: () => {
+        this.isPromising = false;
+        this.promises.forget();
+      },
+      renewed: (sentAt) => this.extend(sentAt),
+      lost: () => {
+        this.leaseUntil = Number.NEGATIVE_INFINITY;
+      },
+      wake: () => this.wake(),
+    });
+    this.startedAt = clock.monotonic();
     // No number of an earlier run of this process.
     this.promise = surroundings.clock.now() * 1_000;
   }
@@ -141,21 +131,21 @@ export class Lease {
     if (!this.isRecorded) {
       return "any";
     }
-    if (this.isHolding && this.hasLease) {
+    if (this.copy.isHolding && this.hasLease) {
       return this.lacksTerm ? "pending" : "held";
     }
-    const isOthers = this.stored !== undefined && !this.isHolding;
+    const isOthers = this.copy.record !== undefined && !this.copy.isHolding;
     return isOthers || this.isOverdue ? "barred" : "pending";
   }
 
   /** The host that the record names, if a record decides. */
   get holder(): string | undefined {
-    return this.isRecorded ? this.stored?.record.holder : undefined;
+    return this.isRecorded ? this.copy.record?.holder : undefined;
   }
 
   /** Whether commits have to wait for a replica when this host is opened. */
   get isSyncNeeded(): boolean {
-    return this.identity.durability === "lossless" || (this.stored?.record.sync.length ?? 0) > 0;
+    return this.identity.durability === "lossless" || (this.copy.record?.sync.length ?? 0) > 0;
   }
 
   /** Whether the main loop leaves it to this one whether commits wait for a replica. */
@@ -165,16 +155,16 @@ export class Lease {
 
   /** For `status`. */
   status() {
-    const { stored, isAnswered } = this;
+    const { record, isAnswered } = this.copy;
     return {
-      record: stored?.record ?? null,
+      record: record ?? null,
       isAnswered,
       isRecorded: this.isRecorded,
-      hasLease: this.isHolding && this.hasLease,
+      hasLease: this.copy.isHolding && this.hasLease,
       /** How long it may stay open if it does not renew the record again. */
       leaseSeconds: Math.max(0, Math.round((this.leaseUntil - this.now) / 100) / 10),
       step: this.step,
-      quietSeconds: Math.floor(this.quiet / 1_000),
+      quietSeconds: Math.floor(this.copy.quiet / 1_000),
       says: sentencesOfRecord(this.view(), this.identity.peers.length > 0),
     };
   }
@@ -185,14 +175,12 @@ export class Lease {
    * @param at when it began to look, milliseconds of the monotonic clock
    */
   noteOwn(own: Own, at: number): void {
-    this.own = own;
-    this.hasRoom = own.hasRoom;
-    this.noteCondition(own.state === "unknown" ? undefined : own.writability, at, own.incarnation);
+    this.watch.noteOwn(own, at);
     if (
       !this.isRecorded &&
       own.state === "member" &&
-      this.stored?.record.term === own.term &&
-      this.stored.record.holder === own.primary
+      this.copy.record?.term === own.term &&
+      this.copy.record.holder === own.primary
     ) {
       this.recorded();
     }
@@ -200,7 +188,7 @@ export class Lease {
 
   /** The main loop is about to open the server. */
   noteOpening(): void {
-    this.condition = "open";
+    this.watch.condition = "open";
   }
 
   private recorded(): void {
@@ -208,26 +196,6 @@ export class Lease {
     this.surroundings.marks
       .noteRecorded()
       .catch((error: Error) => this.surroundings.log(`no note of the record: ${error.message}`));
-  }
-
-  private noteCondition(
-    writability: Own["writability"] | undefined,
-    at: number,
-    incarnation: string | undefined,
-  ): void {
-    if (incarnation !== this.incarnation) {
-      this.incarnation = incarnation;
-      this.isWhole = undefined;
-      this.lookedAtTablesAt = Number.NEGATIVE_INFINITY;
-      this.replicas.restarted();
-      if (this.condition !== "unseen") {
-        this.condition = "gone";
-      }
-    }
-    if (writability !== undefined) {
-      this.condition = writability;
-      this.answeredAt = Math.max(this.answeredAt, at);
-    }
   }
 
   // --- For the answers
@@ -240,20 +208,20 @@ export class Lease {
     if (!this.isPromising || this.isTaking) {
       return 0;
     }
-    this.changedAt = this.now;
+    this.copy.changedAt = this.now;
     return ++this.promise;
   }
 
   /** Has to be called once an answer is published. */
   notePublished(promise: number | undefined): void {
     if (promise !== undefined && promise > 0) {
-      this.changedAt = this.now;
+      this.copy.changedAt = this.now;
     }
   }
 
   /** What is published beside the server's state, with a promise if this host makes any. */
   answer(own: Own): LeaseAnswer {
-    const record = this.stored?.record;
+    const record = this.copy.record;
     const isOthers = own.replication === "running" && own.source !== record?.holder;
     return {
       incarnation: own.incarnation ?? "-",
@@ -283,142 +251,51 @@ export class Lease {
     return this.now >= this.overdueAt;
   }
 
-  private get quiet(): number {
-    return this.now - this.changedAt;
-  }
-
-  private get isHolding(): boolean {
-    const record = this.stored?.record;
-    return record?.holder === this.identity.name && record.state === "open";
-  }
-
   /** Whether the record's term still has to be written into MySQL. */
   private get lacksTerm(): boolean {
-    return (this.own?.term ?? 0) < (this.stored?.record.term ?? 0);
+    return (this.watch.own?.term ?? 0) < (this.copy.record?.term ?? 0);
   }
 
   private get isEnding(): boolean {
     return this.identity.isEnding === true;
   }
 
+  private get hasRoom(): boolean {
+    return this.watch.own?.hasRoom ?? true;
+  }
+
   private get isLeaving(): boolean {
-    return this.incarnation === this.leftIncarnation && this.now < this.leftAt + LEAVING;
+    return this.watch.incarnation === this.leftIncarnation && this.now < this.leftAt + LEAVING;
   }
 
   private view(): RecordView {
-    const { own, condition } = this;
+    const { own, incarnation } = this.watch;
     const hasAnswered = own !== undefined && own.state !== "unknown";
-    const isHung = this.probedAt !== undefined && this.now - this.probedAt >= TIMERS.hung;
-    const isLate = isHung || this.now - this.answeredAt >= TIMERS.unwell;
-    const late = condition === "open" || condition === "ready" ? "silent" : "away";
     return {
       name: this.identity.name,
-      record: this.stored?.record,
-      isAnswered: this.isAnswered,
+      record: this.copy.record,
+      isAnswered: this.copy.isAnswered,
       isRecorded: this.isRecorded,
-      hasLease: this.isHolding && this.hasLease,
+      hasLease: this.copy.isHolding && this.hasLease,
       isOverdue: this.isOverdue,
-      quiet: this.quiet,
-      server: isLate && ["open", "ready", "closed"].includes(condition) ? late : condition,
+      quiet: this.copy.quiet,
+      server: this.watch.conditionNow,
       isEnding: this.isEnding,
       arePeersManual: this.arePeersManual,
       isStoreless: this.isStoreless,
       isSound: hasAnswered && own.state === "member" && own.replication !== "failed",
-      isWhole: this.isWhole === true,
+      isWhole: this.watch.isWhole === true,
       isHeld: this.isHeld,
       isLeaving: this.isLeaving,
       hasRoom: this.hasRoom,
       term: own?.term ?? 0,
       isNamed: own?.primary === this.identity.name,
-      incarnation: this.incarnation === own?.incarnation ? this.incarnation : undefined,
+      incarnation: incarnation === own?.incarnation ? incarnation : undefined,
       rivals: this.rivals,
     };
   }
 
   // --- The store
-
-  /** One request at a time: no answer overtakes another. */
-  private request<Result>(ask: () => Promise<Result>): Promise<Result> {
-    this.asked++;
-    const asked = this.requests.then(ask).finally(() => {
-      this.asked--;
-    });
-    this.requests = asked.catch(() => undefined);
-    return asked;
-  }
-
-  /**
-   * Waits for what etcd was asked. If that is late, etcd counts as one that does not answer while the request goes on:
-   * what has to be done without etcd begins in time, and an answer that comes late still counts.
-   */
-  private async answered(): Promise<void> {
-    const { asked, requests } = this;
-    if (asked > 0) {
-      await Promise.race([requests, this.surroundings.clock.sleep(TIMERS.late)]);
-    }
-    if (this.asked > 0) {
-      this.noteAnswer(false, `nothing within ${TIMERS.late} ms`);
-      this.requests.then(() => this.wake());
-    }
-  }
-
-  private read(): Promise<void> {
-    return this.request(async () => {
-      try {
-        const stored = await this.surroundings.store.read();
-        if (stored?.revision !== this.stored?.revision) {
-          this.changedAt = this.now;
-        }
-        const own = this.stored?.record;
-        this.stored = stored;
-        this.isUncertain = false;
-        this.noteAnswer(true);
-        if (!this.isHolding || (own !== undefined && !isOwnRecord(stored?.record, own))) {
-          this.leaseUntil = Number.NEGATIVE_INFINITY;
-        }
-      } catch (error) {
-        this.noteAnswer(false, (error as Error).message);
-      }
-    });
-  }
-
-  /** Whether it was written. */
-  private write(record: PrimaryRecord, revision = this.stored?.revision): Promise<boolean> {
-    return this.request(async () => {
-      const sentAt = this.now;
-      this.isUncertain = true;
-      try {
-        const next = await this.surroundings.store.write(record, revision ?? NO_REVISION);
-        this.noteAnswer(true);
-        if (next === undefined) {
-          return false;
-        }
-        this.isUncertain = false;
-        this.stored = { record, revision: next };
-        this.changedAt = this.now;
-        if (record.holder === this.identity.name && record.state === "open") {
-          this.extend(sentAt);
-        } else {
-          this.leaseUntil = Number.NEGATIVE_INFINITY;
-        }
-        return true;
-      } catch (error) {
-        this.noteAnswer(false, (error as Error).message);
-        return false;
-      }
-    });
-  }
-
-  private noteAnswer(isAnswered: boolean, why = ""): void {
-    if (isAnswered !== this.isAnswered) {
-      this.surroundings.log(isAnswered ? "etcd answers" : `etcd does not answer: ${why}`);
-    }
-    this.isAnswered = isAnswered;
-    if (isAnswered) {
-      this.isPromising = false;
-      this.promises.forget();
-    }
-  }
 
   /** @param since when the holder knew that nobody takes over before `TIMERS.takeOver` */
   private extend(since: number): void {
@@ -450,10 +327,10 @@ export class Lease {
 
   /** The time from one step to the next, in milliseconds. */
   private get untilNextStep(): number {
-    if (this.isHolding || this.identity.peers.length === 0) {
+    if (this.copy.isHolding || this.identity.peers.length === 0) {
       return TIMERS.renew;
     }
-    const left = TIMERS.takeOver - this.quiet;
+    const left = TIMERS.takeOver - this.copy.quiet;
     return left > 0 ? Math.min(TIMERS.watch, left) : TIMERS.watch;
   }
 
@@ -476,7 +353,7 @@ export class Lease {
   private async guardForEver(): Promise<void> {
     const { clock, log } = this.surroundings;
     while (!this.hasEnded) {
-      const isDue = this.right === "barred" && ["open", "ready"].includes(this.condition);
+      const isDue = this.right === "barred" && this.watch.mayBeOpen;
       if (isDue && this.isOverdue && !this.isTaking) {
         log("the lease has ended");
         await this.shut();
@@ -507,11 +384,14 @@ export class Lease {
     this.isRecorded &&= !this.hasEnded;
     this.isHeld = await marks.isHeld();
     const isRenewing =
-      !this.isUncertain && this.isAnswered && this.isHolding && nextStep(this.view()) === "renew";
-    if (!isRenewing && this.asked === 0) {
-      void this.read();
+      !this.copy.isUncertain &&
+      this.copy.isAnswered &&
+      this.copy.isHolding &&
+      nextStep(this.view()) === "renew";
+    if (!isRenewing && !this.copy.isWaiting) {
+      void this.copy.read();
     }
-    await this.answered();
+    await this.copy.answered();
     if (this.isTaking) {
       return;
     }
@@ -520,12 +400,12 @@ export class Lease {
       return;
     }
     this.keepReadable();
-    const isNamed = this.own?.primary === this.identity.name;
+    const isNamed = this.watch.own?.primary === this.identity.name;
     if (this.right === "pending" && this.hasLease && this.lacksTerm && isNamed) {
       this.writeTerm().catch((error: Error) => log(`the term: ${error.message}`));
     }
     // The other loops do not wait for their next turn.
-    const news = [this.right, this.holder, this.stored?.record.state].join();
+    const news = [this.right, this.holder, this.copy.record?.state].join();
     if (this.news !== news) {
       this.news = news;
       this.surroundings.observe().catch(() => undefined);
@@ -535,10 +415,10 @@ export class Lease {
   private async take(step: Step): Promise<void> {
     const { log } = this.surroundings;
     this.step = step;
-    const text = `${step}, ${this.stored?.record.state} of ${this.stored?.record.holder}`;
+    const text = `${step}, ${this.copy.record?.state} of ${this.copy.record?.holder}`;
     if (text !== this.saidStep) {
       this.saidStep = text;
-      log(`record: ${text}, term ${this.stored?.record.term}`);
+      log(`record: ${text}, term ${this.copy.record?.term}`);
     }
     switch (step) {
       case "renew":
@@ -553,7 +433,7 @@ export class Lease {
         return;
       case "promise":
         // While the outcome of a write is open, this host may be the holder without knowing.
-        this.isPromising = !this.isUncertain;
+        this.isPromising = !this.copy.isUncertain;
         this.surroundings.observe().catch(() => undefined);
         return;
       case "create":
@@ -580,27 +460,17 @@ export class Lease {
 
   /** Removes the record of this host. The next step then ends its part. */
   private async retire(): Promise<void> {
-    const { log } = this.surroundings;
-    const revision = this.stored?.revision ?? NO_REVISION;
-    await this.request(async () => {
-      try {
-        const isRemoved = await this.surroundings.store.remove(revision);
-        this.noteAnswer(true);
-        if (isRemoved) {
-          log("removed the record of the primary: failover is manual");
-          return this.end();
-        }
-      } catch (error) {
-        this.noteAnswer(false, (error as Error).message);
-      }
-      this.isUncertain = true;
+    if (await this.copy.remove()) {
+      this.surroundings.log("removed the record of the primary: failover is manual");
+      await this.end();
+    } else {
       this.wake();
-    });
+    }
   }
 
   /** Whether an operator decides alone: failover is to be manual, and etcd is no more. */
   get isLeftToOperator(): boolean {
-    return this.isEnding && !this.isAnswered;
+    return this.isEnding && !this.copy.isAnswered;
   }
 
   /** From now on the rules without a record apply. */
@@ -625,9 +495,9 @@ export class Lease {
 
   /** Reads go on at a host that is closed, and, until there is a record, everything does. */
   private keepReadable(): void {
-    const isClosed = this.condition === "closed" || this.condition === "ready";
-    if (!this.isTaking && (!this.isRecorded || (isClosed && !this.isHolding))) {
-      const until = (this.isRecorded ? this.answeredAt : this.now) + TIMERS.fence;
+    const isClosed = this.watch.condition === "closed" || this.watch.condition === "ready";
+    if (!this.isTaking && (!this.isRecorded || (isClosed && !this.copy.isHolding))) {
+      const until = (this.isRecorded ? this.watch.answeredAt : this.now) + TIMERS.fence;
       // Each time costs a process. Steps are more frequent than this has to be.
       if (until >= this.armedUntil + TIMERS.renew) {
         this.arm(until);
@@ -637,12 +507,12 @@ export class Lease {
 
   private async renew(): Promise<void> {
     const { clock, store } = this.surroundings;
-    const { record } = this.stored as Stored;
+    const { record } = this.copy.stored as Stored;
     const { sync, written } = this.replicas.next(record.sync);
-    this.write({ ...record, sync, sequence: record.sequence + 1 }).then((isWritten) =>
-      isWritten ? written() : this.wake(),
-    );
-    await this.answered();
+    this.copy
+      .write({ ...record, sync, sequence: record.sequence + 1 })
+      .then((isWritten) => (isWritten ? written() : this.wake()));
+    await this.copy.answered();
     if (clock.monotonic() >= this.yieldedAt + YIELD_EVERY) {
       this.yieldedAt = clock.monotonic();
       store.yieldLeadership().catch(() => undefined);
@@ -663,28 +533,33 @@ export class Lease {
       ),
       server.shut(TIMERS.kill).catch(() => false),
     ]);
-    if (closed && (this.condition === "open" || this.condition === "ready")) {
-      this.condition = "closed";
+    if (closed && this.watch.mayBeOpen) {
+      this.watch.condition = "closed";
     }
     observe().catch(() => undefined);
     return fenced || closed;
   }
 
   private async vacate(): Promise<void> {
-    const { record } = this.stored as Stored;
+    const { record } = this.copy.stored as Stored;
     this.replicas.withdraw();
     if (await this.shut()) {
       const { successor } = this;
       const sequence = record.sequence + 1;
-      await this.write({ ...record, state: "vacant", sequence, ...(successor && { successor }) });
+      await this.copy.write({
+        ...record,
+        state: "vacant",
+        sequence,
+        ...(successor && { successor }),
+      });
     }
   }
 
   private async claim(step: "write" | "resume" | "take-back"): Promise<void> {
     const { name } = this.identity;
-    const before = this.stored?.record;
+    const before = this.copy.record;
     const own: PrimaryRecord = {
-      term: step === "write" ? (this.own?.term ?? 0) : (before?.term ?? 0) + 1,
+      term: step === "write" ? (this.watch.own?.term ?? 0) : (before?.term ?? 0) + 1,
       holder: name,
       state: "open",
       sync: [],
@@ -694,7 +569,7 @@ export class Lease {
       step === "resume" && before !== undefined
         ? { ...own, term: before.term, sync: before.sync }
         : own;
-    if (record.term > 0 && (await this.write(record))) {
+    if (record.term > 0 && (await this.copy.write(record))) {
       this.recorded();
     }
   }
@@ -709,9 +584,9 @@ export class Lease {
     const release = await lock.take(TIMERS.takeOver / 1_000);
     try {
       await this.look();
-      if (release !== undefined && this.isHolding && this.hasLease && this.lacksTerm) {
+      if (release !== undefined && this.copy.isHolding && this.hasLease && this.lacksTerm) {
         const wait = this.identity.durability === "lossless" ? "for-ever" : "no";
-        const term = this.stored?.record.term ?? 0;
+        const term = this.copy.record?.term ?? 0;
         await server.promote({ wait, open: false, outrankUnheard: false, term });
         await this.look();
       }
@@ -732,13 +607,13 @@ export class Lease {
     try {
       const askedAt = this.now;
       const answers = await this.surroundings.peers.look(CONNECT_SECONDS.inHaste);
-      if (this.isAnswered) {
+      if (this.copy.isAnswered) {
         return;
       }
       const since = this.promises.note(answers, askedAt);
       // A lease that has ended is not prolonged; nor is one while a replica acknowledges that cannot be entered.
       if (
-        this.isHolding &&
+        this.copy.isHolding &&
         this.hasLease &&
         !this.replicas.hasStrangers &&
         since + TIMERS.close > this.leaseUntil
@@ -760,54 +635,40 @@ export class Lease {
     }
     const incarnation = await marks.incarnation();
     const at = this.now;
-    if (!this.isHolding) {
+    if (!this.copy.isHolding) {
       await this.lookAround();
-      if (at - this.answeredAt >= TIMERS.unwell && !(await server.isRunning())) {
-        this.condition = this.condition === "unseen" ? "unseen" : "gone";
+      if (at - this.watch.answeredAt >= TIMERS.unwell && !(await server.isRunning())) {
+        this.watch.condition = this.watch.condition === "unseen" ? "unseen" : "gone";
       }
       return;
     }
-    this.probe();
+    this.watch.probe();
     const seen = await server.acknowledgements().catch(() => undefined);
     if (seen === undefined) {
       if (!(await server.isRunning())) {
-        this.condition = "gone";
+        this.watch.condition = "gone";
         this.wake();
       } else {
-        this.noteCondition(undefined, at, incarnation);
+        this.watch.note(undefined, at, incarnation);
       }
       return;
     }
-    this.noteCondition(seen.writability, at, incarnation);
-    if (this.condition === "open" || this.condition === "ready") {
-      await this.replicas.judge(seen, this.stored?.record.sync ?? [], at);
+    this.watch.note(seen.writability, at, incarnation);
+    if (this.watch.mayBeOpen) {
+      await this.replicas.judge(seen, this.copy.record?.sync ?? [], at);
     } else {
       this.replicas.restarted();
       this.replicas.withdraw();
     }
   }
 
-  /** While the disk hangs, the server answers queries, and no commit. */
-  private probe(): void {
-    if (this.probedAt === undefined && this.now >= this.probeAgainAt) {
-      this.probedAt = this.now;
-      this.probeAgainAt = this.now + PROBE_EVERY;
-      this.surroundings.marks
-        .probe()
-        .catch((error: Error) => this.surroundings.log(`the data volume: ${error.message}`))
-        .finally(() => {
-          this.probedAt = undefined;
-        });
-    }
-  }
-
   /** What a host that is not the holder has to know of others. */
   private async lookAround(): Promise<void> {
     const { peers, store } = this.surroundings;
-    const record = this.stored?.record;
+    const record = this.copy.record;
     if (record === undefined && !this.isRecorded) {
-      const isNamed = this.own?.primary === this.identity.name;
-      if (isNamed && !this.isAnswered && this.now >= this.lookedAt + LOOK_EVERY) {
+      const isNamed = this.watch.own?.primary === this.identity.name;
+      if (isNamed && !this.copy.isAnswered && this.now >= this.lookedAt + LOOK_EVERY) {
         this.lookedAt = this.now;
         const seen = await peers.look(CONNECT_SECONDS.inHaste);
         const isNone = seen.every(({ state, voter }) => state !== "unknown" && voter === "none");
@@ -816,58 +677,28 @@ export class Lease {
       }
       return;
     }
-    if (this.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
-      this.lookAtTables();
+    if (this.copy.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
+      this.watch.lookAtTables();
     }
     const rivals = rivalsIn(record, this.identity.name);
     if (this.identity.peers.every(({ name }) => name === record?.holder)) {
       this.rivals = "behind";
-    } else if (this.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
+    } else if (this.copy.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
       const seen = await peers.look(CONNECT_SECONDS.inHaste);
-      this.rivals = compareRivals(this.own, rivals, record, seen);
+      this.rivals = compareRivals(this.watch.own, rivals, record, seen);
     }
-  }
-
-  /** Looks for tables whose rows this host may lack, before it might take over. Nobody waits for the answer. */
-  private lookAtTables(): void {
-    if (this.isLookingAtTables || this.now < this.lookedAtTablesAt + LOOK_EVERY) {
-      return;
-    }
-    this.isLookingAtTables = true;
-    const { incarnation } = this;
-    this.surroundings.server
-      .otherTables()
-      .then(
-        (tables) => {
-          if (incarnation !== this.incarnation) {
-            return;
-          }
-          const isWhole = tables.length === 0;
-          this.lookedAtTablesAt = this.now;
-          if (isWhole !== this.isWhole) {
-            this.isWhole = isWhole;
-            this.wake();
-          }
-        },
-        () => {
-          this.isWhole = undefined;
-        },
-      )
-      .finally(() => {
-        this.isLookingAtTables = false;
-      });
   }
 
   // --- Taking over
 
   /** What an operator's promotion needs of the record, beyond what the databases say; empty if nothing is against it. */
   async objections(): Promise<{ override: "nothing" | "time"; sentence: string }[]> {
-    await this.read();
-    const record = this.stored?.record;
+    await this.copy.read();
+    const record = this.copy.record;
     if (this.isLeftToOperator) {
       return [];
     }
-    if (!this.isAnswered) {
+    if (!this.copy.isAnswered) {
       return [
         {
           override: "nothing",
@@ -877,7 +708,7 @@ export class Lease {
       ];
     }
     const isOthers = record !== undefined && record.holder !== this.identity.name;
-    return isOthers && record.state !== "vacant" && this.quiet < TIMERS.takeOver
+    return isOthers && record.state !== "vacant" && this.copy.quiet < TIMERS.takeOver
       ? [
           {
             override: "time",
@@ -898,7 +729,7 @@ export class Lease {
       }
       try {
         await this.look();
-        await this.read();
+        await this.copy.read();
         const step = nextStep(this.view());
         if (step === (isFinish ? "finish" : "take-over")) {
           await this.become(isFinish, false);
@@ -921,7 +752,7 @@ export class Lease {
     this.isTaking = true;
     try {
       await this.look();
-      await this.read();
+      await this.copy.read();
       if (!(await this.become(false, true))) {
         throw new Error("the record of the primary was changed meanwhile, or etcd does not answer");
       }
@@ -934,7 +765,7 @@ export class Lease {
     const incarnation = await this.surroundings.marks.incarnation();
     const at = this.now;
     const seen = await this.surroundings.server.look();
-    const own = { ...(this.own as Own), ...seen, incarnation };
+    const own = { ...(this.watch.own as Own), ...seen, incarnation };
     this.noteOwn(own, at);
     return own;
   }
@@ -942,21 +773,21 @@ export class Lease {
   private async become(isFinish: boolean, isForced: boolean): Promise<boolean> {
     const { server, marks, clock, log } = this.surroundings;
     const { name, durability } = this.identity;
-    const before = this.stored?.record;
-    const incarnation = this.incarnation;
+    const before = this.copy.record;
+    const incarnation = this.watch.incarnation;
     if (!isFinish) {
       const taking: PrimaryRecord = {
-        term: Math.max(before?.term ?? 0, this.own?.term ?? 0) + 1,
+        term: Math.max(before?.term ?? 0, this.watch.own?.term ?? 0) + 1,
         holder: name,
         state: "taking",
         sync: isForced ? [] : (before?.sync ?? []),
         sequence: (before?.sequence ?? 0) + 1,
       };
-      if (!(await this.write(taking))) {
+      if (!(await this.copy.write(taking))) {
         return false;
       }
     }
-    const taking = this.stored?.record as PrimaryRecord;
+    const taking = this.copy.record as PrimaryRecord;
     log(`becomes primary of term ${taking.term}`);
     const deadline = clock.monotonic() + APPLY_WITHIN;
     let own = await this.look();
@@ -967,11 +798,11 @@ export class Lease {
       for (;;) {
         own = await this.look();
         const isForemost = own.hasApplied && (await this.isForemost(taking, isForced));
-        if (this.incarnation !== incarnation || clock.monotonic() > deadline) {
+        if (this.watch.incarnation !== incarnation || clock.monotonic() > deadline) {
           throw new Error("the server was started anew, or does not come to an end");
         }
-        if (!isOwnRecord(this.stored?.record, taking)) {
-          throw new Error(`${this.stored?.record.holder} has taken over meanwhile`);
+        if (!isOwnRecord(this.copy.record, taking)) {
+          throw new Error(`${this.copy.record?.holder} has taken over meanwhile`);
         }
         if (own.hasApplied && isForemost) {
           break;
@@ -988,7 +819,7 @@ export class Lease {
       await this.look();
     }
     const opened = { ...taking, state: "open" as const, sync: [], sequence: taking.sequence + 1 };
-    if (!(await this.write(opened))) {
+    if (!(await this.copy.write(opened))) {
       return false;
     }
     // From here on the record is renewed.
@@ -1016,9 +847,9 @@ export class Lease {
     const hasStopped = rivals.every((entry) =>
       seen.some(({ name, heardTerm }) => name === hostOf(entry) && heardTerm === taking.term),
     );
-    const rank = compareRivals(this.own, rivals, taking, seen);
+    const rank = compareRivals(this.watch.own, rivals, taking, seen);
     if (hasStopped && rank === "ahead") {
-      await this.write({ ...taking, state: "vacant", sequence: taking.sequence + 1 });
+      await this.copy.write({ ...taking, state: "vacant", sequence: taking.sequence + 1 });
       throw new Error("another replica has received more, and takes over");
     }
     return hasStopped && rank === "behind";
@@ -1033,7 +864,7 @@ export class Lease {
   async leave(): Promise<void> {
     this.successor = undefined;
     this.leftAt = this.now;
-    this.leftIncarnation = this.incarnation;
+    this.leftIncarnation = this.watch.incarnation;
     await this.handOver();
   }
 
@@ -1048,9 +879,9 @@ export class Lease {
     this.isHeld = await this.surroundings.marks.isHeld();
     while (
       this.isRecorded &&
-      this.isHolding &&
-      this.stored?.record.state !== "vacant" &&
-      (this.isHeld || (this.stored?.record.sync.length ?? 0) > 0) &&
+      this.copy.isHolding &&
+      this.copy.record?.state !== "vacant" &&
+      (this.isHeld || (this.copy.record?.sync.length ?? 0) > 0) &&
       this.now < until
     ) {
       this.wake();
