@@ -1,8 +1,6 @@
 import { CONNECT_SECONDS } from "./peers";
 import { Promises } from "./promises";
 import {
-  hostOf,
-  isOwnRecord,
   nextStep,
   type PrimaryRecord,
   type RecordStore,
@@ -19,6 +17,7 @@ import { compareRivals, rivalsIn } from "./rivals";
 import { ServerWatch } from "./server-watch";
 import type { LeaseAnswer, Own } from "./state";
 import type { Identity, Surroundings } from "./surroundings";
+import { Takeover } from "./takeover";
 
 /** What the lease depends on; tests replace it. */
 export interface LeaseSurroundings
@@ -49,9 +48,6 @@ const LEAVE_WITHIN = 3_000;
 /** How long a host that was told to leave does not open again, unless its server was started anew, in milliseconds. */
 const LEAVING = 30_000;
 
-/** How long a host that takes over waits for what it received to be applied before it tries anew, in milliseconds. */
-const APPLY_WITHIN = 60_000;
-
 /** A host's part in the record, for an operator. */
 export type LeaseStatus = ReturnType<Lease["status"]>;
 
@@ -65,6 +61,7 @@ export type Right = Own["right"];
 export class Lease {
   private readonly copy: RecordCopy;
   private readonly watch: ServerWatch;
+  private readonly takeover: Takeover;
   private readonly startedAt: number;
   private leaseUntil = Number.NEGATIVE_INFINITY;
   private isRecorded = false;
@@ -119,6 +116,7 @@ export class Lease {
       },
       wake: () => this.wake(),
     });
+    this.takeover = new Takeover(identity, surroundings, this.copy, this.watch, () => this.look());
     this.startedAt = clock.monotonic();
     // No number of an earlier run of this process.
     this.promise = surroundings.clock.now() * 1_000;
@@ -771,88 +769,20 @@ export class Lease {
   }
 
   private async become(isFinish: boolean, isForced: boolean): Promise<boolean> {
-    const { server, marks, clock, log } = this.surroundings;
-    const { name, durability } = this.identity;
-    const before = this.copy.record;
-    const incarnation = this.watch.incarnation;
-    if (!isFinish) {
-      const taking: PrimaryRecord = {
-        term: Math.max(before?.term ?? 0, this.watch.own?.term ?? 0) + 1,
-        holder: name,
-        state: "taking",
-        sync: isForced ? [] : (before?.sync ?? []),
-        sequence: (before?.sequence ?? 0) + 1,
-      };
-      if (!(await this.copy.write(taking))) {
-        return false;
-      }
-    }
-    const taking = this.copy.record as PrimaryRecord;
-    log(`becomes primary of term ${taking.term}`);
-    const deadline = clock.monotonic() + APPLY_WITHIN;
-    let own = await this.look();
-    if (own.term !== taking.term) {
-      if (own.source !== undefined && own.replication !== "failed") {
-        await server.apply();
-      }
-      for (;;) {
-        own = await this.look();
-        const isForemost = own.hasApplied && (await this.isForemost(taking, isForced));
-        if (this.watch.incarnation !== incarnation || clock.monotonic() > deadline) {
-          throw new Error("the server was started anew, or does not come to an end");
-        }
-        if (!isOwnRecord(this.copy.record, taking)) {
-          throw new Error(`${this.copy.record?.holder} has taken over meanwhile`);
-        }
-        if (own.hasApplied && isForemost) {
-          break;
-        }
-        await clock.sleep(SHORTEST);
-      }
-      await marks.noteOriginal();
-      await server.promote({
-        wait: durability === "lossless" ? "for-ever" : "no",
-        open: false,
-        outrankUnheard: false,
-        term: taking.term,
-      });
-      await this.look();
-    }
-    const opened = { ...taking, state: "open" as const, sync: [], sequence: taking.sequence + 1 };
-    if (!(await this.copy.write(opened))) {
+    if (!(await this.takeover.run(isFinish, isForced))) {
       return false;
     }
+    const { server, marks } = this.surroundings;
     // From here on the record is renewed.
     this.isTaking = false;
     this.recorded();
     await marks.release();
     this.isHeld = false;
-    if (durability === "available" && this.hasRoom && this.hasLease) {
+    if (this.identity.durability === "available" && this.hasRoom && this.hasLease) {
       this.noteOpening();
       await server.admit("open", "no");
     }
     return true;
-  }
-
-  /**
-   * Whether no other replica in sync has received more, by an answer that it gave after it had stopped receiving from
-   * the primary before.
-   */
-  private async isForemost(taking: PrimaryRecord, isForced: boolean): Promise<boolean> {
-    const rivals = rivalsIn(taking, this.identity.name);
-    if (this.identity.peers.length === 1 || isForced) {
-      return true;
-    }
-    const seen = await this.surroundings.peers.look(CONNECT_SECONDS.inHaste);
-    const hasStopped = rivals.every((entry) =>
-      seen.some(({ name, heardTerm }) => name === hostOf(entry) && heardTerm === taking.term),
-    );
-    const rank = compareRivals(this.watch.own, rivals, taking, seen);
-    if (hasStopped && rank === "ahead") {
-      await this.copy.write({ ...taking, state: "vacant", sequence: taking.sequence + 1 });
-      throw new Error("another replica has received more, and takes over");
-    }
-    return hasStopped && rank === "behind";
   }
 
   // --- Leaving
