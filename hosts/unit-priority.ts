@@ -1,7 +1,7 @@
 /**
  * Lines of a unit that comes before all else on a busy host: where the agent or etcd is late, others take this host for
- * one that is gone. A container without privileges takes Nice where it is given the limit (scripts/local/foundation.sh),
- * and passes over OOMScoreAdjust; CPUWeight needs the controller. systemd.resource-control(5), systemd.exec(5)
+ * one that is gone. Nice and OOMScoreAdjust have no effect in a container without privileges, where systemd passes over
+ * them. systemd.resource-control(5), systemd.exec(5)
  */
 export const HIGHEST_PRIORITY = `Slice=cluster.slice
 CPUWeight=1000

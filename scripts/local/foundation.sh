@@ -112,10 +112,6 @@ for role in $DWI_ROLES; do
     if (ulimit -n "$OPEN_FILES") 2>/dev/null; then
       printf '  limits.kernel.nofile: "%s"\n' "$OPEN_FILES"
     fi
-    # Otherwise no unit gets the priority that it asks for. 30 stands for nice -10, see getrlimit(2).
-    if (ulimit -e 30) 2>/dev/null; then
-      printf '  limits.kernel.nice: "30"\n'
-    fi
     for secret in $DWI_SECRETS; do
       if [[ ,${secret#*=}, == *,$role,* ]]; then
         printf '  user.%s: "%s"\n' "${secret%%=*}" "${values[${secret%%=*}]}"

@@ -65,24 +65,6 @@ export function hosts(cluster: ScratchCluster): void {
     }
   });
 
-  test("the agent and etcd have the priority that their units ask for, so that a busy host is not taken for a lost one", () => {
-    const units = (host: string) =>
-      host.startsWith("web-")
-        ? []
-        : ["cluster-etcd", ...(host.startsWith("database-") ? ["cluster-database-agent"] : [])];
-    const seen = names().flatMap((host) =>
-      units(host).map((unit) => {
-        const nice = cluster.on(
-          host,
-          `ps -o ni= --pid "$(systemctl show --property MainPID --value ${unit}.service)"`,
-        );
-        return [host, unit, nice.trim()];
-      }),
-    );
-    expect(seen).toHaveLength(5);
-    expect(seen.filter(([, , nice]) => nice !== "-10")).toEqual([]);
-  });
-
   test("nft accepts every firewall, and cloud-init every cloud-config", () => {
     for (const host of names()) {
       cluster.on(host, "nft --check --file /etc/nftables.conf");
