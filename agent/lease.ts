@@ -293,7 +293,7 @@ export class Lease {
     };
   }
 
-  // --- The store
+  // --- How long this host may stay open
 
   /** @param since when the holder knew that nobody takes over before `TIMERS.takeOver` */
   private extend(since: number): void {
@@ -810,7 +810,6 @@ export class Lease {
     while (
       this.isRecorded &&
       this.copy.isHolding &&
-      this.copy.record?.state !== "vacant" &&
       (this.isHeld || (this.copy.record?.sync.length ?? 0) > 0) &&
       this.now < until
     ) {
