@@ -26,6 +26,7 @@ const config: Config = {
     project("unit", "!(integration)/**/*.test.ts", "node"),
     project("etcd", "integration/etcd*.test.ts"),
     project("local", "integration/local*.test.ts"),
+    project("lifecycle", "integration/lifecycle*.test.ts"),
     project("ubuntu", "integration/ubuntu*.test.ts"),
     project("aws", "integration/aws.test.ts"),
     project("aws-hosts", "integration/aws-hosts.test.ts"),

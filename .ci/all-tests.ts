@@ -215,7 +215,6 @@ const STATIC: readonly Step[] = [
 const BESIDE: readonly Step[] = [
   jest("local", ["--runInBand"], localMissing, "local"),
   jest("local", ["--runInBand"], localMissing, "local-apps"),
-  jest("local", ["--runInBand"], localMissing, "local-lifecycle"),
   // Checks by itself what it needs, and skips its tests otherwise.
   jest("aws", ["--runInBand"]),
   jest("etcd", ["--runInBand"]),

@@ -10,7 +10,6 @@ import { manualFailover } from "./local/manual-failover";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
 import { serving } from "./local/serving";
-import { upgrade } from "./local/upgrade";
 import { group, leftWell } from "./well";
 
 // One cluster of containers, brought up by `cdktf deploy local`, goes through all groups. Each group starts from a
@@ -55,7 +54,6 @@ describe("local", () => {
   group("operations", cluster, () => operations(cluster));
   group("history", cluster, () => history(cluster));
   group("the app's database", cluster, () => appDatabase(cluster));
-  group("upgrade", cluster, () => upgrade(cluster));
   group("durability", cluster, () => durability(cluster), MANUAL);
   group("manual failover", cluster, () => manualFailover(cluster), MANUAL);
   group("replication", cluster, () => replication(cluster));

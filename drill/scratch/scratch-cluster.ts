@@ -294,19 +294,35 @@ export class ScratchCluster {
     return Object.fromEntries(await Promise.all(this.databases.map(ask)));
   }
 
-  /** Waits until there is one primary and every other database host is a fresh replica. */
+  /**
+   * Waits until there is one primary, every other database host is a fresh replica, and, with automatic failover, may
+   * take over.
+   */
   inSync(seconds = 90): Promise<string> {
     return eventually(
       "one primary, and every other database host a fresh replica",
       async () => {
         const roles = Object.entries(await this.roles());
-        const primaries = roles.filter(([, role]) => role === "primary");
+        const [primary, ...more] = roles.flatMap(([host, role]) =>
+          role === "primary" ? [host] : [],
+        );
         const settled = roles.every(([, role]) => role !== "closed");
-        return primaries.length === 1 && settled ? primaries[0]?.[0] : undefined;
+        return primary !== undefined && more.length === 0 && settled && this.isRecorded(primary)
+          ? primary
+          : undefined;
       },
       seconds,
       () => this.databases.map((host) => `\n${host}: ${this.describeDatabase(host)}`).join(""),
     );
+  }
+
+  /** Whether a primary's record, if it has one, lists every other database host as in sync. */
+  private isRecorded(primary: string): boolean {
+    const { stdout } = this.attemptOn(
+      primary,
+      `/opt/cluster/scripts/database/agent.sh status | jq '.lease.record.sync | values | length'`,
+    );
+    return stdout.trim() === "" || Number(stdout) === this.databases.length - 1;
   }
 
   /** What a database host says of itself, and the last of what its units logged. */

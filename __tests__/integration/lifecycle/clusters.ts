@@ -4,8 +4,8 @@ import { promisify } from "node:util";
 import { ask, ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
 import { attemptSync, runSync } from "../../../ops/run";
+import { stoppedOnTheOnlyOne } from "../local/releases";
 import { makeWell } from "../well";
-import { stoppedOnTheOnlyOne } from "./releases";
 
 const incusNames = (kind: string, column: string): string[] =>
   runSync(["incus", kind, "list", "--format", "csv", "--columns", column])
@@ -23,7 +23,7 @@ function left(cluster: ScratchCluster): string[] {
 }
 
 /** Interrupted deploys, clusters side by side, and destroys that leave nothing. */
-export function lifecycle(cluster: ScratchCluster, other: ScratchCluster): void {
+export function clusters(cluster: ScratchCluster, other: ScratchCluster): void {
   afterAll(() => other.remove());
 
   test("invalid settings: every problem is reported at once, the exit code is 1, and nothing is written", () => {

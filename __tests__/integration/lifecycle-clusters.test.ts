@@ -1,8 +1,9 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
-import { lifecycle } from "./local/lifecycle";
+import { clusters } from "./lifecycle/clusters";
 import { group } from "./well";
 
-// Two clusters of containers side by side, from before the first deploy until both are gone.
+// Two clusters of containers side by side, from before the first deploy until both are gone. Too long for every run:
+// npm run test:lifecycle.
 
 const settings = {
   name: "test-beside",
@@ -29,4 +30,4 @@ jest.setTimeout(180_000);
 
 afterAll(() => cluster.remove());
 
-describe("local", () => group("lifecycle", cluster, () => lifecycle(cluster, other)));
+describe("lifecycle", () => group("clusters", cluster, () => clusters(cluster, other)));
