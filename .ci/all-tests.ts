@@ -192,31 +192,35 @@ function summary(name: string, message: string): string {
   return [name, ...lines.slice(0, MESSAGE_LINES).map((line) => `    ${line}`)].join("\n");
 }
 
+/** Every shell script of the project. */
 function scripts(): string[] {
-  const folders = readdirSync(join(PROJECT, "scripts"));
-  const found = folders.flatMap((folder) =>
-    readdirSync(join(PROJECT, "scripts", folder)).map((name) => `scripts/${folder}/${name}`),
+  const found = ["scripts", "ops", "__tests__"].flatMap((folder) =>
+    readdirSync(join(PROJECT, folder), { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".sh"))
+      .map((path) => join(folder, path)),
   );
-  return [...found.filter((path) => path.endsWith(".sh")), "ops/cluster-command.sh", ".ci/run"];
+  return [...found, ".ci/run"];
 }
 
+/** Run two at a time, as each uses one processor. */
 const STATIC: readonly Step[] = [
-  command("types", ["npx", "tsc", "--noEmit"]),
-  command("lint", ["npx", "biome", "check", "."]),
-  command("dead code", ["npx", "knip"]),
   command("ShellCheck", ["shellcheck", "--external-sources", ...scripts()], () =>
     has("shellcheck") ? undefined : "the program shellcheck is not installed",
   ),
-  // On two processors jest would leave one idle.
-  jest("unit", ["--ci", "--maxWorkers=100%"]),
+  command("types", ["npx", "tsc", "--noEmit"]),
+  command("lint", ["npx", "biome", "check", "."]),
+  command("dead code", ["npx", "knip"]),
 ];
 
+/** Uses every processor: on two of them jest would leave one idle. */
+const UNIT: Step = jest("unit", ["--ci", "--maxWorkers=100%"]);
+
 /** Run two at a time, the longest first: they mostly wait for containers. */
-const BESIDE: readonly Step[] = [
+const HOSTS: readonly Step[] = [
   jest("local", ["--runInBand"], localMissing, "local"),
-  jest("local", ["--runInBand"], localMissing, "local-apps"),
   // Checks by itself what it needs, and skips its tests otherwise.
   jest("aws", ["--runInBand"]),
+  jest("local", ["--runInBand"], localMissing, "local-apps"),
   jest("etcd", ["--runInBand"]),
   { ...jest("ubuntu", ["--runInBand"], localMissing, "ubuntu"), unavailable: ubuntuMissing },
 ];
@@ -350,6 +354,12 @@ async function runAll(steps: Iterable<Step>, run: Run): Promise<void> {
   }
 }
 
+/** Runs steps two at a time: each lane takes the next one that the other has not begun. */
+async function runInTwoLanes(steps: readonly Step[], run: Run): Promise<void> {
+  const waiting = steps[Symbol.iterator]();
+  await Promise.all([runAll(waiting, run), runAll(waiting, run)]);
+}
+
 /** State shared by the steps of one run. */
 interface Run {
   readonly sum: Sum;
@@ -366,10 +376,9 @@ async function main(): Promise<void> {
     run.progress.abandon();
     process.exit(130);
   });
-  await runAll(STATIC, run);
-  const waiting = BESIDE[Symbol.iterator]();
-  // Each takes the next one that nobody has begun.
-  await Promise.all([runAll(waiting, run), runAll(waiting, run)]);
+  await runInTwoLanes(STATIC, run);
+  await runAll([UNIT], run);
+  await runInTwoLanes(HOSTS, run);
   await runAll(MEASURED, run);
   run.sum.lines.map((line) => run.progress.say(line));
   process.exit(run.sum.failed ? 1 : 0);

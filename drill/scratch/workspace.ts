@@ -150,6 +150,7 @@ export async function eventually<T>(
   const deadline = Date.now() + seconds * 1000;
   let last: unknown;
   while (Date.now() < deadline) {
+    const asked = Date.now();
     try {
       const answer = await ask();
       if (answer !== undefined && answer !== false) {
@@ -158,7 +159,9 @@ export async function eventually<T>(
     } catch (error) {
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // What is waited for needs the processors that asking takes.
+    const pause = Math.min(Math.max(300, 2 * (Date.now() - asked)), 1_000);
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
   throw new Error(`${what}: not within ${seconds} s${last ? `; last: ${last}` : ""}${explain()}`);
 }
