@@ -30,8 +30,8 @@ beforeEach(() => {
 });
 afterEach(() => host.remove());
 
-/** What is done about web-1, seen thus. */
-async function doneAbout({ status = "UP 1/2", underWay = 3, check = "L7TOUT" }: Server) {
+/** A look at web-1, as HAProxy prints it. */
+function seen({ status = "UP 1/2", underWay = 3, check = "L7TOUT" }: Server): string {
   const fields = Array<string | number>(98).fill("");
   const put = (at: number, value: string | number) => {
     fields[at - 1] = value;
@@ -41,9 +41,14 @@ async function doneAbout({ status = "UP 1/2", underWay = 3, check = "L7TOUT" }: 
   put(5, underWay);
   put(18, status);
   put(37, check);
-  host.put("stat", `${fields.join(",")}\n`);
+  return `# pxname,svname\n${fields.join(",")}\n\n`;
+}
+
+/** What is done about web-1 if HAProxy is asked several times in one connection. */
+async function doneAbout(...looks: readonly Server[]) {
+  host.put("stat", looks.map(seen).join("Done.\n\n"));
   host.bring("host/lib.sh", "load-balancer/servers.sh");
-  await host.shell([host.bring("load-balancer/watch-silence.sh")], "look");
+  await host.shell([host.bring("load-balancer/watch-silence.sh")], "watch");
   return host.calls();
 }
 
@@ -75,4 +80,8 @@ test.each<[string, Server]>([
 test("a web server whose app alone is slow keeps its connections", async () => {
   host.put("nginx", "");
   expect(await doneAbout({})).toEqual([]);
+});
+
+test("a web server that falls silent is given up at the next look, and what was seen before that counts no more", async () => {
+  expect(await doneAbout({ check: "L7OK", status: "UP" }, {}, {})).toEqual(GIVEN_UP);
 });

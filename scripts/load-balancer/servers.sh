@@ -14,22 +14,26 @@ save_server_state() {
     mv "$SERVER_STATE.new" "$SERVER_STATE"
 }
 
-# read_servers: sets SERVERS to a line for each web server, with tab-separated fields: name, status, requests in flight,
-# failed checks, transitions to down, seconds since the last status change, result of the last check, its HTTP status or -.
-# Starts no other process than socat: it is called four times a second.
+# https://docs.haproxy.org/3.2/management.html#9.3, "show stat": the servers of the backend.
+STATISTICS="show stat web 4 -1"
+
+# read_servers: reads one answer to $STATISTICS, and sets SERVERS to a line for each web server, with tab-separated fields:
+# name, status, requests in flight, failed checks, transitions to down, seconds since the last status change, result of the
+# last check, its HTTP status or -. Fails if there is no answer. Starts no process: it is called four times a second.
 # https://docs.haproxy.org/3.2/management.html#9.1: fields 1, 2, 18, 5, 22, 23, 24, 37 and 38 of the statistics.
 read_servers() {
-  local stat line check f
+  local line check f answered=1
   SERVERS=()
-  stat=$(socat -t 5 - "UNIX-CONNECT:$HAPROXY_SOCKET" <<<"show stat web 4 -1") || return
-  while IFS=, read -r -a f; do
-    [[ ${f[0]:-} == web ]] || continue
+  while IFS=, read -r -a f && ((${#f[@]} > 0)); do
+    answered=0
+    [[ ${f[0]} == web ]] || continue
     # While the next check is in progress, the result of the last one is marked with a star.
     check=${f[36]#"* "}
     printf -v line '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "${f[1]}" "${f[17]}" "${f[4]}" "${f[21]:-0}" "${f[22]:-0}" \
       "${f[23]:-0}" "${check:--}" "${f[37]:--}"
     SERVERS+=("$line")
-  done <<<"$stat"
+  done
+  return "$answered"
 }
 
 # servers: prints these lines. While the next check is in progress, HAProxy shows the result of the last one without its
@@ -37,7 +41,7 @@ read_servers() {
 servers() {
   local attempt
   for attempt in 1 2 3 4 5; do
-    read_servers || return
+    read_servers < <(ask_haproxy "$STATISTICS") || return
     if ((attempt == 5)) || ! printf '%s\n' "${SERVERS[@]}" | grep --quiet --perl-regexp '\tL7(OK|STS)\t[0-]$'; then break; fi
     sleep 0.05
   done

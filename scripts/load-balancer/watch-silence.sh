@@ -11,10 +11,14 @@ source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 
-# Seconds between two looks, and for Nginx to answer. A check begins every second and takes a second to fail: together with
-# these, a silent web server's requests are repeated within three seconds.
-PAUSE=0.25
+# Milliseconds between two looks, and seconds for Nginx to answer. A check begins every second and takes a second to fail:
+# together with these, a silent web server's requests are repeated within three seconds.
+PAUSE=250
 PATIENCE=0.6
+
+# One connection to HAProxy is for so many looks: a process for each would take 4 % of a processor. A reload of HAProxy is
+# noticed with the next connection.
+LOOKS=8
 
 # answers ADDRESS: whether Nginx on a web server answers. Like a visitor's request, this one has an identifier: Nginx
 # refuses it below /.cluster/ without asking the app.
@@ -37,17 +41,31 @@ examine() {
 }
 
 # look: examines the web servers whose last check got no answer and to which requests are in flight, all at the same time.
+# Fails after that: what HAProxy has sent meanwhile is no longer so.
 look() {
-  local seen server name status in_flight check
-  read_servers 2>/dev/null || return
+  local seen server name status in_flight check examinations=()
   for seen in "${SERVERS[@]}"; do
     IFS=$'\t' read -r name status in_flight _ _ _ check _ <<<"$seen"
     if [[ $in_flight == 0 || $status == MAINT* || ! $check =~ ^(L[47]TOUT|L4CON)$ ]]; then continue; fi
     for server in $WEB_SERVERS; do
-      if [[ ${server%%:*} == "$name" ]]; then examine "$name" "${server#*:}" & fi
+      if [[ ${server%%:*} == "$name" ]]; then
+        examine "$name" "${server#*:}" &
+        examinations+=("$!")
+      fi
     done
   done
-  wait
+  ((${#examinations[@]} > 0)) || return 0
+  wait "${examinations[@]}"
+  return 1
+}
+
+# watch: looks again and again, until the connection to HAProxy ends or a web server was examined.
+watch() {
+  local question=$STATISTICS number
+  for ((number = 1; number < LOOKS; number++)); do question+="; wait ${PAUSE}ms; $STATISTICS"; done
+  # At the end of its input, HAProxy would not wait.
+  while read_servers && look; do :; done \
+    < <(socat STDIO,ignoreeof "UNIX-CONNECT:$HAPROXY_SOCKET" <<<"$question" 2>/dev/null)
 }
 
 main() {
@@ -56,8 +74,8 @@ main() {
   exec {never}<> <(:)
   while true; do
     # Without HAProxy, there is nothing to see.
-    look || true
-    read -r -t "$PAUSE" -u "$never" || true
+    watch || true
+    read -r -t "0.$PAUSE" -u "$never" || true
   done
 }
 
