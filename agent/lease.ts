@@ -1,3 +1,4 @@
+import { OtherHosts } from "./other-hosts";
 import { CONNECT_SECONDS } from "./peers";
 import { Promises } from "./promises";
 import {
@@ -5,7 +6,6 @@ import {
   type PrimaryRecord,
   type RecordStore,
   type RecordView,
-  type Rivals,
   type Step,
   type Stored,
   TIMERS,
@@ -13,7 +13,6 @@ import {
 import { RecordCopy } from "./record-copy";
 import { sentencesOfRecord } from "./record-sentences";
 import { Replicas } from "./replicas";
-import { compareRivals, rivalsIn } from "./rivals";
 import { ServerWatch } from "./server-watch";
 import type { LeaseAnswer, Own } from "./state";
 import type { Identity, Surroundings } from "./surroundings";
@@ -35,9 +34,6 @@ export interface LeaseSurroundings
 
 /** Between two requests to move etcd's leader away, in milliseconds. */
 const YIELD_EVERY = 5_000;
-
-/** How long other hosts are not looked at again while there is no record, in milliseconds. */
-const LOOK_EVERY = 2_000;
 
 /** The shortest time between two steps, in milliseconds, when something woke the loop. */
 const SHORTEST = 20;
@@ -61,6 +57,7 @@ export type Right = Own["right"];
 export class Lease {
   private readonly copy: RecordCopy;
   private readonly watch: ServerWatch;
+  private readonly others: OtherHosts;
   private readonly takeover: Takeover;
   private readonly startedAt: number;
   private leaseUntil = Number.NEGATIVE_INFINITY;
@@ -82,16 +79,10 @@ export class Lease {
   private isAsking = false;
   private isCreating = false;
   private hasEnded = false;
-  private arePeersManual = false;
 
   private readonly replicas: Replicas;
-  private lookedAt = Number.NEGATIVE_INFINITY;
-  private isStoreless = false;
-  private voter: "none" | "member" | "unknown" = "unknown";
-  private rivals: Rivals = "unknown";
   private isTaking = false;
   private isWritingTerm = false;
-  private voterAt = Number.NEGATIVE_INFINITY;
   private yieldedAt = Number.NEGATIVE_INFINITY;
   private wakeUp: () => void = () => undefined;
 
@@ -116,6 +107,7 @@ export class Lease {
       },
       wake: () => this.wake(),
     });
+    this.others = new OtherHosts(identity, surroundings, this.copy, this.watch);
     this.takeover = new Takeover(identity, surroundings, this.copy, this.watch, () => this.look());
     this.startedAt = clock.monotonic();
     // No number of an earlier run of this process.
@@ -225,7 +217,7 @@ export class Lease {
       incarnation: own.incarnation ?? "-",
       promise: this.nextPromise(),
       heardTerm: isOthers ? 0 : (record?.term ?? 0),
-      voter: this.voter,
+      voter: this.others.voter,
       failover: "automatic",
     };
   }
@@ -279,8 +271,8 @@ export class Lease {
       quiet: this.copy.quiet,
       server: this.watch.conditionNow,
       isEnding: this.isEnding,
-      arePeersManual: this.arePeersManual,
-      isStoreless: this.isStoreless,
+      arePeersManual: this.others.areManual,
+      isStoreless: this.others.isStoreless,
       isSound: hasAnswered && own.state === "member" && own.replication !== "failed",
       isWhole: this.watch.isWhole === true,
       isHeld: this.isHeld,
@@ -289,7 +281,7 @@ export class Lease {
       term: own?.term ?? 0,
       isNamed: own?.primary === this.identity.name,
       incarnation: incarnation === own?.incarnation ? incarnation : undefined,
-      rivals: this.rivals,
+      rivals: this.others.rivals,
     };
   }
 
@@ -362,14 +354,11 @@ export class Lease {
   }
 
   private async senseForEver(): Promise<void> {
-    const { clock, log, store } = this.surroundings;
+    const { clock, log } = this.surroundings;
     while (!this.hasEnded) {
       const begun = clock.monotonic();
       await this.sense().catch((error: Error) => log(`the replicas: ${error.stack}`));
-      if (this.voter !== "member" && begun >= this.voterAt + YIELD_EVERY) {
-        this.voterAt = begun;
-        this.voter = await store.voter().catch(() => "unknown" as const);
-      }
+      await this.others.lookForVoter();
       await clock.sleep(Math.max(SHORTEST, begun + TIMERS.renew - clock.monotonic()));
     }
   }
@@ -484,7 +473,7 @@ export class Lease {
   private async create(): Promise<void> {
     if (!this.isCreating) {
       this.isCreating = true;
-      this.isStoreless = false;
+      this.others.isStoreless = false;
       await this.surroundings.createStore().finally(() => {
         this.isCreating = false;
       });
@@ -626,15 +615,15 @@ export class Lease {
   // --- The server and its replicas
 
   private async sense(): Promise<void> {
-    const { server, marks, peers } = this.surroundings;
+    const { server, marks } = this.surroundings;
     if (this.isEnding) {
-      const seen = await peers.look(CONNECT_SECONDS.inHaste);
-      this.arePeersManual = seen.every(({ isManual }) => isManual);
+      await this.others.lookForManual();
     }
     const incarnation = await marks.incarnation();
     const at = this.now;
     if (!this.copy.isHolding) {
-      await this.lookAround();
+      const isUnrecorded = this.copy.record === undefined && !this.isRecorded;
+      await (isUnrecorded ? this.others.lookForStore() : this.others.lookForRivals());
       if (at - this.watch.answeredAt >= TIMERS.unwell && !(await server.isRunning())) {
         this.watch.condition = this.watch.condition === "unseen" ? "unseen" : "gone";
       }
@@ -657,33 +646,6 @@ export class Lease {
     } else {
       this.replicas.restarted();
       this.replicas.withdraw();
-    }
-  }
-
-  /** What a host that is not the holder has to know of others. */
-  private async lookAround(): Promise<void> {
-    const { peers, store } = this.surroundings;
-    const record = this.copy.record;
-    if (record === undefined && !this.isRecorded) {
-      const isNamed = this.watch.own?.primary === this.identity.name;
-      if (isNamed && !this.copy.isAnswered && this.now >= this.lookedAt + LOOK_EVERY) {
-        this.lookedAt = this.now;
-        const seen = await peers.look(CONNECT_SECONDS.inHaste);
-        const isNone = seen.every(({ state, voter }) => state !== "unknown" && voter === "none");
-        this.isStoreless = isNone && (await store.voter()) === "none";
-        this.voter = this.isStoreless ? "none" : this.voter;
-      }
-      return;
-    }
-    if (this.copy.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
-      this.watch.lookAtTables();
-    }
-    const rivals = rivalsIn(record, this.identity.name);
-    if (this.identity.peers.every(({ name }) => name === record?.holder)) {
-      this.rivals = "behind";
-    } else if (this.copy.quiet > TIMERS.takeOver / 2 || record?.state !== "open") {
-      const seen = await peers.look(CONNECT_SECONDS.inHaste);
-      this.rivals = compareRivals(this.watch.own, rivals, record, seen);
     }
   }
 

@@ -14,7 +14,9 @@ import {
 import { changePrimary } from "./operations/change-primary";
 import { drain, undrain } from "./operations/drain";
 import { release, rollback } from "./operations/release";
-import { gatherStatus, natGatewayLine, problemsOf, statusTable } from "./operations/status";
+import { gatherStatus } from "./operations/status";
+import { problemsOf } from "./operations/status-problems";
+import { natGatewayLine, statusTable } from "./operations/status-table";
 import { upgrade } from "./operations/upgrade";
 import { OperatorError } from "./operator-error";
 import { awsHostAccess } from "./platform/aws";

@@ -1,5 +1,6 @@
 import type { EtcdFacts } from "../../ops/operations/etcd";
-import { problemsOf, statusTable } from "../../ops/operations/status";
+import { problemsOf } from "../../ops/operations/status-problems";
+import { statusTable } from "../../ops/operations/status-table";
 import { clusterWith, database, loadBalancer, primary, silent } from "./statuses";
 
 const MEMBERS = ["database-1", "database-2", "load-balancer-1"].map((name, index) => ({

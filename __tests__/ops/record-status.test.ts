@@ -1,5 +1,6 @@
 import type { LeaseStatus } from "../../agent/lease";
-import { problemsOf, statusTable } from "../../ops/operations/status";
+import { problemsOf } from "../../ops/operations/status-problems";
+import { statusTable } from "../../ops/operations/status-table";
 import { clusterWith, database, loadBalancer, primary, silent, web } from "./statuses";
 
 // What `status` says of automatic failover, and of writes that wait although there is a primary.

@@ -1,4 +1,5 @@
-import { natGatewayLine, problemsOf, statusTable } from "../../ops/operations/status";
+import { problemsOf } from "../../ops/operations/status-problems";
+import { natGatewayLine, statusTable } from "../../ops/operations/status-table";
 import { topologyOf } from "../hosts/rendered";
 import {
   checked,

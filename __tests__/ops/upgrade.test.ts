@@ -1,4 +1,5 @@
-import { type HostStatus, statusTable, type Updates } from "../../ops/operations/status";
+import type { HostStatus, Updates } from "../../ops/operations/status";
+import { statusTable } from "../../ops/operations/status-table";
 import { explainUpgrade, planUpgrade, standing } from "../../ops/operations/upgrade";
 import {
   checked,

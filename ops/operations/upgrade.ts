@@ -15,10 +15,10 @@ import {
   gatherStatus,
   type HostStatus,
   heldByLoadBalancers,
-  pendingOf,
   silencesOf,
   type Updates,
 } from "./status";
+import { pendingOf } from "./status-table";
 
 // Upgrades go through the hosts one at a time: each is out of service while its packages are installed, reboots, and
 // proves healthy before the next one's turn. The reboot makes every process run what is installed, including the
