@@ -1,8 +1,6 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
-import { PROJECT } from "../hosts/project";
 import { attemptSync } from "../ops/run";
 import { CHANGE_FAULTS } from "./change-faults";
+import { changedApp, rollOut, withApp } from "./changed-app";
 import { AWAY, comesBackAsReplica, cutOff, type Fault, kill, replace } from "./fault";
 import { LOAD_BALANCER_FAULTS } from "./load-balancer-faults";
 import { PRIMARY_FAULTS } from "./primary-faults";
@@ -17,22 +15,6 @@ async function answersAgain(stage: Stage, host: string): Promise<void> {
     90,
   );
 }
-
-/** A copy of the app, changed by `line`, in a folder inside the project, where apps have to be. */
-function changedApp(line: (source: string) => string): { directory: string; remove: () => void } {
-  const folder = mkdtempSync(join(PROJECT, ".cache", "drill-app-"));
-  cpSync(join(PROJECT, "app"), folder, { recursive: true });
-  const server = join(folder, "server.ts");
-  writeFileSync(server, line(readFileSync(server, "utf8")));
-  return {
-    directory: relative(PROJECT, folder),
-    remove: () => rmSync(folder, { recursive: true }),
-  };
-}
-
-const withApp = (directory: string) => ({
-  app: { directory, bundle: "server.ts", staticDirectory: "public" },
-});
 
 /** A high write load. */
 const BUSY = { readsPerSecond: 12, writesPerSecond: 50 };
@@ -140,18 +122,7 @@ const OTHER_FAULTS: readonly Fault[] = [
     what: "A release of the app is rolled out",
     short: true,
     bounds: { failed: 0 },
-    async inject(stage) {
-      const changed = changedApp((source) => `${source}\n// ${Date.now()}\nvoid "drill";\n`);
-      try {
-        stage.cluster.set(withApp(changed.directory));
-        stage.begin();
-        stage.command("release");
-        await stage.wait(2);
-      } finally {
-        changed.remove();
-        stage.cluster.set();
-      }
-    },
+    inject: (stage) => rollOut(stage),
   },
   {
     name: "release-broken",

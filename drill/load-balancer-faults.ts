@@ -1,4 +1,5 @@
 import { floatingAddress } from "../topology/topology";
+import { rollOut } from "./changed-app";
 import { cutOff, type Fault, replace } from "./fault";
 import type { ScratchCluster } from "./scratch/scratch-cluster";
 import { eventually } from "./scratch/workspace";
@@ -181,6 +182,29 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
       await oneHolder(stage);
       stage.cluster.deploy(SETTINGS);
       await oneHolder(stage);
+    },
+  },
+  {
+    name: "load-balancer-added-and-removed",
+    what: "A second load balancer is added, and removed again",
+    bounds: { failed: 0, readGap: 3, writeGap: 3 },
+    async inject(stage) {
+      stage.begin();
+      stage.cluster.deploy(SETTINGS);
+      await oneHolder(stage);
+      stage.note("two load balancers");
+      stage.cluster.deploy();
+      await stage.wait(2);
+    },
+  },
+  {
+    name: "load-balancers-released",
+    what: "A release of the app is rolled out behind two load balancers",
+    settings: SETTINGS,
+    bounds: { failed: 0, readGap: 3, writeGap: 3 },
+    async inject(stage) {
+      await oneHolder(stage);
+      await rollOut(stage, SETTINGS);
     },
   },
   {

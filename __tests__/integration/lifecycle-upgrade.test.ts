@@ -7,7 +7,7 @@ import { group, leftWell } from "./well";
 const cluster = new ScratchCluster({
   name: "test-upgrade",
   network: { cidr: "10.94.24.0/24" },
-  localPort: 18093,
+  localPort: 18092,
 });
 
 jest.setTimeout(180_000);
