@@ -16,8 +16,11 @@ source "$(dirname -- "$0")/lib.sh"
 become_root "$@"
 use_project "$DWI_PROJECT"
 
+# Where the container itself listens.
+INSIDE=127.0.0.1:80
+
 LISTEN=tcp:127.0.0.1:$DWI_LOCAL_PORT
-CONNECT=tcp:127.0.0.1:80
+CONNECT=tcp:$INSIDE
 
 state() { incus list --format csv --columns s "^$DWI_HOST\$"; }
 
@@ -44,7 +47,7 @@ defaults
   timeout server-fin 30s
 
 listen visitors
-  bind 127.0.0.1:80
+  bind $INSIDE
   server floating-address $DWI_TARGET
 CONFIGURATION
 }
@@ -59,24 +62,30 @@ exec haproxy -db -f /etc/haproxy/haproxy.cfg
 SCRIPT
 }
 
+# The container, as the engine is told of it. The process needs no more than the address that the engine gives to the
+# interface.
+container() {
+  cat <<CONTAINER
+config:
+  limits.memory: 128MiB
+  raw.lxc: |
+    lxc.init.cmd = /usr/local/sbin/forward
+    lxc.net.0.ipv4.address = $DWI_ADDRESS
+devices:
+  root: { type: disk, path: /, pool: $POOL }
+  eth0: { type: nic, name: eth0, network: $DWI_BRIDGE }
+CONTAINER
+}
+
 make_container() {
-  {
-    printf 'config:\n  limits.memory: 128MiB\n'
-    # The process needs no more than the address that the engine gives to the interface.
-    printf '  raw.lxc: |\n'
-    printf '    lxc.init.cmd = /usr/local/sbin/forward\n'
-    printf '    lxc.net.0.ipv4.address = %s\n' "$DWI_ADDRESS"
-    printf 'devices:\n'
-    printf '  root: { type: disk, path: /, pool: %s }\n' "$POOL"
-    printf '  eth0: { type: nic, name: eth0, network: %s }\n' "$DWI_BRIDGE"
-  } | incus create --quiet --no-profiles "$(image_alias)" "$DWI_HOST"
+  container | incus create --quiet --no-profiles "$(image_alias)" "$DWI_HOST"
   first_process | incus file push --quiet --mode=0755 - "$DWI_HOST/usr/local/sbin/forward"
 }
 
 begin_work "$DWI_HOST"
 bash "$HERE/engine.sh" start
-# A container of an earlier recipe, or one that was interrupted before it was complete.
-made=$(first_process | sha256sum)
+# A container of an earlier recipe, or one that was interrupted before it was complete. A newer image needs no other one.
+made=$({ container && first_process; } | sha256sum)
 if [[ $(incus config get "$DWI_HOST" user.made 2>/dev/null) != "$made" ]]; then
   if exists incus config show "$DWI_HOST"; then incus delete --force "$DWI_HOST"; fi
   make_container
