@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { UNREACHABLE, ubuntuImageFacts } from "../__tests__/ubuntu-image";
-import { type DrillResults, table } from "../drill/measure";
 import { PROJECT } from "../hosts/project";
 import { partsPresent } from "../machine/inspect";
 import { Log, placeForLog } from "../machine/log";
@@ -24,8 +23,6 @@ interface Counts {
 /** The counts of one step, and its failures, each with its name and the beginning of its message. */
 interface Outcome extends Counts {
   readonly failures: readonly string[];
-  /** Its measurements, printed at the end. */
-  readonly measured?: readonly string[];
 }
 
 interface Step {
@@ -67,9 +64,9 @@ function command(name: string, args: readonly string[], missing: Step["missing"]
 }
 
 /** Calls `report` with a file for its results, and reads them. No results count as one failure. */
-async function reported<Results>(
+async function reported(
   report: (file: string) => Promise<unknown>,
-  read: (results: Results) => Outcome,
+  read: (results: JestResults) => Outcome,
 ): Promise<Outcome> {
   const directory = mkdtempSync(join(tmpdir(), "tests-"));
   const file = join(directory, "results.json");
@@ -103,17 +100,23 @@ interface FileResult {
   }[];
 }
 
-/** A project of jest, or a single file of it. */
+/**
+ * A project of jest.
+ *
+ * @param options.file only this file of it
+ * @param options.isNice whether everything else on the machine has precedence
+ */
 function jest(
   project: string,
   args: readonly string[],
-  missing: Step["missing"] = nothing,
-  file?: string,
+  options: { missing?: Step["missing"]; file?: string; isNice?: boolean } = {},
 ): Step {
+  const { missing = nothing, file, isNice = false } = options;
   const report = (results: string, log: Log) => {
     const flags = ["--json", `--outputFile=${results}`, "--testLocationInResults=false"];
     const only = file === undefined ? [] : [`__tests__/integration/${file}.test.ts`];
     const all = [
+      ...(isNice ? ["nice", "-n", "10"] : []),
       "npx",
       "jest",
       "--selectProjects",
@@ -146,29 +149,6 @@ function jest(
       seen[mark]++;
       return inWords({ passed: seen["✓"], failed: seen["✕"], skipped: 0 });
     },
-  };
-}
-
-/** The drill's short faults; each counts as a test. */
-function drill(missing: Step["missing"]): Step {
-  const report = (file: string, log: Log) =>
-    statusOf(["npm", "run", "--silent", "drill", "--", "--short", "--json", file], log);
-  const read = ({ rows, stopped }: DrillResults): Outcome => {
-    const broken = rows.filter((row) => row.broken.length > 0);
-    const failures = [
-      ...broken.map((row) => summary(row.fault, row.broken.join("\n"))),
-      ...stopped.map(({ fault, reason }) => summary(fault, reason)),
-    ];
-    const failed = failures.length;
-    const measured = table(rows);
-    return { passed: rows.length - broken.length, failed, skipped: 0, failures, measured };
-  };
-  return {
-    name: "drill, the short ones",
-    missing,
-    run: (log) => reported((file) => report(file, log), read),
-    // Faults' names are at the start of a line; details are indented.
-    follow: (line) => (/^\w/.test(line) ? line : undefined),
   };
 }
 
@@ -215,18 +195,22 @@ const STATIC: readonly Step[] = [
 /** Uses every processor: on two of them jest would leave one idle. */
 const UNIT: Step = jest("unit", ["--ci", "--maxWorkers=100%"]);
 
+/**
+ * Takes what processors are left beside tests of hosts, which must answer in time. Checks by itself what it needs, and
+ * skips its tests otherwise.
+ */
+const AWS: Step = jest("aws", ["--runInBand"], { isNice: true });
+
 /** Run two at a time, the longest first: they mostly wait for containers. */
 const HOSTS: readonly Step[] = [
-  jest("local", ["--runInBand"], localMissing, "local"),
-  // Checks by itself what it needs, and skips its tests otherwise.
-  jest("aws", ["--runInBand"]),
-  jest("local", ["--runInBand"], localMissing, "local-apps"),
+  jest("local", ["--runInBand"], { missing: localMissing, file: "local" }),
+  jest("local", ["--runInBand"], { missing: localMissing, file: "local-apps" }),
   jest("etcd", ["--runInBand"]),
-  { ...jest("ubuntu", ["--runInBand"], localMissing, "ubuntu"), unavailable: ubuntuMissing },
+  {
+    ...jest("ubuntu", ["--runInBand"], { missing: localMissing, file: "ubuntu" }),
+    unavailable: ubuntuMissing,
+  },
 ];
-
-/** Steps that measure, and so run alone. */
-const MEASURED: readonly Step[] = [drill(localMissing)];
 
 function localMissing({ output, path }: Log): string | undefined {
   if (process.platform !== "linux") {
@@ -279,7 +263,6 @@ function inWords({ passed, failed, skipped }: Counts, always = false): string {
 class Sum {
   private readonly counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   private readonly notes: string[] = [];
-  private readonly measured: string[] = [];
   private readonly requireAll = process.env.REQUIRE_ALL === "1";
 
   /** Adds a step that was not run; `excused` if it cannot be required. Returns whether that is a failure. */
@@ -292,12 +275,11 @@ class Sum {
 
   /** Adds a step's outcome. Returns whether it failed. */
   add({ name }: Step, outcome: Outcome, log: Log): boolean {
-    const { passed, skipped, failures, measured = [] } = outcome;
+    const { passed, skipped, failures } = outcome;
     const failed = outcome.failed + (this.requireAll ? skipped : 0);
     this.counts.passed += passed;
     this.counts.failed += failed;
     this.counts.skipped += this.requireAll ? 0 : skipped;
-    this.measured.push(...measured);
     if (outcome.failed > 0) {
       this.notes.push(
         `FAILED: ${name}: ${outcome.failed}; full log: ${log.path}`,
@@ -314,9 +296,9 @@ class Sum {
     return this.counts.failed > 0;
   }
 
-  /** The measurements, the failures, and the counts as the last line. */
+  /** The failures, and the counts as the last line. */
   get lines(): string[] {
-    return ["", ...this.measured, "", ...this.notes, inWords(this.counts, true)];
+    return ["", ...this.notes, inWords(this.counts, true)];
   }
 }
 
@@ -378,8 +360,7 @@ async function main(): Promise<void> {
   });
   await runInTwoLanes(STATIC, run);
   await runAll([UNIT], run);
-  await runInTwoLanes(HOSTS, run);
-  await runAll(MEASURED, run);
+  await Promise.all([runInTwoLanes(HOSTS, run), runAll([AWS], run)]);
   run.sum.lines.map((line) => run.progress.say(line));
   process.exit(run.sum.failed ? 1 : 0);
 }
