@@ -14,6 +14,12 @@ export interface PlannedChange {
   readonly actions: readonly string[];
 }
 
+/** A line of what `terraform plan -json` prints; the relevant part. */
+interface PlanMessage {
+  readonly type: string;
+  readonly change?: { readonly resource: { readonly addr: string }; readonly action: string };
+}
+
 /** What terraform says if it cannot get the provider at all. */
 const NO_PROVIDER = /Failed to (query available provider packages|install provider)/;
 
@@ -144,11 +150,18 @@ export class EmulatedCluster {
    */
   plan(): PlannedChange[] {
     const file = join(this.workspace.directory, "plan");
-    this.terraform(["plan", "-input=false", "-no-color", "-refresh=false", `-out=${file}`]);
-    const plan = JSON.parse(this.terraform(["show", "-json", file]));
-    return (plan.resource_changes as Array<{ address: string; change: { actions: string[] } }>)
-      .map(({ address, change }) => ({ address, actions: change.actions }))
-      .filter(({ address, actions }) => !address.startsWith("data.") && actions[0] !== "no-op")
+    // https://developer.hashicorp.com/terraform/internals/machine-readable-ui: to have the plan shown would load the
+    // provider once more.
+    return this.terraform(["plan", "-json", "-input=false", "-refresh=false", `-out=${file}`])
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as PlanMessage)
+      .flatMap(({ type, change }) => (type === "planned_change" && change ? [change] : []))
+      .map(({ resource, action }) => ({
+        address: resource.addr,
+        actions: action === "replace" ? ["delete", "create"] : [action],
+      }))
+      .filter(({ address }) => !address.startsWith("data."))
       .sort((one, other) => one.address.localeCompare(other.address));
   }
 
