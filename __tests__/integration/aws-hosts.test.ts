@@ -229,6 +229,11 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
           ) || undefined,
         240,
       );
+      await eventually(
+        "all three voters are members again, and all is well",
+        () => cluster.attemptToOperate("status").status === 0 || undefined,
+        120,
+      );
     }, 900_000);
   });
 

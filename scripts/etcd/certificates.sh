@@ -8,13 +8,11 @@ source /opt/cluster/scripts/etcd/common.sh
 source /opt/cluster/scripts/host/certificates.sh
 
 AUTHORITY_KEY=/run/cluster/secrets/etcd-authority.key
-# When the certificate was last found valid, and for which names.
-SEEN=$ETCD_RUN/certificates-seen
 NAMES="$CLUSTER_NAME $HOST_NAME $HOST_ADDRESS"
 
 main() {
   local group=root
-  if [[ -s $KEY ]] && was_valid "$SEEN" "$NAMES"; then return; fi
+  if [[ -s $KEY ]] && was_valid "$CERTIFICATE_SEEN" "$NAMES"; then return; fi
   if is_voter; then group=etcd; fi
   install --directory --mode=0755 "$ETCD_CONFIGURATION"
   make_authority_key etcd-authority-seed "$AUTHORITY_KEY"
@@ -23,7 +21,7 @@ main() {
     issue "$AUTHORITY" "$AUTHORITY_KEY" "$KEY" "$CERTIFICATE" "$group"
   # It may have become a voter since.
   chown "root:$group" "$KEY"
-  note_valid "$SEEN" "$NAMES"
+  note_valid "$CERTIFICATE_SEEN" "$NAMES"
 }
 
 main

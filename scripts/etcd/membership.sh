@@ -188,7 +188,12 @@ withdraw() {
 main() {
   # create.sh holds the lock, or restore-quorum.sh.
   lock_members 0 || return 0
-  if [[ -n $ETCD_ENDPOINTS ]] && { is_voter || [[ $HOST_ROLE == database ]]; }; then "$HERE/certificates.sh"; fi
+  if [[ -z $ETCD_ENDPOINTS ]]; then
+    # The platform may have another secret of the authority when failover is automatic again.
+    rm --force "$CERTIFICATE_SEEN" /run/cluster/secrets/etcd-authority-seed
+  elif is_voter || [[ $HOST_ROLE == database ]]; then
+    "$HERE/certificates.sh"
+  fi
   if is_voter; then
     rm --force "$LEAVING"
     take_part
