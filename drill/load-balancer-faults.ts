@@ -185,6 +185,19 @@ export const LOAD_BALANCER_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: "load-balancer-added-and-removed",
+    what: "A second load balancer is added, and removed again",
+    bounds: { failed: 0, readGap: 4, writeGap: 4 },
+    async inject(stage) {
+      stage.begin();
+      stage.cluster.deploy(SETTINGS);
+      await oneHolder(stage);
+      stage.note("two load balancers");
+      stage.cluster.deploy();
+      await stage.wait(2);
+    },
+  },
+  {
     name: "load-balancers-released",
     what: "A release of the app is rolled out behind two load balancers",
     settings: SETTINGS,

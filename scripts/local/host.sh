@@ -14,6 +14,8 @@ use_project "$DWI_PROJECT"
 
 LISTEN=tcp:127.0.0.1:${DWI_LOCAL_PORT:-}
 CONNECT=tcp:127.0.0.1:${DWI_PORT:-}
+# shellcheck source=scripts/local/publication.sh
+source "$HERE/publication.sh"
 
 # Sufficient for a machine under load: five hosts take about 15 s on two idle cores.
 BOOT_SECONDS=300
@@ -80,9 +82,8 @@ publish() {
   [[ -n ${DWI_LOCAL_PORT:-} ]] || return 0
   local listen
   if ! listen=$(incus config device get "$DWI_HOST" publication listen 2>/dev/null); then
+    take_publication "$DWI_ENTRANCE"
     if exists incus config show "$DWI_ENTRANCE"; then incus delete --force --quiet "$DWI_ENTRANCE"; fi
-    check_port
-    incus config device add --quiet "$DWI_HOST" publication proxy listen="$LISTEN" connect="$CONNECT"
   elif [[ $listen != "$LISTEN" ]]; then
     check_port
     incus config device set "$DWI_HOST" publication listen="$LISTEN"

@@ -26,6 +26,9 @@ state() { incus list --format csv --columns s "^$DWI_HOST\$"; }
 
 setting() { incus config device get "$DWI_HOST" "$1" "$2" 2>/dev/null || true; }
 
+# shellcheck source=scripts/local/publication.sh
+source "$HERE/publication.sh"
+
 configuration() {
   cat <<CONFIGURATION
 global
@@ -97,14 +100,7 @@ if [[ $(incus file pull --quiet "$DWI_HOST/etc/haproxy/haproxy.cfg" - 2>/dev/nul
 fi
 [[ $(state) == RUNNING ]] || incus start "$DWI_HOST"
 if [[ $(setting publication listen) != "$LISTEN" || $(setting publication connect) != "$CONNECT" ]]; then
-  if exists incus config device get "$DWI_BEFORE" publication listen; then
-    incus config device remove --quiet "$DWI_BEFORE" publication
-  fi
-  if exists incus config device get "$DWI_HOST" publication listen; then
-    incus config device remove --quiet "$DWI_HOST" publication
-  fi
-  check_port
-  incus config device add --quiet "$DWI_HOST" publication proxy listen="$LISTEN" connect="$CONNECT"
+  take_publication "$DWI_BEFORE" "$DWI_HOST"
 fi
 end_work
 say "$DWI_HOST: forwards 127.0.0.1:$DWI_LOCAL_PORT to $DWI_TARGET"

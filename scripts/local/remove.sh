@@ -20,6 +20,18 @@ exists incus project show "$DWI_PROJECT" || {
 }
 use_project "$DWI_PROJECT"
 
+# The container that publishes two load balancers (publish.sh) does so until the first of them publishes the cluster by
+# itself, and removes it (host.sh); if all hosts go, it goes with the network.
+is_needed() {
+  [[ -n $(incus config get "$1" user.made 2>/dev/null) && -n $(incus list --format csv --columns n '^load-balancer-1$') ]]
+}
+
+# One of two load balancers gives the visitors' address to the other one.
+hand_over() {
+  timeout 6 incus exec --force-noninteractive "$1" -- /opt/cluster/scripts/load-balancer/hand-over.sh begin \
+    </dev/null >/dev/null 2>&1 || true
+}
+
 remove_host() {
   local attempt
   # A host that is still being created cannot be removed until that has finished.
@@ -40,6 +52,7 @@ remove_volume() {
 # of secrets, which is kept.
 remove_network() {
   local name
+  for name in $(incus list --format csv --columns n 2>/dev/null); do remove_host "$name"; done
   for name in $(incus profile list --format csv --columns n 2>/dev/null); do
     case $name in
       default | secrets) ;;
@@ -68,7 +81,11 @@ remove_project() {
 }
 
 case $1 in
-  host) remove_host "$DWI_NAME" ;;
+  host)
+    if is_needed "$DWI_NAME"; then exit 0; fi
+    if [[ $DWI_NAME == load-balancer-* ]]; then hand_over "$DWI_NAME"; fi
+    remove_host "$DWI_NAME"
+    ;;
   volume) remove_volume "$DWI_NAME" ;;
   network) remove_network "$DWI_NAME" ;;
   project) remove_project ;;
