@@ -209,6 +209,13 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
         () => !/record of the primary/.test(cluster.attemptToOperate("status").stdout) || undefined,
         180,
       );
+      // An agent that was just restarted does not know yet whether its host has everything.
+      await replicates("before-the-promotion");
+      await eventually(
+        "all is well without a record",
+        () => cluster.attemptToOperate("status").status === 0 || undefined,
+        120,
+      );
       const primary = await cluster.inSync();
       cluster.incus(["pause", primary]);
       cluster.operate("promote", "--fence", primary);

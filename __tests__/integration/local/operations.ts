@@ -1,4 +1,4 @@
-import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
+import { type ScratchCluster, tally } from "../../../drill/scratch/scratch-cluster";
 import { write } from "./writing";
 
 /** What an operator does with `npm run cluster`. The drill covers operations under load. */
@@ -82,26 +82,6 @@ export function operations(cluster: ScratchCluster): void {
     await cluster.serving();
     await write(cluster, `after-restore-${Date.now()}`);
   }, 300_000);
-
-  test("a fresh cluster is restored to the last archived write of the lost one", async () => {
-    const primary = await cluster.inSync();
-    await write(cluster, `last-${Date.now()}`);
-    cluster.operate("backup");
-    await write(cluster, `after-the-backup-${Date.now()}`);
-    cluster.on(primary, "systemctl start cluster-database-log-archive.service");
-    const before = checksum(primary);
-    cluster.destroy();
-    cluster.deploy();
-    await cluster.inSync();
-    const plan = cluster.operate("restore", "--dry-run");
-    expect(plan).not.toContain("is removed");
-    cluster.operate("restore");
-    for (const host of cluster.databases) {
-      expect(checksum(host)).toEqual(before);
-    }
-    await cluster.serving();
-    expect((await ask(`${cluster.url}/`)).body).toContain("after-the-backup-");
-  }, 600_000);
 
   test("a restore to a time that is not archived is refused with the reason", () => {
     const early = cluster.attemptToOperate("restore", "--to", "2020-01-01T00:00:00Z");

@@ -1,11 +1,13 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { restore } from "./lifecycle/restore";
 import { upgrade } from "./lifecycle/upgrade";
 import { group, leftWell } from "./well";
 
-// A cluster of containers whose hosts are upgraded while it serves. Too long for every run: npm run test:lifecycle.
+// A cluster of containers whose hosts are upgraded while it serves, and which is lost and restored. Too long for every
+// run: npm run test:lifecycle.
 
 const cluster = new ScratchCluster({
-  name: "test-upgrade",
+  name: "test-lifecycle",
   network: { cidr: "10.94.24.0/24" },
   localPort: 18092,
 });
@@ -16,6 +18,7 @@ afterAll(() => cluster.remove());
 
 describe("lifecycle", () => {
   group("upgrade", cluster, () => upgrade(cluster));
+  group("restore", cluster, () => restore(cluster));
 
   leftWell();
 });
