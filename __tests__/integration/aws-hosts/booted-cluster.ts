@@ -107,11 +107,8 @@ export class BootedCluster extends ScratchCluster {
     }
   }
 
-  /** Makes EC2 reboot, start or stop a host's instance. */
-  ec2(
-    action: "reboot-instances" | "start-instances" | "stop-instances",
-    host: string,
-  ): Promise<void> {
+  /** Makes EC2 reboot or start a host's instance. */
+  ec2(action: "reboot-instances" | "start-instances", host: string): Promise<void> {
     const instance = this.instances.find((one) => one.host.name === host);
     const args = ["ec2", action, "--instance-ids", String(instance?.id)];
     return this.asOwner(() => {
