@@ -190,7 +190,8 @@ main() {
   lock_members 0 || return 0
   if [[ -z $ETCD_ENDPOINTS ]]; then
     # The platform may have another secret of the authority when failover is automatic again.
-    rm --force "$CERTIFICATE_SEEN" /run/cluster/secrets/etcd-authority-seed
+    rm --force "$CERTIFICATE_SEEN"
+    forget_secret etcd-authority-seed
   elif is_voter || [[ $HOST_ROLE == database ]]; then
     "$HERE/certificates.sh"
   fi

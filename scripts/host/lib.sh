@@ -47,6 +47,9 @@ secret() {
   cat "$file"
 }
 
+# forget_secret NAME: the platform is asked for it again when it is next needed.
+forget_secret() { rm --force "/run/cluster/secrets/$1"; }
+
 # checksum FILE...: checksum of all the files together; a missing file counts as empty.
 checksum() {
   { cat -- "$@" 2>/dev/null || true; } | sha256sum

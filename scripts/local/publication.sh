@@ -41,11 +41,11 @@ wait_for_visitors() {
 
 # take_publication FROM...: publishes the cluster by DWI_HOST, and no longer by these containers.
 take_publication() {
-  local from known="" address=$LISTEN
+  local from known=""
   for from in "$@"; do
     known+="$(incus config device get "$from" publication listen 2>/dev/null || true) "
   done
-  [[ $known == *"$address "* ]] || check_port
+  [[ $known == *"$LISTEN "* ]] || check_port
   trap let_visitors_in EXIT
   hold_back_visitors
   wait_for_visitors
@@ -54,7 +54,7 @@ take_publication() {
       incus config device remove --quiet "$from" publication
     fi
   done
-  incus config device add --quiet "$DWI_HOST" publication proxy listen="$address" connect="$CONNECT"
+  incus config device add --quiet "$DWI_HOST" publication proxy listen="$LISTEN" connect="$CONNECT"
   let_visitors_in
   trap - EXIT
 }

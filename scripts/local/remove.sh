@@ -43,6 +43,12 @@ remove_host() {
   incus delete --force "$1"
 }
 
+# Removes what is left of a project that may not exist.
+remove_hosts() {
+  local name
+  for name in $(incus list --format csv --columns n 2>/dev/null); do remove_host "$name"; done
+}
+
 remove_volume() {
   exists incus storage volume show "$POOL" "$1" || return 0
   incus storage volume delete --quiet "$POOL" "$1"
@@ -52,7 +58,7 @@ remove_volume() {
 # of secrets, which is kept.
 remove_network() {
   local name
-  for name in $(incus list --format csv --columns n 2>/dev/null); do remove_host "$name"; done
+  remove_hosts
   for name in $(incus profile list --format csv --columns n 2>/dev/null); do
     case $name in
       default | secrets) ;;
@@ -66,9 +72,7 @@ remove_network() {
 # Also removes everything left in the project, for example by a deploy that was killed.
 remove_project() {
   local name
-  for name in $(incus list --format csv --columns n); do
-    remove_host "$name"
-  done
+  remove_hosts
   for name in $(incus storage volume list "$POOL" type=custom --format csv --columns n); do
     remove_volume "$name"
   done
