@@ -12,7 +12,9 @@ PACKAGED=etcd.service
 
 # The package enables a unit of its own.
 if [[ -e /usr/lib/systemd/system/$PACKAGED && ! -L /etc/systemd/system/$PACKAGED ]]; then
-  systemctl --quiet mask --now "$PACKAGED"
+  # Without a reload, which converge.sh of every host makes at its end.
+  systemctl --quiet --no-reload mask "$PACKAGED"
+  systemctl stop "$PACKAGED"
 fi
 if [[ -n $ETCD_ENDPOINTS ]] || has_data; then
   enable_at_boot "$MEMBERSHIP".{service,timer}
