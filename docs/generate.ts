@@ -9,7 +9,10 @@ import { decisionTables, stepTables, timerTable } from "./generate/decisions";
 import { drillTable } from "./generate/drill-table";
 import { historyFaultTable } from "./generate/history-faults";
 import { FRANKFURT } from "./generate/prices";
+import { exposedTable, reachTables } from "./generate/reach";
+import { reachPicture } from "./generate/reach-picture";
 import { roomsTable } from "./generate/rooms";
+import { scannerTable } from "./generate/scanner-exceptions";
 import { settingsPage } from "./generate/settings-page";
 import { topologyPicture } from "./generate/topology-picture";
 
@@ -36,8 +39,8 @@ export function embed(text: string, name: string, content: string): string {
 
 /**
  * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
- * default settings, from the rules of the agent, from what rooms may import, from the faults of the history check, and from the last recorded
- * drill.
+ * default settings, from the rules of the agent, from what rooms may import, from the faults of the history check, from
+ * the exceptions from scanners' rules, and from the last recorded drill.
  *
  * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
@@ -50,6 +53,14 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   const lines = monthlyCost(topology, FRANKFURT);
   const drill: DrillResults = JSON.parse(read("docs/drill.json"));
   const withTimers = embed(read("docs/record.md"), "timers", `\n\n${timerTable()}\n\n`);
+  const security = [
+    ["exposed", exposedTable(topology)],
+    ["reach", reachTables(topology)],
+    ["scanners", scannerTable()],
+  ].reduce(
+    (page, [name = "", content]) => embed(page, name, `\n\n${content}\n\n`),
+    read("docs/security.md"),
+  );
   const withSum = embed(read("README.md"), "cost-sum", sumOf(lines));
   return [
     { path: "docs/topology.svg", content: topologyPicture(topology) },
@@ -58,6 +69,8 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
       path: "docs/architecture.md",
       content: embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`),
     },
+    { path: "docs/reach.svg", content: reachPicture(topology) },
+    { path: "docs/security.md", content: security },
     { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
     {
       path: "docs/database.md",

@@ -1,3 +1,4 @@
+import { DataAwsCallerIdentity } from "@cdktf/provider-aws/lib/data-aws-caller-identity";
 import { TerraformStack } from "cdktf";
 import type { Construct } from "constructs";
 import type { Archive } from "../archives/archive";
@@ -5,6 +6,9 @@ import { renderHosts } from "../hosts/render";
 import type { Topology } from "../topology/topology";
 import { declareAccess } from "./aws/access";
 import { declareBackups } from "./aws/backups";
+import { declareBucketLogs } from "./aws/bucket-logs";
+import { declareEncryptionKey } from "./aws/encryption-key";
+import { declareFlowLogs } from "./aws/flow-logs";
 import { declareHosts } from "./aws/hosts";
 import { declareNetwork } from "./aws/network";
 import { declareOutputs } from "./aws/outputs";
@@ -31,11 +35,16 @@ export class AwsStack extends TerraformStack {
 
     keepState(this, topology);
     declareProvider(this, topology);
+    const { accountId } = new DataAwsCallerIdentity(this, "account");
+    const key = declareEncryptionKey(this, topology, { accountId });
     const network = declareNetwork(this, topology);
+    declareFlowLogs(this, topology, { accountId, network, key });
     const securityGroups = declareSecurityGroups(this, topology, network);
-    const secrets = declareSecrets(this, topology);
-    const store = declareStore(this, topology, { scripts, release });
-    const backups = declareBackups(this, topology);
+    const secrets = declareSecrets(this, topology, { key });
+    const logs = declareBucketLogs(this, topology, { accountId });
+    const store = declareStore(this, topology, { scripts, release, key, logs });
+    const password = secrets.backupPassword;
+    const backups = declareBackups(this, topology, { accountId, key, logs, password });
     const access = declareAccess(this, topology, [
       store.grant,
       backups.grant,
@@ -48,6 +57,7 @@ export class AwsStack extends TerraformStack {
       securityGroups,
       store,
       access,
+      key,
     });
     declareOutputs(this, topology, { network, store, placed });
   }

@@ -1,5 +1,6 @@
 import { addressesPerSubnet, firstAddress, overlap } from "./network";
 import { addressesNeeded } from "./placement";
+import { partitionOf } from "./regions";
 import { COUNTING_SETTINGS, hostCounts } from "./roles";
 import { type ClusterSettings, clusterSchema } from "./settings-schema";
 
@@ -78,6 +79,20 @@ const RULES: readonly Rule[] = [
         ? [{ keys: ["availabilityZones"], wanted: "each zone once" }]
         : []),
     ],
+  },
+  {
+    // S3 copies from a bucket of one partition to none of another.
+    needs: ["region", "backup"],
+    findings: ({ region, backup: { copyRegion } }) =>
+      copyRegion !== undefined &&
+      (copyRegion === region || partitionOf(copyRegion) !== partitionOf(region))
+        ? [
+            {
+              keys: ["backup", "copyRegion"],
+              wanted: `another region than ${region}, in the same partition (${partitionOf(region)})`,
+            },
+          ]
+        : [],
   },
   {
     needs: ["database"],

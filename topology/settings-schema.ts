@@ -48,6 +48,15 @@ const relativeFolder = (inside: string) =>
     message: `a separate folder inside ${inside}, not ${inside} itself`,
   });
 
+const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+
+/** A region that the provider knows; the message for other texts names the example. */
+const region = (example: string) =>
+  text(REGION, `a region, for example "${example}"`).refine((name) => REGIONS.includes(name), {
+    message: `a region that version 5.100 of Terraform's AWS provider knows: ${REGIONS.join(", ")}`,
+    when: ({ value }) => typeof value === "string" && REGION.test(value),
+  });
+
 const urlPath = text(/^\/[\w./~-]*$/, 'a path starting with "/", without a query');
 
 /** The machine settings of a role. */
@@ -131,6 +140,11 @@ const backup = z.strictObject({
     .describe(
       "How long backups and archived binary logs are kept, days: any point in time in that period can be restored.",
     ),
+  copyRegion: region("eu-west-1")
+    .optional()
+    .describe(
+      "Another region, to which S3 copies all backups, with their password. If omitted: no copies. Stack aws only.",
+    ),
   localDirectory: text(
     /^\/(?!(.*\/)?\.\.(\/|$))[\w@./-]+$/,
     "an absolute path of letters, digits or _@./-",
@@ -139,6 +153,38 @@ const backup = z.strictObject({
     .describe(
       "Folder on this machine for the backups of local clusters; each cluster has its own folder in it, which is kept when the cluster is destroyed. Stack local only.",
     ),
+});
+
+/**
+ * The retention periods that CloudWatch Logs accepts, in days.
+ * https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+ */
+const RETENTION_DAYS = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288,
+  3653,
+] as const;
+
+const aws = z.strictObject({
+  encryptionKey: oneOf(["aws-managed", "customer-managed"])
+    .default("aws-managed")
+    .describe(
+      "Key of volumes, secrets, buckets and flow logs: AWS's own, or a KMS key of the cluster, in each region with data of it. Existing volumes, secrets and objects keep the key they were created with. Stack aws only.",
+    ),
+  flowLogs: oneOf(["none", "rejected", "all"])
+    .default("rejected")
+    .describe(
+      "Which connections to and from network interfaces are logged, in CloudWatch Logs: none, those that security groups reject, or all. Stack aws only.",
+    ),
+  bucketLogs: z
+    .boolean("true or false")
+    .default(true)
+    .describe(
+      "Whether S3 logs each request to the cluster's buckets, in a bucket of its own. Stack aws only.",
+    ),
+  keepLogsDays: z
+    .literal(RETENTION_DAYS, `one of ${RETENTION_DAYS.join(", ")} (days)`)
+    .default(90)
+    .describe("How long flow logs and logs of buckets are kept, days. Stack aws only."),
 });
 
 const local = z.strictObject({
@@ -251,9 +297,7 @@ const backend = z.discriminatedUnion(
       bucket: text(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "an S3 bucket's name").describe(
         "An existing bucket for the state.",
       ),
-      region: text(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region, for example "eu-central-1"').describe(
-        "The bucket's region.",
-      ),
+      region: text(REGION, 'a region, for example "eu-central-1"').describe("The bucket's region."),
     }),
   ],
   '{ type: "local" } or { type: "s3", bucket, region }',
@@ -267,11 +311,7 @@ export const clusterSchema = z.strictObject({
   ).describe(
     "Name of the cluster, unique among the clusters; part of the name of everything it creates.",
   ),
-  region: text(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region, for example "eu-central-1"')
-    .refine((region) => REGIONS.includes(region), {
-      message: `a region that version 5.100 of Terraform's AWS provider knows: ${REGIONS.join(", ")}`,
-      when: ({ value }) => typeof value === "string" && /^[a-z]{2}(-[a-z]+)+-\d$/.test(value),
-    })
+  region: region("eu-central-1")
     .default("eu-central-1")
     .describe("AWS region, one that version 5.100 of the AWS provider knows. Stack aws only."),
   availabilityZones: z
@@ -303,6 +343,7 @@ export const clusterSchema = z.strictObject({
     .describe(
       "One NAT gateway for all zones, or one in each: more expensive, but egress survives the loss of a zone. Stack aws only.",
     ),
+  aws: aws.prefault({}),
   local: local.prefault({}),
   localPort: whole(1024, 65535)
     .default(8080)
@@ -330,6 +371,7 @@ export const clusterShapes: Record<string, unknown> = {
   webServers: webServers.shape,
   database: databaseShape.shape,
   backup: backup.shape,
+  aws: aws.shape,
   local: local.shape,
   app: app.shape,
 };

@@ -32,19 +32,34 @@ describe("the deployer's policy", () => {
       new RegExp(`^${pattern.replaceAll("*", ".*")}$`).test(arn),
     );
 
+  test.each(["flow-logs", "copies"])("covers the role of %s", (name) => {
+    expect(covers("Roles", `arn:aws:iam::123456789012:role/demo-${name}`)).toBe(true);
+  });
+
+  test("covers the group of flow logs, and keys by their tag", () => {
+    expect(covers("Logs", "arn:aws:logs:eu-central-1:123456789012:log-group:/demo/flow-logs")).toBe(
+      true,
+    );
+    const { Condition } = policy.Statement.find(({ Sid }: { Sid: string }) => Sid === "Keys");
+    expect(Condition).toEqual({ StringEquals: { "aws:ResourceTag/Cluster": "demo" } });
+  });
+
   test.each(ROLES)("covers the role and the instance profile of %s hosts", (role) => {
     expect(covers("Roles", `arn:aws:iam::123456789012:role/demo-${role}`)).toBe(true);
     expect(covers("Roles", `arn:aws:iam::123456789012:instance-profile/demo-${role}`)).toBe(true);
   });
 
-  test.each(["store", "backups"])("covers the bucket %s and what is in it", (bucket) => {
-    expect(covers("Buckets", `arn:aws:s3:::demo-${bucket}-2026`)).toBe(true);
-    expect(covers("Buckets", `arn:aws:s3:::demo-${bucket}-2026/scripts/x.tar.gz`)).toBe(true);
-  });
+  test.each(["store", "backups", "logs", "copies"])(
+    "covers the bucket %s and what is in it",
+    (bucket) => {
+      expect(covers("Buckets", `arn:aws:s3:::demo-${bucket}-2026`)).toBe(true);
+      expect(covers("Buckets", `arn:aws:s3:::demo-${bucket}-2026/scripts/x.tar.gz`)).toBe(true);
+    },
+  );
 
   test("covers every parameter", () => {
     const names = topology.secrets.map(({ name }) => `secrets/${name}`);
-    for (const name of [...names, "bucket", "backups-bucket"]) {
+    for (const name of [...names, "bucket", "backups-bucket", "copies/backup-password"]) {
       const arn = `arn:aws:ssm:eu-central-1:123456789012:parameter/demo/${name}`;
       expect(covers("Parameters", arn)).toBe(true);
     }
@@ -54,6 +69,7 @@ describe("the deployer's policy", () => {
     expect(covers("Roles", "arn:aws:iam::123456789012:role/other-web")).toBe(false);
     expect(covers("Buckets", "arn:aws:s3:::other-store-2026")).toBe(false);
     expect(covers("Parameters", "arn:aws:ssm:eu-central-1:1:parameter/other/bucket")).toBe(false);
+    expect(covers("Logs", "arn:aws:logs:eu-central-1:1:log-group:/other/flow-logs")).toBe(false);
   });
 
   test("names each action once", () => {

@@ -4,10 +4,14 @@ import { embed, generatedFiles } from "../../docs/generate";
 import { monthlyCost, sumOf } from "../../docs/generate/cost";
 import { drillTable } from "../../docs/generate/drill-table";
 import { FRANKFURT } from "../../docs/generate/prices";
+import { reachTables } from "../../docs/generate/reach";
+import { reachPicture } from "../../docs/generate/reach-picture";
 import { settingsPage } from "../../docs/generate/settings-page";
 import { topologyPicture } from "../../docs/generate/topology-picture";
 import type { Row } from "../../drill/measure";
 import { PROJECT } from "../../hosts/project";
+import type { Flow } from "../../topology/flows";
+import { ROLES } from "../../topology/roles";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { clusterSchema } from "../../topology/settings-schema";
 import { buildTopology, type Topology } from "../../topology/topology";
@@ -81,6 +85,54 @@ describe("the picture", () => {
   });
 });
 
+describe("what an intruder could reach", () => {
+  const large = topologyOf({ loadBalancer: { count: 2 }, database: { replicas: 2 } });
+
+  test.each([
+    ["by default", topologyOf()],
+    ["with two load balancers, none a voter", large],
+    ["without voters", topologyOf({ database: { replicas: 0 } })],
+  ])("is every flow that starts at a role, and every secret that it reads: %s", (_, topology) => {
+    const sections = reachTables(topology).split("### ").slice(1);
+    const rows = (section: string | undefined) =>
+      [...(section ?? "").matchAll(/^\| (?!It can|-)(.+?) *\| (.+?) *\|/gm)].map(
+        ([, first, second]) => (first?.startsWith("`") ? first.slice(1, -1) : second),
+      );
+    expect(sections).toHaveLength(ROLES.length);
+    ROLES.forEach((role, index) => {
+      const isVoter = topology.voters.some((voter) => voter.role === role);
+      const flows = topology.flows.filter(
+        ({ from }) => from === role || (from === "voters" && isVoter),
+      );
+      const secrets = topology.secrets.filter(({ readers }) => readers.includes(role));
+      expect(rows(sections[index])).toEqual([...flows, ...secrets].map(({ name }) => name));
+    });
+  });
+
+  test("is drawn with every secret, and every flow that leads to another role", () => {
+    for (const topology of [topologyOf(), large, topologyOf({ database: { replicas: 0 } })]) {
+      const picture = reachPicture(topology);
+      for (const { name } of topology.secrets) {
+        expect(picture).toContain(`>${name}</text>`);
+      }
+      for (const name of ["visitors", "requests", "queries", "database-roles"]) {
+        expect(picture).toContain(`>${name} <tspan`);
+      }
+      const leadsOn = topology.voters.some(({ role }) => role === "load-balancer");
+      expect(picture.includes(">etcd-peers <tspan")).toBe(leadsOn);
+    }
+  });
+
+  test("is not made up for a secret or a flow that nothing is known about", () => {
+    const topology = topologyOf();
+    const secrets = [...topology.secrets, { name: "new-secret", readers: ["web"] as const }];
+    expect(() => reachTables({ ...topology, secrets })).toThrow(/new-secret/);
+    const [flow] = topology.flows.filter(({ from }) => from === "web");
+    const flows = [...topology.flows, { ...(flow as Flow), name: "new-flow" }];
+    expect(() => reachTables({ ...topology, flows })).toThrow(/new-flow/);
+  });
+});
+
 describe("the cost", () => {
   test("of the default cluster is the sum of its lines", () => {
     const lines = monthlyCost(topologyOf(), FRANKFURT);
@@ -107,6 +159,16 @@ describe("the cost", () => {
       ["NAT gateway", "2 × 730 h"],
       ["Public IPv4: visitors, NAT gateway", "3 × 730 h"],
     ]);
+  });
+
+  test("includes a key in each region that has data under one", () => {
+    const keys = (settings: Partial<ClusterSettingsInput>) =>
+      monthlyCost(topologyOf(settings), FRANKFURT).filter(({ item }) => item.startsWith("KMS"));
+    const aws = { encryptionKey: "customer-managed" } as const;
+    const backup = { copyRegion: "eu-west-1" };
+    expect(keys({ backup })).toEqual([]);
+    expect(keys({ aws }).map(({ cents }) => cents)).toEqual([100]);
+    expect(keys({ aws, backup }).map(({ cents }) => cents)).toEqual([200]);
   });
 
   test("is not made up where there is no price", () => {

@@ -33,6 +33,8 @@ const CHANGED: Partial<ClusterSettingsInput> = {
     terminationProtection: true,
     preventDestroy: true,
   },
+  backup: { copyRegion: "eu-west-1" },
+  aws: { encryptionKey: "customer-managed", flowLogs: "all", keepLogsDays: 30 },
   natGateways: "per-zone",
   tags: { Team: "shop", Owner: "somebody" },
 };
@@ -455,9 +457,13 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     const apply = ["apply", "-auto-approve", "-input=false", "-no-color", "-refresh=false"];
     cluster.synthesize(CHANGED, { override: { resource: LATER_VERSION } });
     const planned = cluster.plan();
-    // Of two load balancers, the one that holds the visitors' address claims it by itself.
     expect(planned.filter(({ actions }) => !["create", "update"].includes(actions.join()))).toEqual(
-      [{ address: "aws_eip_association.visitor-address-association", actions: ["delete"] }],
+      [
+        // Of two load balancers, the one that holds the visitors' address claims it by itself.
+        { address: "aws_eip_association.visitor-address-association", actions: ["delete"] },
+        // It holds nothing: what was logged is in its group.
+        { address: "aws_flow_log.flow-logs", actions: ["delete", "create"] },
+      ],
     );
     cluster.terraform(apply, 300);
 
@@ -465,6 +471,44 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
     cluster.terraform(apply, 300);
   }, 620_000);
+
+  test("a key of the cluster changes no secret, and their copy in the other region is the same", async () => {
+    const now = await Promise.all(
+      topology.secrets.map(({ name }) => emulator.parameter(`/${SETTINGS.name}/secrets/${name}`)),
+    );
+    expect(now.map((value, index) => value === secrets[index])).toEqual(now.map(() => true));
+    const name = "backup-password";
+    const original = await emulator.parameter(`/${SETTINGS.name}/secrets/${name}`);
+    const copied = await emulator.parameter(`/${SETTINGS.name}/copies/${name}`, "eu-west-1");
+    expect(copied === original).toBe(true);
+  });
+
+  test("keys that are no longer asked for are kept, and only forgotten by Terraform", () => {
+    cluster.synthesize({
+      ...CHANGED,
+      database: { ...CHANGED.database, ...OPEN },
+      aws: { ...CHANGED.aws, encryptionKey: "aws-managed" },
+    });
+    const planned = cluster.plan();
+    const keys = planned.filter(({ address }) => address.startsWith("aws_kms_key."));
+    expect(keys).toEqual(
+      ["copies-eu-west-1-encryption-key", "encryption-key"].map((id) => ({
+        address: `aws_kms_key.${id}`,
+        actions: ["remove"],
+      })),
+    );
+    const others = planned.filter(({ address }) => !address.startsWith("aws_kms_key."));
+    expect(others.filter(({ actions }) => actions.join() !== "update")).toEqual([]);
+  });
+
+  test("a plan that would lose track of the copies in another region is refused", () => {
+    cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN }, backup: {} });
+    const { status, printed } = cluster.attemptTerraform(["plan", "-no-color", "-refresh=false"]);
+    expect(status).toBe(1);
+    expect(printed.replace(/\s+/g, " ")).toMatch(
+      /Provider configuration not present .*aws_s3_bucket\.copies-eu-west-1/,
+    );
+  });
 
   test("either of two load balancers can claim the visitors' address, and the next plan leaves it there", async () => {
     await allowOnEverything("load-balancer", "ec2:AssociateAddress");
@@ -501,7 +545,9 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     const second = destroy();
     expect(`${second.status} ${second.status === 0 ? "" : second.printed}`.trim()).toBe("0");
 
-    const left = Object.entries(await emulator.inventory()).filter(([, names]) => names.length > 0);
+    const left = Object.entries(await emulator.inventory("eu-west-1")).filter(
+      ([, names]) => names.length > 0,
+    );
     expect(left).toEqual([]);
   }, 400_000);
 

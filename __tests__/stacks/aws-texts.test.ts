@@ -1,17 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROJECT } from "../../hosts/project";
-import { makeApp } from "../../stacks/app";
-import { AwsStack } from "../../stacks/aws";
 import type { ClusterSettingsInput } from "../../topology/settings";
-import { SCRIPTS, topologyOf } from "../hosts/rendered";
+import { type Json, synthesizedAws } from "./synthesized";
 
 // AWS's APIs read most texts of the stack, and each takes characters and lengths of its own. A plan does
 // not ask them: what one refuses is found out when half of the cluster stands.
-
-// biome-ignore lint/suspicious/noExplicitAny: Terraform's JSON has no types.
-type Json = any;
 
 /** What an API takes as some text. */
 interface Accepted {
@@ -86,6 +80,23 @@ const BUCKET_PREFIX: Accepted = {
   pattern: /^(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,36}$/,
   source: `${S3}/bucketnamingrules.html`,
 };
+const LOG_GROUP: Accepted = {
+  pattern: /^[.\-_/#A-Za-z0-9]{1,512}$/,
+  source:
+    "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html",
+};
+const KEY_DESCRIPTION: Accepted = {
+  pattern: /^.{0,8192}$/,
+  source: "https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html",
+};
+const KEY_POLICY: Accepted = {
+  pattern: /^[\u0020-\u00FF]{1,32768}$/,
+  source: "https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html",
+};
+const LOG_PREFIX: Accepted = {
+  pattern: /^(?!\/)[a-zA-Z0-9/!_.*'()-]{1,200}$/,
+  source: `${S3}/enable-server-access-logging.html`,
+};
 const RULE_ID: Accepted = {
   pattern: /^.{1,255}$/,
   source: "https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html",
@@ -134,11 +145,17 @@ type Arguments = Readonly<Record<string, Accepted | typeof FREE | typeof NO_TEXT
  * says here what AWS takes.
  */
 const KNOWN: Readonly<Record<string, Arguments>> = {
+  aws_cloudwatch_log_group: {
+    kms_key_id: NO_TEXT,
+    name: LOG_GROUP,
+    retention_in_days: NO_TEXT,
+  },
   aws_default_security_group: { vpc_id: NO_TEXT },
   aws_ebs_volume: {
     availability_zone: NO_TEXT,
     encrypted: NO_TEXT,
     final_snapshot: NO_TEXT,
+    kms_key_id: NO_TEXT,
     size: NO_TEXT,
     throughput: NO_TEXT,
     type: NO_TEXT,
@@ -148,6 +165,12 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
     allocation_id: NO_TEXT,
     network_interface_id: NO_TEXT,
     private_ip_address: NO_TEXT,
+  },
+  aws_flow_log: {
+    iam_role_arn: NO_TEXT,
+    log_destination: NO_TEXT,
+    traffic_type: NO_TEXT,
+    vpc_id: NO_TEXT,
   },
   aws_iam_instance_profile: { name: PROFILE_NAME, role: NO_TEXT },
   aws_iam_role: {
@@ -169,11 +192,18 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
     "network_interface.network_interface_id": NO_TEXT,
     "root_block_device.delete_on_termination": NO_TEXT,
     "root_block_device.encrypted": NO_TEXT,
+    "root_block_device.kms_key_id": NO_TEXT,
     "root_block_device.volume_size": NO_TEXT,
     "root_block_device.volume_type": NO_TEXT,
     user_data_base64: USER_DATA,
   },
   aws_internet_gateway: { vpc_id: NO_TEXT },
+  aws_kms_key: {
+    deletion_window_in_days: NO_TEXT,
+    description: KEY_DESCRIPTION,
+    enable_key_rotation: NO_TEXT,
+    policy: KEY_POLICY,
+  },
   aws_nat_gateway: { allocation_id: NO_TEXT, private_ip: NO_TEXT, subnet_id: NO_TEXT },
   aws_network_interface: {
     description: INTERFACE_DESCRIPTION,
@@ -195,11 +225,17 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
   aws_s3_bucket_lifecycle_configuration: {
     bucket: NO_TEXT,
     "rule.abort_incomplete_multipart_upload.days_after_initiation": NO_TEXT,
+    "rule.expiration.days": NO_TEXT,
     "rule.expiration.expired_object_delete_marker": NO_TEXT,
     "rule.filter.prefix": FREE,
     "rule.id": RULE_ID,
     "rule.noncurrent_version_expiration.noncurrent_days": NO_TEXT,
     "rule.status": NO_TEXT,
+  },
+  aws_s3_bucket_logging: {
+    bucket: NO_TEXT,
+    target_bucket: NO_TEXT,
+    target_prefix: LOG_PREFIX,
   },
   aws_s3_bucket_ownership_controls: { bucket: NO_TEXT, "rule.object_ownership": NO_TEXT },
   aws_s3_bucket_policy: { bucket: NO_TEXT, policy: BUCKET_POLICY },
@@ -210,9 +246,23 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
     ignore_public_acls: NO_TEXT,
     restrict_public_buckets: NO_TEXT,
   },
+  aws_s3_bucket_replication_configuration: {
+    bucket: NO_TEXT,
+    role: NO_TEXT,
+    "rule.delete_marker_replication.status": NO_TEXT,
+    "rule.destination.bucket": NO_TEXT,
+    "rule.destination.encryption_configuration.replica_kms_key_id": NO_TEXT,
+    "rule.filter.prefix": FREE,
+    "rule.id": RULE_ID,
+    "rule.priority": NO_TEXT,
+    "rule.source_selection_criteria.sse_kms_encrypted_objects.status": NO_TEXT,
+    "rule.status": NO_TEXT,
+  },
   aws_s3_bucket_server_side_encryption_configuration: {
     bucket: NO_TEXT,
+    "rule.apply_server_side_encryption_by_default.kms_master_key_id": NO_TEXT,
     "rule.apply_server_side_encryption_by_default.sse_algorithm": NO_TEXT,
+    "rule.bucket_key_enabled": NO_TEXT,
   },
   aws_s3_bucket_versioning: { bucket: NO_TEXT, "versioning_configuration.status": NO_TEXT },
   aws_s3_object: {
@@ -226,6 +276,7 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
   aws_ssm_parameter: {
     description: PARAMETER_DESCRIPTION,
     insecure_value: NO_TEXT,
+    key_id: NO_TEXT,
     name: PARAMETER_NAME,
     type: NO_TEXT,
     value_wo: NO_TEXT,
@@ -274,6 +325,9 @@ const KNOWN: Readonly<Record<string, Arguments>> = {
     most_recent: NO_TEXT,
     owners: NO_TEXT,
   },
+  // Of the caller, without arguments.
+  "data.aws_caller_identity": {},
+  "ephemeral.aws_ssm_parameter": { arn: NO_TEXT },
   "ephemeral.aws_secretsmanager_random_password": {
     exclude_punctuation: NO_TEXT,
     include_space: NO_TEXT,
@@ -331,25 +385,6 @@ function tagsTakenBy(type: string): AcceptedTags {
   return type.startsWith("aws_s3_") ? S3_TAGS : EC2_TAGS;
 }
 
-const workspace = mkdtempSync(join(tmpdir(), "texts-"));
-const file = join(workspace, "archive.tar.gz");
-writeFileSync(file, "archive");
-let synthesized = 0;
-
-afterAll(() => rmSync(workspace, { recursive: true }));
-
-function synthesize(settings: Partial<ClusterSettingsInput>): Json {
-  const outdir = join(workspace, String(synthesized++));
-  const app = makeApp(outdir);
-  new AwsStack(app, "aws", {
-    topology: topologyOf(settings),
-    scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
-    release: { sha256: SCRIPTS, name: `releases/${SCRIPTS}.tar.gz`, file },
-  });
-  app.synth();
-  return JSON.parse(readFileSync(join(outdir, "stacks", "aws", "cdk.tf.json"), "utf8"));
-}
-
 /** Arguments that Terraform keeps for itself, and tags, which are looked at on their own. */
 const TERRAFORMS = new Set(["//", "depends_on", "lifecycle", "provider", "tags"]);
 
@@ -384,7 +419,13 @@ function asSent(stack: Json, text: string): string {
       /\$\{aws_ssm_parameter\.([\w-]+)\.arn\}/g,
       (_, id) => `${account}:parameter${stack.resource.aws_ssm_parameter[id].name}`,
     )
-    .replace(/\$\{aws_s3_bucket\.[\w-]+\.arn\}/g, `arn:aws-us-gov:s3:::${"b".repeat(63)}`);
+    .replace(/\$\{aws_s3_bucket\.[\w-]+\.arn\}/g, `arn:aws-us-gov:s3:::${"b".repeat(63)}`)
+    .replace(/\$\{aws_kms_key\.[\w-]+\.arn\}/g, `${account}:key/${"k".repeat(36)}`)
+    .replace(
+      /\$\{aws_cloudwatch_log_group\.([\w-]+)\.arn\}/g,
+      (_, id) => `${account}:log-group:${stack.resource.aws_cloudwatch_log_group[id].name}`,
+    )
+    .replaceAll(`\${data.aws_caller_identity.account.account_id}`, "123456789012");
 }
 
 function everyResource(stack: Json): Array<[type: string, id: string, config: Json]> {
@@ -424,6 +465,8 @@ const SETTINGS: ReadonlyArray<[what: string, settings: Partial<ClusterSettingsIn
         dataVolumeSize: 16384,
         name: "d".repeat(32),
       },
+      aws: { encryptionKey: "customer-managed" },
+      backup: { copyRegion: "ap-northeast-1" },
       tags: manyTags,
       backend: { type: "s3", bucket: "states", region: "eu-west-1" },
     },
@@ -437,13 +480,14 @@ const SETTINGS: ReadonlyArray<[what: string, settings: Partial<ClusterSettingsIn
       network: { cidr: "192.168.0.0/26" },
       webServers: { count: 1 },
       database: { replicas: 0, terminationProtection: false, preventDestroy: false },
+      aws: { flowLogs: "none", bucketLogs: false },
       tags: { Cluster: "other", Name: "mine", Empty: "" },
     },
   ],
 ];
 
 describe.each(SETTINGS)("settings: %s", (_, settings) => {
-  const stack = synthesize(settings);
+  const stack = synthesizedAws(settings).json;
   const resources = everyResource(stack);
 
   test("every argument of every resource is listed here", () => {
@@ -478,7 +522,11 @@ describe.each(SETTINGS)("settings: %s", (_, settings) => {
     for (const { role, policy } of Object.values<Json>(stack.resource.aws_iam_role_policy)) {
       sizes[role] = (sizes[role] ?? 0) + asSent(stack, policy).replace(/\s/g, "").length;
     }
-    expect(Object.keys(sizes)).toHaveLength(3);
+    expect(Object.keys(sizes).sort()).toEqual(
+      Object.keys(stack.resource.aws_iam_role)
+        .map((id) => `\${aws_iam_role.${id}.id}`)
+        .sort(),
+    );
     expect(Object.entries(sizes).filter(([, size]) => size > 10_240)).toEqual([]);
   });
 

@@ -1,42 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { renderHosts } from "../../hosts/render";
-import { makeApp } from "../../stacks/app";
-import { AwsStack } from "../../stacks/aws";
 import { literal } from "../../stacks/aws/literal";
 import { ROLES, type Role } from "../../topology/roles";
-import type { ClusterSettingsInput } from "../../topology/settings";
 import { endsOf } from "../../topology/topology";
 import { SCRIPTS, topologyOf } from "../hosts/rendered";
+import { type Json, RELEASE, synthesizedAws } from "./synthesized";
 
-const workspace = mkdtempSync(join(tmpdir(), "aws-"));
-const RELEASE = "fedcba9876543210".repeat(4);
-const file = join(workspace, "archive.tar.gz");
-writeFileSync(file, "archive");
-
-afterAll(() => rmSync(workspace, { recursive: true }));
-
-// biome-ignore lint/suspicious/noExplicitAny: Terraform's JSON has no types.
-type Json = any;
-
-let synthesized = 0;
-
-/** The Terraform of the stack, as text and parsed. */
-function synthesize(settings: Partial<ClusterSettingsInput> = {}): { text: string; json: Json } {
-  const outdir = join(workspace, String(synthesized++));
-  const app = makeApp(outdir);
-  new AwsStack(app, "aws", {
-    topology: topologyOf(settings),
-    scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
-    release: { sha256: RELEASE, name: `releases/${RELEASE}.tar.gz`, file },
-  });
-  app.synth();
-  const text = readFileSync(join(outdir, "stacks", "aws", "cdk.tf.json"), "utf8");
-  return { text, json: JSON.parse(text) };
-}
-
+const synthesize = synthesizedAws;
 const { text, json } = synthesize();
 const resources = (type: string, from: Json = json): Array<[name: string, config: Json]> =>
   Object.entries(from.resource[type] ?? {});
@@ -203,7 +173,12 @@ describe("hosts", () => {
   test.each(resources("aws_instance"))(
     "%s is not replaced for a new image or user-data",
     (_, host) => {
-      expect(host.lifecycle.ignore_changes).toEqual(["ami", "user_data_base64", "ebs_optimized"]);
+      expect(host.lifecycle.ignore_changes).toEqual([
+        "ami",
+        "user_data_base64",
+        "ebs_optimized",
+        "root_block_device[0].kms_key_id",
+      ]);
       expect(host).not.toHaveProperty("user_data_replace_on_change");
     },
   );
@@ -249,8 +224,9 @@ describe("hosts", () => {
     (region, owner, principal) => {
       const stack = synthesize({ region, availabilityZones: [`${region}a`, `${region}b`] });
       expect(stack.json.data.aws_ami.ubuntu.owners).toEqual([owner]);
-      for (const [, role] of resources("aws_iam_role", stack.json)) {
-        expect(JSON.parse(role.assume_role_policy).Statement).toEqual([
+      for (const role of ROLES) {
+        const { assume_role_policy } = stack.json.resource.aws_iam_role[`${role}-role`];
+        expect(JSON.parse(assume_role_policy).Statement).toEqual([
           expect.objectContaining({ Principal: { Service: principal } }),
         ]);
       }

@@ -226,6 +226,28 @@ describe("every rule", () => {
       "clusters[0].backend.region",
     ],
     ["NAT gateways", { natGateways: "none" }, "clusters[0].natGateways"],
+    ["a key", { aws: { encryptionKey: "mine" } }, "clusters[0].aws.encryptionKey"],
+    ["flow logs", { aws: { flowLogs: "accepted" } }, "clusters[0].aws.flowLogs"],
+    [
+      "a number of days that CloudWatch Logs does not take",
+      { aws: { keepLogsDays: 10 } },
+      "clusters[0].aws.keepLogsDays",
+    ],
+    [
+      "copies in a region that does not exist",
+      { backup: { copyRegion: "eu-west-9" } },
+      "clusters[0].backup.copyRegion",
+    ],
+    [
+      "copies in the cluster's own region",
+      { backup: { copyRegion: "eu-central-1" } },
+      "clusters[0].backup.copyRegion",
+    ],
+    [
+      "copies in another partition",
+      { backup: { copyRegion: "cn-north-1" } },
+      "clusters[0].backup.copyRegion",
+    ],
     ["a port for root", { localPort: 80 }, "clusters[0].localPort"],
     ["a distribution", { local: { distribution: "fedora" } }, "clusters[0].local.distribution"],
     ["a mirror's scheme", { local: { mirror: "ftp://example.com/x" } }, "clusters[0].local.mirror"],
@@ -284,7 +306,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, local, localPort, tags, backend",
+            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, aws, local, localPort, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",

@@ -1,5 +1,10 @@
 import { machineOf, ROLES } from "../../topology/roles";
-import { hostsOf, type Topology } from "../../topology/topology";
+import {
+  type ClusterSettings,
+  type ClusterSettingsInput,
+  parseClusters,
+} from "../../topology/settings";
+import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
 import { GENERATED, table } from "./markdown";
 import { HOURS_PER_MONTH, type Price, type PriceList } from "./prices";
 
@@ -54,6 +59,8 @@ export function monthlyCost(topology: Topology, prices: PriceList): CostLine[] {
   const gateways = settings.natGateways === "per-zone" ? zones : 1;
   // One for visitors, one for each NAT gateway, and one for each of two load balancers.
   const addresses = 1 + gateways + topology.floatingAddresses.size;
+  const keyed = settings.aws.encryptionKey === "customer-managed";
+  const keys = keyed ? (settings.backup.copyRegion === undefined ? 1 : 2) : 0;
 
   return [
     ...instances,
@@ -73,6 +80,7 @@ export function monthlyCost(topology: Topology, prices: PriceList): CostLine[] {
       hours(addresses),
       prices.publicIpv4Hour,
     ),
+    ...(keys === 0 ? [] : [line("KMS: keys of the cluster", `${keys}`, keys, prices.keyMonth)]),
   ];
 }
 
@@ -80,9 +88,11 @@ function dollars(cents: number): string {
   return `$${(cents / 100).toFixed(2)}`;
 }
 
+const centsOf = (lines: readonly CostLine[]) => lines.reduce((sum, { cents }) => sum + cents, 0);
+
 /** The sum of a bill, for example `$116.10`. */
 export function sumOf(lines: readonly CostLine[]): string {
-  return dollars(lines.reduce((sum, { cents }) => sum + cents, 0));
+  return dollars(centsOf(lines));
 }
 
 /** A bill as a table, its sum in the last row. */
@@ -102,6 +112,39 @@ export function costTable(lines: readonly CostLine[]): string {
   );
 }
 
+/** Settings that add to the default cluster's sum, as a user writes them. */
+const ADDITIONS: ReadonlyArray<readonly [setting: string, value: Partial<ClusterSettingsInput>]> = [
+  ['`natGateways: "per-zone"`: a gateway and an address', { natGateways: "per-zone" }],
+  [
+    "`loadBalancer.count: 2`: a host, and an address for the way out of each",
+    { loadBalancer: { count: 2 } },
+  ],
+  ["`webServers.count: 3`: a host", { webServers: { count: 3 } }],
+  ["`database.replicas: 2`: a host with a data volume", { database: { replicas: 2 } }],
+  [
+    '`aws.encryptionKey: "customer-managed"`: a key',
+    { aws: { encryptionKey: "customer-managed" } },
+  ],
+  [
+    '`aws.encryptionKey: "customer-managed"` with `backup.copyRegion`: a key in each region',
+    { aws: { encryptionKey: "customer-managed" }, backup: { copyRegion: "eu-west-1" } },
+  ],
+];
+
+/** What each of these settings adds to a month of the default cluster. */
+function additionsTable(prices: PriceList): string {
+  const sumWith = (settings: Partial<ClusterSettingsInput>) => {
+    const [parsed] = parseClusters([{ name: "demo", ...settings }]);
+    return centsOf(monthlyCost(buildTopology(parsed as ClusterSettings), prices));
+  };
+  const before = sumWith({});
+  return table(
+    ["Setting", "Adds a month"],
+    ADDITIONS.map(([setting, value]) => [setting, dollars(sumWith(value) - before)]),
+    ["Adds a month"],
+  );
+}
+
 /** The whole of docs/cost.md. */
 export function costPage(topology: Topology, prices: PriceList): string {
   const lines = monthlyCost(topology, prices);
@@ -110,6 +153,7 @@ export function costPage(topology: Topology, prices: PriceList): string {
     ["EBS gp3", prices.gp3] as const,
     ["NAT gateway", prices.natGatewayHour] as const,
     ["Public IPv4 address", prices.publicIpv4Hour] as const,
+    ["KMS key", prices.keyMonth] as const,
   ]);
   const sources = [...priced].map(([what, { dollars: amount, unit, page, readAt, doubt }]) => [
     what,
@@ -147,17 +191,23 @@ ${table(["What", "Price", "AWS's page", "Read at"], sources)}
   Archiving the binary logs makes some requests every five minutes while something is written. The other bucket
   holds a few megabytes. Each host requests its user-data once a minute, which is about 44,000 requests per host
   and month.
+- Logs. Flow logs (\`aws.flowLogs\`) are charged by the gigabyte that CloudWatch Logs takes in, and again by the
+  gigabyte-month. A record has about 100 bytes; rejected connections of a site without visitors are port scans, all of a
+  busy one are one or two records for each visitor and ten minutes. S3's logs of buckets (\`aws.bucketLogs\`) are charged as
+  what they are, objects: a line of about 500 bytes for each request, so some 20 MB a month for each host.
+- Copies of backups (\`backup.copyRegion\`): traffic between the regions and requests once, storage a second time.
+- Requests to KMS, with a key of the cluster: 20,000 a month are free, and buckets ask once for many objects.
 - Snapshots. A data volume that Terraform destroys while \`database.preventDestroy\` is true leaves
   a final snapshot, which is stored until you delete it.
 - The state bucket, if you use one.
 
 Nothing else is charged by the hour: the S3 endpoint is a gateway endpoint, the secrets are standard
-SSM parameters under AWS's own key.
+SSM parameters, under AWS's own key unless you ask for one of the cluster.
 
 ## What moves the sum most
 
-- \`natGateways: "per-zone"\` adds a gateway and an address for each further zone.
-- \`loadBalancer.count: 2\` adds a host and two addresses: one for the way out of each load balancer.
+${additionsTable(prices)}
+
 - Instance types and volume sizes are settings of each role: see [settings](settings.md).
 - A stopped instance is not charged; its volumes and addresses are.
 `;

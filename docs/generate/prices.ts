@@ -20,6 +20,8 @@ export interface PriceList {
   readonly gp3: Price;
   readonly natGatewayHour: Price;
   readonly publicIpv4Hour: Price;
+  /** In every region the same. */
+  readonly keyMonth: Price;
 }
 
 /** Hours of a month in AWS's own examples: 365 * 24 / 12. */
@@ -52,5 +54,12 @@ export const FRANKFURT: PriceList = {
     unit: "hour",
     page: VPC,
     readAt: "https://www.doit.com/aws-public-ipv4-price-increase-the-complete-guide/",
+  },
+  keyMonth: {
+    dollars: 1,
+    unit: "key and month",
+    page: "https://aws.amazon.com/kms/pricing/",
+    readAt: "https://cloudburn.io/blog/aws-kms-pricing",
+    doubt: "the first and the second yearly rotation add $1 each",
   },
 };

@@ -2,13 +2,7 @@ import type { Flow } from "../../topology/flows";
 import type { Subnet } from "../../topology/network";
 import { ROLES, type Role } from "../../topology/roles";
 import type { Topology, TopologyHost } from "../../topology/topology";
-
-interface Box {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
-}
+import { type Box, chip, drawing, glyph, middleOf, portOf, rectangle, text } from "./drawing";
 
 /** Hosts of one role in one subnet, one above the other. */
 interface Group {
@@ -32,7 +26,6 @@ const ZONE_TOP = NETWORK_TOP + 40;
 const SUBNET_TOP = ZONE_TOP + 34;
 const SUBNET_LABEL = 26;
 const SUBNET_GAP = 76;
-const LINE_HEIGHT = 17;
 const LEGEND_HEIGHT = 58;
 
 /** What a host of each role is made of, in a few words. */
@@ -41,85 +34,6 @@ const MADE_OF: Readonly<Record<Role, string>> = {
   web: "Nginx, app, HAProxy",
   database: "MySQL",
 };
-
-const SANS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif";
-const MONOSPACE = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', monospace";
-
-interface Colours {
-  readonly paper: string;
-  readonly network: string;
-  readonly subnet: string;
-  readonly line: string;
-  readonly text: string;
-  readonly faint: string;
-  readonly roles: Readonly<Record<Role, string>>;
-}
-
-const LIGHT: Colours = {
-  paper: "#ffffff",
-  network: "#f6f8fa",
-  subnet: "#ffffff",
-  line: "#d1d9e0",
-  text: "#1f2328",
-  faint: "#59636e",
-  roles: { "load-balancer": "#0969da", web: "#1a7f37", database: "#8250df" },
-};
-
-const DARK: Colours = {
-  paper: "#0d1117",
-  network: "#151b23",
-  subnet: "#0d1117",
-  line: "#3d444d",
-  text: "#f0f6fc",
-  faint: "#9198a1",
-  roles: { "load-balancer": "#4493f8", web: "#3fb950", database: "#ab7df8" },
-};
-
-function rules({ paper, network, subnet, line, text, faint, roles }: Colours): string[] {
-  return [
-    `.paper { fill: ${paper}; stroke: ${line}; }`,
-    `.network { fill: ${network}; stroke: ${line}; }`,
-    `.zone { stroke: ${faint}; }`,
-    `.subnet { fill: ${subnet}; stroke: ${line}; }`,
-    `.card { fill: ${paper}; }`,
-    `.chip { fill: ${network}; }`,
-    `.chip-out { fill: ${paper}; }`,
-    `.text { fill: ${text}; }`,
-    `.faint { fill: ${faint}; }`,
-    `.outside { stroke: ${faint}; }`,
-    `.outside-head { fill: ${faint}; }`,
-    ...ROLES.flatMap((role) => [
-      `.${role} { stroke: ${roles[role]}; }`,
-      `.${role}-fill { fill: ${roles[role]}; }`,
-    ]),
-  ];
-}
-
-const STYLE = [
-  `text { font-family: ${SANS}; font-size: 13px; }`,
-  `.mono { font-family: ${MONOSPACE}; font-size: 12.5px; }`,
-  ".strong { font-weight: 600; font-size: 15px; }",
-  ".small { font-size: 12px; }",
-  ".middle { text-anchor: middle; }",
-  ".end { text-anchor: end; }",
-  ".flow { fill: none; stroke-width: 1.75; }",
-  ".outside { fill: none; stroke-width: 1.75; stroke-dasharray: 5 4; }",
-  ".zone { fill: none; stroke-dasharray: 4 4; stroke-opacity: 0.6; }",
-  ".card { stroke-width: 1.5; }",
-  ".glyph { fill: none; stroke-width: 1.75; stroke-linecap: round; stroke-linejoin: round; }",
-];
-
-function escaped(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-}
-
-function text(x: number, y: number, classes: string, content: string): string {
-  return `<text x="${x}" y="${y}" class="${classes}">${escaped(content)}</text>`;
-}
-
-function rectangle({ x, y, width, height }: Box, radius: number, classes: string): string {
-  return `<rect x="${x}" y="${y}" width="${width}" height="${height}" rx="${radius}" class="${classes}"/>`;
-}
 
 function zonesOf(topology: Topology): string[] {
   return [...new Set(topology.network.subnets.map((subnet) => subnet.availabilityZone))];
@@ -200,18 +114,6 @@ function plan(topology: Topology): Plan {
   };
 }
 
-/** A small drawing for each role, 28 by 28. */
-function glyph(role: Role, x: number, y: number): string {
-  const paths: Record<Role, string> = {
-    "load-balancer":
-      "M2 14H10M10 14C16 14 15 5 24 5M10 14C16 14 15 23 24 23M10 14H24M21 2L24 5L21 8M21 11L24 14L21 17M21 20L24 23L21 26",
-    web: "M3 4H25V24H3ZM3 10H25M6.5 7H6.6M10 7H10.1M8 15H20M8 19H16",
-    database:
-      "M4 6.5C4 4 8.5 2.5 14 2.5S24 4 24 6.5S19.5 10.5 14 10.5S4 9 4 6.5ZM4 6.5V21.5C4 24 8.5 25.5 14 25.5S24 24 24 21.5V6.5M4 14C4 16.5 8.5 18 14 18S24 16.5 24 14",
-  };
-  return `<path d="${paths[role]}" transform="translate(${x} ${y})" class="glyph ${role}"/>`;
-}
-
 function card(host: TopologyHost, x: number, y: number): string[] {
   return [
     rectangle({ x, y, width: CARD.width, height: CARD.height }, 8, `card ${host.role}`),
@@ -222,30 +124,9 @@ function card(host: TopologyHost, x: number, y: number): string[] {
   ];
 }
 
-/** The label of flows that lie on one arrow, a line for each. */
-function chip(x: number, y: number, lines: readonly [string, string][], classes: string): string[] {
-  const longest = Math.max(...lines.map(([name, port]) => name.length + port.length));
-  const width = Math.round(longest * 7 + 30);
-  const height = lines.length * LINE_HEIGHT + 9;
-  const top = y - height / 2;
-  return [
-    rectangle({ x: x - width / 2, y: top, width, height }, 6, classes),
-    ...lines.map(
-      ([name, port], index) =>
-        `<text x="${x}" y="${top + 17 + index * LINE_HEIGHT}" class="text middle">${escaped(name)} <tspan class="faint mono">${escaped(port)}</tspan></text>`,
-    ),
-  ];
-}
-
-function portOf({ protocol, port }: Flow): string {
-  return port === undefined ? protocol : `${protocol} ${port}`;
-}
-
 function labelled(flows: readonly Flow[]): [string, string][] {
   return flows.map((flow) => [flow.name, portOf(flow)]);
 }
-
-const middleOf = ({ x, width }: Box) => x + width / 2;
 
 /** From the foot of one box to the head of another, leaving and arriving upright. */
 function falling(from: Box, to: Box, role: Role): string {
@@ -328,10 +209,6 @@ function flowsOutside({ flows }: Topology, plan: Plan): string[] {
       ];
 }
 
-function marker(id: string, classes: string): string {
-  return `<marker id="${id}" viewBox="0 0 10 10" refX="1" refY="5" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0 0L10 5L0 10Z" class="${classes}"/></marker>`;
-}
-
 /** Who is primary, in words. */
 function primaryNote({ voters }: Topology): string {
   return voters.length === 0
@@ -387,21 +264,6 @@ export function topologyPicture(topology: Topology): string {
     text(width / 2, height - 15, "faint middle", primaryNote(topology)),
   ];
   const summary = topology.hosts.map((host) => `${host.name} ${host.address}`).join(", ");
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title description">
-<title id="title">The cluster ${escaped(clusterName)}: hosts, subnets and flows</title>
-<desc id="description">${escaped(summary)}</desc>
-<style>
-${[...STYLE, ...rules(LIGHT)].join("\n")}
-@media (prefers-color-scheme: dark) {
-${rules(DARK)
-  .map((rule) => `  ${rule}`)
-  .join("\n")}
-}
-</style>
-<defs>
-${[...ROLES.map((role) => marker(role, `${role}-fill`)), marker("outside", "outside-head")].join("\n")}
-</defs>
-${parts.join("\n")}
-</svg>
-`;
+  const title = `The cluster ${clusterName}: hosts, subnets and flows`;
+  return drawing({ width, height, title, summary, parts });
 }

@@ -2,26 +2,44 @@ import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import type { TerraformStack } from "cdktf";
 import type { Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
+import { declareBackupCopies } from "./backup-copies";
+import type { BucketLogs } from "./bucket-logs";
+import { type EncryptionKey, usingKey } from "./encryption-key";
 import { type Grant, readingParameters } from "./grant";
 import { declarePrivateBucket } from "./private-bucket";
 
 /** The roles whose hosts store backups. */
 const KEEPERS: readonly Role[] = ["database"];
 
+interface BackupsProps {
+  readonly accountId: string;
+  readonly key: EncryptionKey | undefined;
+  readonly logs: BucketLogs | undefined;
+  /** ARN of the parameter with the password of the backups. */
+  readonly password: string;
+}
+
 /**
- * Declares a separate bucket for backups. Hosts encrypt them before the upload. If a host is compromised, what it deletes
- * can be recovered for 30 days. The bucket is protected against destruction like the data volumes.
+ * Declares a separate bucket for backups, and their copies in another region if the settings ask for them. Hosts encrypt
+ * backups before the upload. If a host is compromised, what it deletes can be recovered for 30 days. The bucket is
+ * protected against destruction like the data volumes.
  */
 export function declareBackups(
   stack: TerraformStack,
-  { clusterName, settings }: Topology,
+  topology: Topology,
+  { accountId, key, logs, password }: BackupsProps,
 ): { grant: Grant } {
+  const { clusterName, settings } = topology;
   const { preventDestroy } = settings.database;
-  const { bucket } = declarePrivateBucket(stack, "backups", {
-    clusterName,
+  const { bucket, versioning } = declarePrivateBucket(stack, "backups", {
+    name: `${clusterName}-backups`,
     forceDestroy: !preventDestroy,
     preventDestroy,
+    key,
+    logs,
   });
+  const source = { bucket, versioning };
+  declareBackupCopies(stack, topology, { accountId, source, key, password });
   // Tells hosts the bucket's name, which is only known once it exists.
   const bucketParameter = new SsmParameter(stack, "backups-bucket", {
     name: `/${clusterName}/backups-bucket`,
@@ -47,6 +65,8 @@ export function declareBackups(
             Action: ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
             Resource: `${bucket.arn}/*`,
           },
+          ...usingKey(key, "s3", "Decrypt"),
+          ...usingKey(key, "s3", "GenerateDataKey"),
         ]
       : [];
   return { grant };

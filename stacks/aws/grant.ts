@@ -27,7 +27,7 @@ export function merged(statements: readonly Statement[]): Statement[] {
   const bySid = new Map<string, Statement>();
   for (const statement of statements) {
     const before = bySid.get(statement.Sid);
-    const Resource = [before?.Resource ?? [], statement.Resource].flat();
+    const Resource = [...new Set([before?.Resource ?? [], statement.Resource].flat())];
     bySid.set(statement.Sid, before === undefined ? statement : { ...before, Resource });
   }
   return [...bySid.values()];

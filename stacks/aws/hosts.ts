@@ -13,6 +13,7 @@ import { type Partition, partitionOf } from "../../topology/regions";
 import { machineOf, type Role } from "../../topology/roles";
 import { endsOf, type Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
+import type { EncryptionKey } from "./encryption-key";
 import { literal } from "./literal";
 import type { AwsNetwork } from "./network";
 import { declareWayOut } from "./pair";
@@ -47,6 +48,8 @@ interface Surroundings {
   readonly securityGroups: SecurityGroups;
   readonly store: Store;
   readonly access: ReadonlyMap<Role, RoleAccess>;
+  /** Encrypts new volumes. */
+  readonly key: EncryptionKey | undefined;
 }
 
 /**
@@ -91,7 +94,7 @@ export function declareHosts(
 function placeHost(
   stack: TerraformStack,
   topology: Topology,
-  { network, securityGroups, store, access }: Surroundings,
+  { network, securityGroups, store, access, key }: Surroundings,
   image: DataAwsAmi,
   host: Host,
 ): PlacedHost & { networkInterface: NetworkInterface } {
@@ -100,6 +103,7 @@ function placeHost(
   const roleAccess = access.get(host.role) as RoleAccess;
   const name = { Name: `${clusterName}-${host.name}` };
   const isDatabase = host.role === "database";
+  const encrypted = { encrypted: true, ...(key === undefined ? {} : { kmsKeyId: key.arn }) };
   // EC2's termination protection would fail in the middle of an apply; prevent_destroy fails before it starts. A change of
   // address, subnet or zone would replace the interface, and so the host.
   const isProtected = isDatabase && settings.database.terminationProtection;
@@ -140,15 +144,15 @@ function placeHost(
         // EC2's default, MiB/s. Must be set, because the provider sends a modification request even if only final_snapshot
         // changes, and EC2 rejects a request without any value.
         throughput: 125,
-        encrypted: true,
+        ...encrypted,
         // If a replica is removed from the settings, prevent_destroy is removed with its block. Then the volume can be
         // restored from this snapshot.
         finalSnapshot: settings.database.preventDestroy,
         tags: { Name: `${clusterName}-${host.name}-data` },
-        // Keeps a throughput that was changed manually.
+        // Keeps a throughput that was changed manually, and the key, whose change would replace the volume.
         lifecycle: {
           preventDestroy: settings.database.preventDestroy,
-          ignoreChanges: ["throughput"],
+          ignoreChanges: ["throughput", "kms_key_id"],
         },
       })
     : undefined;
@@ -169,7 +173,7 @@ function placeHost(
     rootBlockDevice: {
       volumeType: "gp3",
       volumeSize: machine.rootVolumeSize,
-      encrypted: true,
+      ...encrypted,
       deleteOnTermination: true,
       tags: name,
     },
@@ -177,7 +181,12 @@ function placeHost(
     tags: { ...name, Role: host.role },
     lifecycle: {
       // The provider would replace the instance if any of these changed.
-      ignoreChanges: ["ami", "user_data_base64", "ebs_optimized"],
+      ignoreChanges: [
+        "ami",
+        "user_data_base64",
+        "ebs_optimized",
+        "root_block_device[0].kms_key_id",
+      ],
       preventDestroy: isProtected,
     },
     dependsOn: [

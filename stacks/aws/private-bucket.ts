@@ -1,21 +1,43 @@
 import { S3Bucket } from "@cdktf/provider-aws/lib/s3-bucket";
 import { S3BucketLifecycleConfiguration } from "@cdktf/provider-aws/lib/s3-bucket-lifecycle-configuration";
+import { S3BucketLoggingA } from "@cdktf/provider-aws/lib/s3-bucket-logging";
 import { S3BucketOwnershipControls } from "@cdktf/provider-aws/lib/s3-bucket-ownership-controls";
 import { S3BucketPolicy } from "@cdktf/provider-aws/lib/s3-bucket-policy";
 import { S3BucketPublicAccessBlock } from "@cdktf/provider-aws/lib/s3-bucket-public-access-block";
 import { S3BucketServerSideEncryptionConfigurationA } from "@cdktf/provider-aws/lib/s3-bucket-server-side-encryption-configuration";
 import { S3BucketVersioningA } from "@cdktf/provider-aws/lib/s3-bucket-versioning";
-import type { TerraformStack } from "cdktf";
+import type { ITerraformDependable, TerraformProvider, TerraformStack } from "cdktf";
+import type { EncryptionKey } from "./encryption-key";
 
 /** How long replaced and deleted objects can be recovered, in days. */
 const NONCURRENT_DAYS = 30;
 
 interface PrivateBucketProps {
-  readonly clusterName: string;
+  /** Beginning of the bucket's name, and its tag `Name`. */
+  readonly name: string;
   /** Whether destroying the bucket also deletes its objects. */
   readonly forceDestroy: boolean;
   /** Whether Terraform refuses to destroy it. Default no. */
   readonly preventDestroy?: boolean;
+  /** Encrypts its objects. Default S3's own key. */
+  readonly key?: EncryptionKey | undefined;
+  /** Where S3 logs the requests to it. Default nowhere. */
+  readonly logs?: { readonly bucket: S3Bucket; readonly policy: ITerraformDependable } | undefined;
+  /** Age at which objects are deleted. Default never. */
+  readonly expireAfterDays?: number;
+  /** Further statements of the bucket's policy. Default none. */
+  readonly statements?: (bucket: S3Bucket) => readonly object[];
+  /** The provider of another region. Default the cluster's region. */
+  readonly provider?: TerraformProvider;
+}
+
+/** A private bucket. */
+interface PrivateBucket {
+  readonly bucket: S3Bucket;
+  readonly policy: S3BucketPolicy;
+  readonly versioning: S3BucketVersioningA;
+  /** Must exist before the first object. */
+  readonly ready: readonly ITerraformDependable[];
 }
 
 /**
@@ -25,13 +47,24 @@ interface PrivateBucketProps {
 export function declarePrivateBucket(
   stack: TerraformStack,
   id: string,
-  { clusterName, forceDestroy, preventDestroy = false }: PrivateBucketProps,
-): { bucket: S3Bucket; versioning: S3BucketVersioningA } {
+  {
+    name,
+    forceDestroy,
+    preventDestroy = false,
+    key,
+    logs,
+    expireAfterDays,
+    statements,
+    provider,
+  }: PrivateBucketProps,
+): PrivateBucket {
+  const where = provider === undefined ? {} : { provider };
   const bucket = new S3Bucket(stack, id, {
-    bucketPrefix: `${clusterName}-${id}-`,
+    bucketPrefix: `${name}-`,
     forceDestroy,
     ...(preventDestroy ? { lifecycle: { preventDestroy } } : {}),
-    tags: { Name: `${clusterName}-${id}` },
+    tags: { Name: name },
+    ...where,
   });
   const publicAccess = new S3BucketPublicAccessBlock(stack, `${id}-public-access`, {
     bucket: bucket.id,
@@ -39,18 +72,33 @@ export function declarePrivateBucket(
     blockPublicPolicy: true,
     ignorePublicAcls: true,
     restrictPublicBuckets: true,
+    ...where,
   });
   new S3BucketOwnershipControls(stack, `${id}-ownership`, {
     bucket: bucket.id,
     rule: { objectOwnership: "BucketOwnerEnforced" },
+    ...where,
   });
-  new S3BucketServerSideEncryptionConfigurationA(stack, `${id}-encryption`, {
+  const encryption = new S3BucketServerSideEncryptionConfigurationA(stack, `${id}-encryption`, {
     bucket: bucket.id,
-    rule: [{ applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }],
+    rule: [
+      key === undefined
+        ? { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }
+        : {
+            applyServerSideEncryptionByDefault: {
+              sseAlgorithm: "aws:kms",
+              kmsMasterKeyId: key.arn,
+            },
+            // One request to KMS for many objects.
+            bucketKeyEnabled: true,
+          },
+    ],
+    ...where,
   });
   const versioning = new S3BucketVersioningA(stack, `${id}-versioning`, {
     bucket: bucket.id,
     versioningConfiguration: { status: "Enabled" },
+    ...where,
   });
   new S3BucketLifecycleConfiguration(stack, `${id}-lifecycle`, {
     bucket: bucket.id,
@@ -64,10 +112,22 @@ export function declarePrivateBucket(
         expiration: [{ expiredObjectDeleteMarker: true }],
         abortIncompleteMultipartUpload: [{ daysAfterInitiation: 1 }],
       },
+      ...(expireAfterDays === undefined
+        ? []
+        : [
+            {
+              // S3 refuses an age in a rule about delete markers.
+              id: "age",
+              status: "Enabled",
+              filter: [{ prefix: "" }],
+              expiration: [{ days: expireAfterDays }],
+            },
+          ]),
     ],
     dependsOn: [versioning],
+    ...where,
   });
-  new S3BucketPolicy(stack, `${id}-policy`, {
+  const policy = new S3BucketPolicy(stack, `${id}-policy`, {
     bucket: bucket.id,
     policy: JSON.stringify({
       Version: "2012-10-17",
@@ -80,10 +140,21 @@ export function declarePrivateBucket(
           Resource: [bucket.arn, `${bucket.arn}/*`],
           Condition: { Bool: { "aws:SecureTransport": "false" } },
         },
+        ...(statements?.(bucket) ?? []),
       ],
     }),
     // S3 rejects concurrent changes of a bucket's access settings.
     dependsOn: [publicAccess],
+    ...where,
   });
-  return { bucket, versioning };
+  if (logs !== undefined) {
+    new S3BucketLoggingA(stack, `${id}-logging`, {
+      bucket: bucket.id,
+      targetBucket: logs.bucket.id,
+      targetPrefix: `${id}/`,
+      dependsOn: [logs.policy],
+      ...where,
+    });
+  }
+  return { bucket, policy, versioning, ready: [versioning, encryption] };
 }

@@ -10,6 +10,8 @@ import {
 import type { Archive } from "../../archives/archive";
 import type { Role } from "../../topology/roles";
 import type { Topology } from "../../topology/topology";
+import type { BucketLogs } from "./bucket-logs";
+import { type EncryptionKey, usingKey } from "./encryption-key";
 import { type Grant, readingParameters } from "./grant";
 import { declarePrivateBucket } from "./private-bucket";
 
@@ -19,6 +21,13 @@ export interface Store {
   /** Objects that must exist before the user-data that refers to them. */
   readonly objects: readonly S3Object[];
   readonly grant: Grant;
+}
+
+interface StoreProps {
+  readonly scripts: Archive;
+  readonly release: Archive;
+  readonly key: EncryptionKey | undefined;
+  readonly logs: BucketLogs | undefined;
 }
 
 /** The roles whose hosts run the app, and therefore fetch its releases. */
@@ -38,12 +47,14 @@ export const UNTAGGED = { defaultTags: { tags: {} } } as const;
 export function declareStore(
   stack: TerraformStack,
   { clusterName }: Topology,
-  { scripts, release }: { scripts: Archive; release: Archive },
+  { scripts, release, key, logs }: StoreProps,
 ): Store {
-  const { bucket, versioning } = declarePrivateBucket(stack, "store", {
-    clusterName,
+  const { bucket, ready } = declarePrivateBucket(stack, "store", {
+    name: `${clusterName}-store`,
     // Everything in it is written again by a deploy or a release.
     forceDestroy: true,
+    key,
+    logs,
   });
 
   const upload = (id: string, archive: Archive, lifecycle: TerraformResourceLifecycle) => {
@@ -59,7 +70,7 @@ export function declareStore(
       contentType: "application/gzip",
       overrideProvider: UNTAGGED,
       lifecycle,
-      dependsOn: [versioning],
+      dependsOn: [...ready],
     });
   };
   const objects = [
@@ -73,7 +84,7 @@ export function declareStore(
       contentType: "text/plain",
       overrideProvider: UNTAGGED,
       lifecycle: { ignoreChanges: "all" },
-      dependsOn: [versioning],
+      dependsOn: [...ready],
     }),
   ];
   // Tells hosts the bucket's name, which is only known once it exists.
@@ -98,6 +109,7 @@ export function declareStore(
           : []),
       ],
     },
+    ...usingKey(key, "s3", "Decrypt"),
   ];
   return { bucket, objects, grant };
 }

@@ -2,7 +2,10 @@
 export type Call = `${string}:${string}`;
 
 /** The provider's name of a service, where IAM has another. */
-const SERVICES: Readonly<Record<string, string>> = { "Secrets Manager": "secretsmanager" };
+const SERVICES: Readonly<Record<string, string>> = {
+  "CloudWatch Logs": "logs",
+  "Secrets Manager": "secretsmanager",
+};
 
 /**
  * The calls that a log of the provider (`TF_LOG_PROVIDER=DEBUG`) has: an entry for each request, with the
@@ -32,6 +35,7 @@ const S3_ACTIONS: Readonly<Record<string, readonly string[]>> = {
   "s3:DeleteBucketEncryption": ["s3:PutEncryptionConfiguration"],
   "s3:DeleteBucketLifecycle": ["s3:PutLifecycleConfiguration"],
   "s3:DeleteBucketOwnershipControls": ["s3:PutBucketOwnershipControls"],
+  "s3:DeleteBucketReplication": ["s3:PutReplicationConfiguration"],
   "s3:DeleteObject": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
   "s3:DeleteObjects": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
   "s3:DeletePublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
@@ -49,21 +53,39 @@ const S3_ACTIONS: Readonly<Record<string, readonly string[]>> = {
   "s3:ListObjectsV2": ["s3:ListBucket"],
   "s3:PutBucketEncryption": ["s3:PutEncryptionConfiguration"],
   "s3:PutBucketLifecycleConfiguration": ["s3:PutLifecycleConfiguration"],
+  "s3:PutBucketReplication": ["s3:PutReplicationConfiguration"],
   "s3:PutPublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
 };
 
 /**
- * What a call needs besides the action of its own name: for the tags and the role that it passes.
+ * What a call needs besides the action of its own name: for the tags and the role that it passes, and for the key that
+ * its service then uses.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+ * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+ * https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
  */
 const ALONG_WITH: Readonly<Record<string, readonly string[]>> = {
   "ec2:AllocateAddress": ["ec2:CreateTags"],
-  "ec2:RunInstances": ["ec2:CreateTags", "iam:PassRole"],
+  "ec2:CreateFlowLogs": ["ec2:CreateTags", "iam:PassRole"],
+  "ec2:RunInstances": [
+    "ec2:CreateTags",
+    "iam:PassRole",
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+  ],
   "iam:AddRoleToInstanceProfile": ["iam:PassRole"],
   "iam:CreateInstanceProfile": ["iam:TagInstanceProfile"],
   "iam:CreateRole": ["iam:TagRole"],
-  "ssm:PutParameter": ["ssm:AddTagsToResource"],
+  "kms:CreateKey": ["kms:TagResource"],
+  "s3:PutBucketReplication": ["iam:PassRole"],
+  "s3:PutObject": ["kms:Decrypt", "kms:GenerateDataKey"],
+  "ssm:PutParameter": ["kms:Encrypt", "ssm:AddTagsToResource"],
 };
 
 /** The actions of IAM that somebody needs to make these calls. */
@@ -76,6 +98,12 @@ export function actionsFor(calls: readonly Call[]): string[] {
 
 /** Actions that a deployer needs although the emulator sees no call for them, and why. */
 export const UNSEEN: Readonly<Record<string, string>> = {
+  "logs:AssociateKmsKey":
+    "the log group of a cluster that exists gets the cluster's key, or AWS's own again; the emulator cannot do it (limits.ts)",
+  "logs:DisassociateKmsKey": "the same",
+  "kms:PutKeyPolicy": "a later version of the project may give a key that exists another policy",
+  "kms:UntagResource":
+    "the settings may take a tag away; the emulator's cluster gets its keys last",
   "ec2:CreateSnapshot":
     "a data volume leaves a final snapshot when the settings ask for fewer replicas; no host is taken away from the emulator's cluster before all are",
   "ec2:DeleteNetworkInterface":

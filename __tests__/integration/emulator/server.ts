@@ -98,8 +98,9 @@ export class Emulator {
     service: string,
     body: string,
     headers: Record<string, string>,
+    region = REGION,
   ): Promise<string> {
-    const scope = `test/20260101/${REGION}/${service}/aws4_request`;
+    const scope = `test/20260101/${region}/${service}/aws4_request`;
     const response = await fetch(`${this.endpoint}/`, {
       method: body === "" ? "GET" : "POST",
       headers: {
@@ -124,12 +125,17 @@ export class Emulator {
     });
   }
 
-  async ssm(action: string, parameters: unknown): Promise<Record<string, unknown>> {
-    const answer = await this.send("ssm", JSON.stringify(parameters), {
+  /** Calls an action of one of AWS's JSON APIs, `target` being its name there, for example `AmazonSSM.GetParameter`. */
+  private async json(service: string, target: string, parameters: unknown, region?: string) {
+    const headers = {
       "Content-Type": "application/x-amz-json-1.1",
-      "X-Amz-Target": `AmazonSSM.${action}`,
-    });
-    return JSON.parse(answer);
+      "X-Amz-Target": target,
+    };
+    return JSON.parse(await this.send(service, JSON.stringify(parameters), headers, region));
+  }
+
+  ssm(action: string, parameters: unknown, region?: string): Promise<Record<string, unknown>> {
+    return this.json("ssm", `AmazonSSM.${action}`, parameters, region);
   }
 
   /** Names of the buckets. */
@@ -138,8 +144,9 @@ export class Emulator {
   }
 
   /** The value of a parameter, as its owner may read it. */
-  async parameter(name: string): Promise<string> {
-    const { Parameter } = await this.ssm("GetParameter", { Name: name, WithDecryption: true });
+  async parameter(name: string, region?: string): Promise<string> {
+    const wanted = { Name: name, WithDecryption: true };
+    const { Parameter } = await this.ssm("GetParameter", wanted, region);
     return (Parameter as { Value: string }).Value;
   }
 
@@ -166,8 +173,26 @@ export class Emulator {
     };
   }
 
-  /** What is in the account, by kind, without a fresh account's own default network. */
-  async inventory(): Promise<Record<string, string[]>> {
+  /** The keys of a region that are not scheduled for deletion, besides AWS's own. */
+  private async keys(region?: string): Promise<string[]> {
+    const { Keys } = await this.json("kms", "TrentService.ListKeys", {}, region);
+    const all = await Promise.all(
+      Keys.map(({ KeyId }: { KeyId: string }) =>
+        this.json("kms", "TrentService.DescribeKey", { KeyId }, region),
+      ),
+    );
+    return all
+      .map(({ KeyMetadata }) => KeyMetadata)
+      .filter(({ KeyManager, KeyState }) => KeyManager === "CUSTOMER" && KeyState === "Enabled")
+      .map(({ KeyId }) => KeyId);
+  }
+
+  /**
+   * What is in the account, by kind, without a fresh account's own default network.
+   *
+   * @param copyRegion the region with copies of the backups
+   */
+  async inventory(copyRegion: string): Promise<Record<string, string[]>> {
     const ec2 = (action: string, filters: Record<string, string> = {}) => {
       const parameters = Object.entries(filters).flatMap(([name, values], index) => [
         [`Filter.${index + 1}.Name`, name],
@@ -180,9 +205,11 @@ export class Emulator {
     const network = { "is-default": "false" };
     const vpcs = valuesOf(await ec2("DescribeVpcs", network), "vpcId");
     const inVpcs = (xml: string) => (vpcs.length === 0 ? [] : valuesOf(xml, "vpcId"));
-    const parameters = (await this.ssm("DescribeParameters", {})) as {
-      Parameters: Array<{ Name: string }>;
+    const parameters = async (region?: string) => {
+      const { Parameters } = await this.ssm("DescribeParameters", {}, region);
+      return (Parameters as Array<{ Name: string }>).map(({ Name }) => Name);
     };
+    const { logGroups } = await this.json("logs", "Logs_20140328.DescribeLogGroups", {});
     return {
       instances: valuesOf(
         await ec2("DescribeInstances", {
@@ -206,7 +233,12 @@ export class Emulator {
       securityGroups: valuesOf(await ec2("DescribeSecurityGroups"), "groupName").filter(
         (name) => name !== "default",
       ),
-      parameters: parameters.Parameters.map(({ Name }) => Name),
+      parameters: await parameters(),
+      parametersOfCopies: await parameters(copyRegion),
+      keys: await this.keys(),
+      keysOfCopies: await this.keys(copyRegion),
+      flowLogs: valuesOf(await ec2("DescribeFlowLogs"), "flowLogId"),
+      logGroups: logGroups.map(({ logGroupName }: { logGroupName: string }) => logGroupName),
       buckets: await this.buckets(),
       roles: valuesOf(await this.query("iam", { Action: "ListRoles" }), "RoleName"),
       profiles: valuesOf(
