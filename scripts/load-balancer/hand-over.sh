@@ -66,7 +66,7 @@ delete table $HOLDING_BACK
 table $HOLDING_BACK {
   chain input {
     type filter hook input priority filter - 1; policy accept;
-    iif != "lo" tcp dport 80 ct state new drop
+    iif != "lo" tcp dport { ${VISITORS_PORTS// /, } } ct state new drop
   }
 }
 RULES
