@@ -342,7 +342,7 @@ function synthesize(settings: Partial<ClusterSettingsInput>): Json {
   const outdir = join(workspace, String(synthesized++));
   const app = makeApp(outdir);
   new AwsStack(app, "aws", {
-    topology: topologyOf(settings),
+    topology: topologyOf(settings, "aws"),
     scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
     release: { sha256: SCRIPTS, name: `releases/${SCRIPTS}.tar.gz`, file },
   });
