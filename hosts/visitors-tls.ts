@@ -9,8 +9,8 @@ import { staticFiles } from "./static-files";
  * The intermediate configuration of the TLS guide 6.0, formerly Mozilla's (https://configurator.tlsref.org/): TLS 1.3, and
  * 1.2 with forward secrecy and authenticated encryption. X25519MLKEM768 needs OpenSSL 3.5, which both distributions have.
  *
- * Without tickets, sessions are resumed from HAProxy's memory, for five minutes (tune.ssl.lifetime), so no key that
- * could decrypt them outlives that.
+ * Without tickets, sessions are resumed from HAProxy's memory, for two hours at most, and no key that could decrypt them
+ * outlives that.
  */
 const GUIDE = {
   curves: ["X25519MLKEM768", "X25519", "prime256v1", "secp384r1"],
