@@ -9,7 +9,7 @@ export const UNREACHABLE = 69;
 /** What scripts/local/image.sh makes the image of Ubuntu's hosts from. */
 export function ubuntuImageFacts(): ImageFacts {
   const [settings] = parseClusters([{ name: "test-ubuntu", local: { distribution: "ubuntu" } }]);
-  const topology = buildTopology(settings as never);
+  const topology = buildTopology(settings as never, "local");
   const hosts = renderHosts(topology, { platform: "local", scripts: "" });
   return imageFacts(packagesOf(hosts), topology.settings.local);
 }

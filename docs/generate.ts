@@ -49,7 +49,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   if (settings === undefined) {
     throw new Error("the default settings make no cluster");
   }
-  const topology = buildTopology(settings);
+  const topology = buildTopology(settings, "local");
   const lines = monthlyCost(topology, FRANKFURT);
   const drill: DrillResults = JSON.parse(read("docs/drill.json"));
   const withTimers = embed(read("docs/record.md"), "timers", `\n\n${timerTable()}\n\n`);

@@ -34,6 +34,9 @@ export const PAIR = {
   interface: "/etc/keepalived/interface.conf",
 } as const;
 
+/** The key and the certificate that visitors get, in one file, on every load balancer with TLS. */
+export const VISITORS_CERTIFICATE = "/etc/cluster/visitors/certificate.pem";
+
 /** Other paths on a database host. */
 export const DATABASE = {
   /** The data volume, which outlives its host. */

@@ -2,6 +2,7 @@ import { type Flow, VRRP_NUMBER } from "../topology/flows";
 import { PORTS } from "../topology/ports";
 import { endsOf, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { type HostFile, textFile } from "./host";
+import { visitorsPorts } from "./visitors-tls";
 
 /** An nftables match for the other end of a flow, or undefined if there is no such host. */
 function peerMatch(
@@ -84,14 +85,15 @@ table inet lease {
  * refused. Its client sends it again a second later, and then reaches whoever holds the address.
  */
 function withoutListener(topology: Topology, host: TopologyHost): string {
+  const ports = `{ ${visitorsPorts(topology).join(", ")} }`;
   return topology.floatingAddresses.has(host.name)
     ? `table inet visitors
 delete table inet visitors
 table inet visitors {
   chain input {
     type filter hook input priority filter - 1; policy accept;
-    iif != "lo" tcp dport ${PORTS.http} ct state new socket wildcard { 0, 1 } accept
-    iif != "lo" tcp dport ${PORTS.http} ct state new drop
+    iif != "lo" tcp dport ${ports} ct state new socket wildcard { 0, 1 } accept
+    iif != "lo" tcp dport ${ports} ct state new drop
   }
 }
 `

@@ -5,6 +5,7 @@ import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
+import { visitorsPorts } from "./visitors-tls";
 
 /** The packages of a load balancer that is one of two. */
 export const PAIR_PACKAGES: readonly string[] = ["keepalived"];
@@ -151,6 +152,7 @@ export function pairContent(topology: Topology, host: TopologyHost): RoleContent
     ],
     facts: {
       FLOATING_ADDRESS: floating,
+      VISITORS_PORTS: visitorsPorts(topology).join(" "),
       VISITORS_ADDRESS: topology.floatingAddresses.get(host.name) as string,
       PEER_NAME: peer.name,
       PEER_ADDRESS: peer.address,

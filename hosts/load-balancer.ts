@@ -6,6 +6,7 @@ import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { pairContent } from "./load-balancer-pair";
 import { HEALTH_PATH } from "./release-files";
 import { staticFiles } from "./static-files";
+import { tlsBind, tlsContent, tlsDefaults } from "./visitors-tls";
 
 /** The load balancer's health check of a web server, times in milliseconds. */
 const HEALTH_CHECK = {
@@ -104,7 +105,7 @@ global
   tune.bufsize 20480
   # Headers are limited by their size, not by their number.
   tune.http.maxhdr 1000
-
+${tlsDefaults(topology)}
 defaults
   mode http
   log global
@@ -134,7 +135,7 @@ defaults
 
 frontend site
   bind :${PORTS.http}
-  option httplog
+${tlsBind(topology)}  option httplog
   # A reload closes an idle connection only after its next response, with "Connection: close". So no visitor's request
   # meets a connection that is being closed.
   option idle-close-on-response
@@ -149,7 +150,7 @@ frontend site
   option http-restrict-req-hdr-names delete
   http-request del-header ^(${CLAIMS.join("|")})$ -m reg
   option forwardfor
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
   unique-id-format %[uuid()]
   unique-id-header X-Request-Id
   default_backend web
@@ -197,11 +198,13 @@ frontend metrics
 /** HAProxy in front of the web servers, with the chosen algorithm. */
 export function loadBalancerContent(topology: Topology, host: TopologyHost): RoleContent {
   const pair = pairContent(topology, host);
+  const tls = tlsContent(topology, host);
   return {
     packages: ["haproxy", "socat", ...pair.packages],
     files: [
       textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
       ...staticFiles("load-balancer"),
+      ...tls.files,
       ...pair.files,
     ],
     facts: {
@@ -210,6 +213,7 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
         .map(({ name, address }) => `${name}:${address}`)
         .join(" "),
       WEB_PORT: String(PORTS.http),
+      ...tls.facts,
       ...pair.facts,
     },
   };

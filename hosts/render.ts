@@ -1,3 +1,4 @@
+import type { Platform } from "../topology/platform";
 import type { Role } from "../topology/roles";
 import type { Topology, TopologyHost } from "../topology/topology";
 import { baseContent } from "./base";
@@ -9,9 +10,6 @@ import { loadBalancerContent } from "./load-balancer";
 import { bootScripts } from "./scripts";
 import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "./user-data";
 import { webContent } from "./web";
-
-/** Where hosts can be placed. The only difference between the two is one script, scripts/platform/<name>.sh. */
-export type Platform = "aws" | "local";
 
 /** What is rendered into hosts besides the topology. */
 export interface Placement {

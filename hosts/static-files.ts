@@ -18,10 +18,10 @@ function read(who: string): readonly HostFile[] {
 const known = new Map<string, readonly HostFile[]>();
 
 /**
- * The verbatim files of every host, of every host of a role, of those with etcd, or of two load balancers:
- * hosts/files/<who>/<path on the host>. Files with parameters are rendered instead. They are read once.
+ * The verbatim files of every host, of every host of a role, of those with etcd, of two load balancers, or
+ * of load balancers with TLS: hosts/files/<who>/<path on the host>. Files with parameters are rendered instead. They are read once.
  */
-export function staticFiles(who: "every" | "etcd" | "pair" | Role): readonly HostFile[] {
+export function staticFiles(who: "every" | "etcd" | "pair" | "tls" | Role): readonly HostFile[] {
   const files = known.get(who) ?? read(who);
   known.set(who, files);
   return files;

@@ -96,8 +96,17 @@ function freeDiskGiB(): number {
   return (bavail * bsize) / 2 ** 30;
 }
 
-/** Inspects this machine, without changing anything. */
-export async function lookAtMachine(localPort: number): Promise<Machine> {
+async function portsTaken(ports: readonly number[]): Promise<number[]> {
+  const taken = await Promise.all(ports.map(isPortTaken));
+  return ports.filter((_, index) => taken[index]);
+}
+
+/**
+ * Inspects this machine, without changing anything.
+ *
+ * @param ports of its 127.0.0.1, of which to find out whether they are in use
+ */
+export async function lookAtMachine(ports: readonly number[]): Promise<Machine> {
   const terraform = outputOf("terraform", "version", "-json");
   return {
     platform: process.platform,
@@ -108,7 +117,7 @@ export async function lookAtMachine(localPort: number): Promise<Machine> {
     freeDiskGiB: freeDiskGiB(),
     memoryMiB: Math.floor(totalmem() / 2 ** 20),
     networks: networks(),
-    isPortTaken: await isPortTaken(localPort),
+    portsTaken: await portsTaken(ports),
     ...partsPresent(),
   };
 }

@@ -1,5 +1,6 @@
 import { DISTRIBUTIONS, type Distribution } from "../hosts/distributions";
 import { overlap } from "../topology/network";
+import type { PublishedPort } from "../topology/publication";
 import type { ClusterSettings } from "../topology/settings";
 
 /** The properties of a machine that is to run a cluster. */
@@ -18,8 +19,8 @@ export interface Machine {
   readonly memoryMiB: number;
   /** Networks that this machine has an address in or a route to. */
   readonly networks: ReadonlyArray<{ readonly cidr: string; readonly device: string }>;
-  /** Whether the cluster's local port is in use. */
-  readonly isPortTaken: boolean;
+  /** Those of the cluster's local ports that are in use. */
+  readonly portsTaken: readonly number[];
   /** Names of the required programs that exist. */
   readonly programs: readonly string[];
   /** The files that exist, among those that local hosts may need. */
@@ -30,10 +31,10 @@ export interface Machine {
 export interface Demand {
   readonly cidr: string;
   readonly bridge: string;
-  readonly localPort: number;
+  readonly published: ReadonlyArray<Pick<PublishedPort, "setting" | "localPort">>;
   /** Sum of the memory limits of its hosts. */
   readonly memoryMiB: number;
-  /** Whether the cluster is already deployed, and so uses its port, its disk space and its memory itself. */
+  /** Whether the cluster is already deployed, and so uses its ports, its disk space and its memory itself. */
   readonly isDeployed: boolean;
 }
 
@@ -116,9 +117,12 @@ export function problemsOf(machine: Machine, demand: Demand): string[] {
       machine.memoryMiB >= memory
         ? undefined
         : `The machine has ${machine.memoryMiB} MiB of memory; the hosts need ${memory} MiB. Reduce the memory or the number of hosts in cluster.config.ts.`,
-      machine.isPortTaken
-        ? `Port ${demand.localPort} on 127.0.0.1 is already in use. Stop the program that listens on it, or set another localPort in cluster.config.ts.`
-        : undefined,
+      ...demand.published
+        .filter(({ localPort }) => machine.portsTaken.includes(localPort))
+        .map(
+          ({ setting, localPort }) =>
+            `Port ${localPort} on 127.0.0.1 is already in use. Stop the program that listens on it, or set another ${setting} in cluster.config.ts.`,
+        ),
     );
   }
   const other = machine.networks.find(

@@ -1,4 +1,5 @@
 import { get } from "node:http";
+import { get as getOverTls } from "node:https";
 import { secondsToNotice } from "../hosts/load-balancer";
 import { LOAD_BALANCER_HEALTH_PATH } from "../hosts/load-balancer-health";
 import type { LocalCluster } from "../ops/clusters";
@@ -7,6 +8,7 @@ import { factsOf, gatherStatus, heldByLoadBalancers } from "../ops/operations/st
 import { localHostAccess } from "../ops/platform/local";
 import { runScript, wasInterrupted } from "../ops/run";
 import { PORTS } from "../topology/ports";
+import { localUrls } from "../topology/publication";
 import { hostsOf } from "../topology/topology";
 
 /** The role that a database host reports. */
@@ -26,6 +28,8 @@ export interface ObservedWebServer {
 export interface Observation {
   /** HTTP status of the load balancer's own health check; `undefined` without an answer. */
   readonly status: number | undefined;
+  /** The same over TLS; `null` if visitors cannot use it. */
+  readonly tlsStatus: number | undefined | null;
   readonly databases: ReadonlyMap<string, ObservedRole>;
   /** Observed only if nothing else is missing. */
   readonly webServers?: readonly ObservedWebServer[];
@@ -44,7 +48,12 @@ export function parseRoles(output: string): Map<string, ObservedRole> {
 }
 
 /** What is missing for the cluster to serve, in a few words each; empty if it serves. */
-export function missingToServe({ status, databases, webServers }: Observation): string[] {
+export function missingToServe({
+  status,
+  tlsStatus,
+  databases,
+  webServers,
+}: Observation): string[] {
   const namesOf = (role: ObservedRole) =>
     [...databases].filter(([, observed]) => observed === role).map(([name]) => name);
   const primaries = namesOf("primary");
@@ -61,6 +70,12 @@ export function missingToServe({ status, databases, webServers }: Observation): 
   }
   if (status !== 200) {
     missing.push(status === undefined ? "the site does not answer" : `the site answers ${status}`);
+  } else if (tlsStatus !== null && tlsStatus !== 200) {
+    missing.push(
+      tlsStatus === undefined
+        ? "the site does not answer over TLS"
+        : `the site answers ${tlsStatus} over TLS`,
+    );
   }
   return [...missing, ...(webServers === undefined ? [] : missingOfWebServers(webServers))];
 }
@@ -96,12 +111,14 @@ function missingOfWebServers(webServers: readonly ObservedWebServer[]): string[]
 }
 
 /**
- * HTTP status of a response; `undefined` without one. Does not use fetch: its promise never settles if the connection is
+ * HTTP status of a response; `undefined` without one. Any certificate is accepted. Does not use fetch: its promise never settles if the connection is
  * reset before a response, and Node then exits silently.
  */
 function statusOf(url: string): Promise<number | undefined> {
   return new Promise((resolve) => {
-    const request = get(url, { agent: false, timeout: 5000 }, (response) => {
+    const send = url.startsWith("https:") ? getOverTls : get;
+    const options = { agent: false, timeout: 5000, rejectUnauthorized: false };
+    const request = send(url, options, (response) => {
       response.resume();
       resolve(response.statusCode);
     });
@@ -141,8 +158,12 @@ export async function observeWebServers({
 async function observe(cluster: LocalCluster): Promise<Observation> {
   const { names, settings, topology } = cluster;
   const databases = hostsOf(topology, "database").map(({ name, address }) => `${name}=${address}`);
-  const [status, roles] = await Promise.all([
-    statusOf(`http://127.0.0.1:${settings.localPort}${LOAD_BALANCER_HEALTH_PATH}`),
+  const [healthUrl, tlsHealthUrl] = localUrls(settings, topology.tls).map(
+    (url) => new URL(LOAD_BALANCER_HEALTH_PATH, url).href,
+  ) as [string, string?];
+  const [status, tlsStatus, roles] = await Promise.all([
+    statusOf(healthUrl),
+    tlsHealthUrl === undefined ? null : statusOf(tlsHealthUrl),
     runScript(
       "observe",
       [],
@@ -154,7 +175,7 @@ async function observe(cluster: LocalCluster): Promise<Observation> {
       { capture: true },
     ),
   ]);
-  const seen: Observation = { status, databases: parseRoles(roles.stdout) };
+  const seen: Observation = { status, tlsStatus, databases: parseRoles(roles.stdout) };
   return missingToServe(seen).length > 0
     ? seen
     : { ...seen, webServers: await observeWebServers(cluster) };

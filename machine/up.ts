@@ -10,6 +10,7 @@ import { localReleases } from "../ops/platform/local-releases";
 import { wasInterrupted } from "../ops/run";
 import { runAsCommand } from "../ops/run-as-command";
 import { localContainers } from "../topology/names";
+import { localUrls, publishedPorts } from "../topology/publication";
 import { machineOf } from "../topology/roles";
 import { hasInterface, lookAtMachine } from "./inspect";
 import { installFacts, sayMissing } from "./install";
@@ -31,7 +32,7 @@ function demandOf({ names, settings, topology }: LocalCluster): Demand {
   return {
     cidr: topology.network.cidr,
     bridge: names.bridge,
-    localPort: settings.localPort,
+    published: publishedPorts(settings, topology.tls),
     memoryMiB: topology.hosts.reduce((sum, { role }) => sum + machineOf(settings, role).memory, 0),
     isDeployed: hasInterface(names.bridge),
   };
@@ -44,10 +45,11 @@ function hostImage({ settings, topology }: LocalCluster): ImageFacts {
 }
 
 async function prepareMachine(stages: Stages, cluster: LocalCluster): Promise<void> {
-  const { localPort, local } = cluster.settings;
+  const { local } = cluster.settings;
+  const demand = demandOf(cluster);
   const machine = await stages.progress.stage("the machine", async (line) => {
-    const seen = await lookAtMachine(localPort);
-    const problems = problemsOf(seen, demandOf(cluster));
+    const seen = await lookAtMachine(demand.published.map(({ localPort }) => localPort));
+    const problems = problemsOf(seen, demand);
     if (problems.length > 0) {
       throw new OperatorError(
         ["This machine cannot run the cluster:", ...problems.map((one) => `  ${one}`)].join("\n"),
@@ -66,7 +68,9 @@ async function prepareMachine(stages: Stages, cluster: LocalCluster): Promise<vo
 function report({ stack, names, settings, topology }: LocalCluster, seen: Observation): string[] {
   const option = stack === "local" ? "" : ` -- ${stack}`;
   return [
-    `\nThe cluster serves: http://127.0.0.1:${settings.localPort}/\n`,
+    `\nThe cluster serves: ${localUrls(settings, topology.tls).join(" and ")}${
+      topology.tls.mode === "self-signed" ? " (self-signed certificate)" : ""
+    }\n`,
     ...topology.hosts.map(
       ({ name, role, address }) =>
         `  ${name.padEnd(16)} ${(seen.databases.get(name) ?? role).padEnd(14)} ${address}`,

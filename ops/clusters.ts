@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type LocalNames, localNames, stackNames } from "../topology/names";
+import type { Platform } from "../topology/platform";
 import {
   type ClusterSettings,
   type ClusterSettingsInput,
@@ -33,18 +34,17 @@ export function clusterSettings(): ClusterSettingsInput[] {
 }
 
 interface Stack extends Cluster {
-  readonly platform: "aws" | "local";
+  readonly platform: Platform;
 }
 
 function stacks(): Stack[] {
   return parseClusters(clusterSettings()).flatMap((settings, index) => {
     const names = stackNames(settings, index);
-    const topology = buildTopology(settings);
     return (["local", "aws"] as const).map((platform) => ({
       stack: names[platform],
       platform,
       settings,
-      topology,
+      topology: buildTopology(settings, platform),
     }));
   });
 }

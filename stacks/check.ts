@@ -20,7 +20,10 @@ function problemsOf(
   cluster: ClusterSettings,
   index: number,
 ): Problem[] {
-  const hosts = renderHosts(buildTopology(cluster), { platform: "aws", scripts: ANY_ARCHIVE });
+  const hosts = renderHosts(buildTopology(cluster, "aws"), {
+    platform: "aws",
+    scripts: ANY_ARCHIVE,
+  });
   return [
     ...problemsOfApp(project, cluster.app).map(({ setting, ...problem }) => ({
       path: `clusters[${index}].app.${setting}`,

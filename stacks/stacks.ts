@@ -27,10 +27,9 @@ export function synthesize(
   withPlainStackTraces(() => {
     parsed.forEach((cluster, index) => {
       const names = stackNames(cluster, index);
-      const topology = buildTopology(cluster);
-      const release = packRelease(project, cluster.app);
-      new LocalStack(app, names.local, { topology, scripts, release });
-      new AwsStack(app, names.aws, { topology, scripts, release });
+      const archives = { scripts, release: packRelease(project, cluster.app) };
+      new LocalStack(app, names.local, { topology: buildTopology(cluster, "local"), ...archives });
+      new AwsStack(app, names.aws, { topology: buildTopology(cluster, "aws"), ...archives });
     });
     app.synth();
   });

@@ -27,6 +27,15 @@ export interface Flow {
 /** The number of the protocol VRRP in IP headers (RFC 9568, section 5.1.1.4). */
 export const VRRP_NUMBER = 112;
 
+const VISITORS_OVER_TLS: Flow = {
+  name: "visitors-tls",
+  from: "internet",
+  to: "load-balancer",
+  protocol: "tcp",
+  port: PORTS.https,
+  purpose: "Visitors reach the site over TLS",
+};
+
 /** The flows of etcd, which is there only where there are voters. */
 const ETCD_FLOWS: readonly Flow[] = [
   {
@@ -81,8 +90,13 @@ const PAIR_FLOWS: readonly Flow[] = [
  *
  * @param has.voters whether any of its hosts run etcd
  * @param has.pair whether it has two load balancers
+ * @param has.tls whether visitors can reach it over TLS
  */
-export function flowsOf(has: { readonly voters: boolean; readonly pair: boolean }): Flow[] {
+export function flowsOf(has: {
+  readonly voters: boolean;
+  readonly pair: boolean;
+  readonly tls: boolean;
+}): Flow[] {
   const flows: Flow[] = [
     {
       name: "visitors",
@@ -92,6 +106,7 @@ export function flowsOf(has: { readonly voters: boolean; readonly pair: boolean 
       port: PORTS.http,
       purpose: "Visitors reach the site",
     },
+    ...(has.tls ? [VISITORS_OVER_TLS] : []),
     {
       name: "requests",
       from: "load-balancer",

@@ -1,6 +1,7 @@
 /** Port numbers that several hosts share. */
 export const PORTS = {
   http: 80,
+  https: 443,
   mysql: 3306,
   /** The health port of each database host: `/primary`, `/replica` and so on, over HTTP. */
   databaseHealth: 8008,

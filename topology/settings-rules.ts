@@ -1,8 +1,10 @@
 import { addressesPerSubnet, firstAddress, overlap } from "./network";
 import { addressesNeeded } from "./placement";
+import { publishedPorts, tlsPortOf } from "./publication";
 import { partitionOf } from "./regions";
 import { COUNTING_SETTINGS, hostCounts } from "./roles";
 import { type ClusterSettings, clusterSchema } from "./settings-schema";
+import { hasTls, tlsOn } from "./tls";
 
 /** A problem: where in the settings it is, and what would be right. */
 export interface Finding {
@@ -180,6 +182,26 @@ const RULES: readonly Rule[] = [
     },
   },
   {
+    needs: ["localPort", "localTlsPort", "tls"],
+    findings: ({ localPort, localTlsPort, tls }) => {
+      const port = tlsPortOf({ localPort, localTlsPort });
+      if (!hasTls({ tls: tlsOn("local", { tls }) })) {
+        return [];
+      }
+      return port > 65535 || port === localPort
+        ? [
+            {
+              keys: ["localTlsPort"],
+              wanted:
+                port === localPort
+                  ? "another port than localPort"
+                  : `a whole number from 1024 to 65535: the default, localPort + ${port - localPort}, would be ${port}`,
+            },
+          ]
+        : [];
+    },
+  },
+  {
     needs: ["tags"],
     findings: ({ tags }) =>
       Object.keys(tags).length > 40 ? [{ keys: ["tags"], wanted: "at most 40 tags" }] : [],
@@ -226,13 +248,23 @@ export function findingsOfRules(raw: unknown, index: number): Finding[] {
 
 /** Finds settings that must differ between clusters, and do not. */
 export function findingsBetween(clusters: readonly unknown[]): Finding[] {
-  const { name, network, localPort } = clusterSchema.shape;
+  const { name, network, localPort, localTlsPort, tls } = clusterSchema.shape;
   const soundly = clusters.map((raw) => {
     const settings = (raw ?? {}) as Record<string, unknown>;
+    const ports = {
+      localPort: localPort.safeParse(settings.localPort).data,
+      localTlsPort: localTlsPort.safeParse(settings.localTlsPort).data,
+    };
     return {
       name: name.safeParse(settings.name).data,
       cidr: network.safeParse(settings.network).data?.cidr,
-      localPort: localPort.safeParse(settings.localPort).data,
+      published:
+        ports.localPort === undefined
+          ? []
+          : publishedPorts(
+              { ...ports, localPort: ports.localPort },
+              tlsOn("local", { tls: tls.safeParse(settings.tls).data }),
+            ),
     };
   });
   return soundly.flatMap((cluster, index) =>
@@ -250,11 +282,16 @@ export function findingsBetween(clusters: readonly unknown[]): Finding[] {
           wanted: `a network that does not overlap ${other.cidr} of clusters[${earlier}]`,
         });
       }
-      if (cluster.localPort !== undefined && cluster.localPort === other.localPort) {
-        found.push({
-          keys: [index, "localPort"],
-          wanted: `a unique port: clusters[${earlier}] already has this one`,
-        });
+      const taken = other.published.map((one) => one.localPort);
+      for (const one of cluster.published) {
+        // A default follows localPort, so what is wrong with both is said once.
+        const isSaid = one.isDefault && found.some(({ keys }) => keys[1] === "localPort");
+        if (taken.includes(one.localPort) && !isSaid) {
+          found.push({
+            keys: [index, one.setting],
+            wanted: `a unique port: clusters[${earlier}] already has ${one.localPort}`,
+          });
+        }
       }
       return found;
     }),

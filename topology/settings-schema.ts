@@ -288,6 +288,12 @@ const tagValue = text(
   "up to 256 letters, digits, spaces or _.:/=+-@, without leading or trailing spaces",
 );
 
+const tls = z.discriminatedUnion(
+  "mode",
+  [z.strictObject({ mode: z.literal("off") }), z.strictObject({ mode: z.literal("self-signed") })],
+  '{ mode: "self-signed" } or { mode: "off" }',
+);
+
 const backend = z.discriminatedUnion(
   "type",
   [
@@ -349,6 +355,18 @@ export const clusterSchema = z.strictObject({
     .default(8080)
     .describe(
       "Port on this machine's 127.0.0.1 that forwards to the load balancer. Stack local only.",
+    ),
+  localTlsPort: whole(1024, 65535)
+    .optional()
+    .meta({ defaultInWords: "`localPort` + 363, so `8443`" })
+    .describe(
+      "Port on this machine's 127.0.0.1 that forwards to the load balancer over TLS. Stack local only.",
+    ),
+  tls: tls
+    .optional()
+    .meta({ defaultInWords: '`{ mode: "self-signed" }` locally, `{ mode: "off" }` on AWS' })
+    .describe(
+      "How visitors reach the site: also over TLS, with a certificate that each load balancer makes for itself (self-signed), or in plain text only (off).",
     ),
   tags: z
     .record(tagKey, tagValue, "an object of tags")

@@ -1,8 +1,10 @@
 import { type Flow, flowsOf, type Group } from "./flows";
 import { type Network, planNetwork } from "./network";
 import { floatingAddresses, placeHosts, type TopologyHost } from "./placement";
+import type { Platform } from "./platform";
 import { hostCounts, type Role } from "./roles";
 import type { ClusterSettings } from "./settings";
+import { hasTls, type Tls, tlsOn } from "./tls";
 import { chooseVoters } from "./voters";
 
 export type { TopologyHost } from "./placement";
@@ -18,11 +20,13 @@ export interface Secret {
 
 /**
  * What the cluster is: both stacks, both firewalls, the tests, the diagram and the cost table are derived from this
- * value. Pure data, independent of the platform.
+ * value. Pure data. The platforms differ in nothing but the default of `tls`.
  */
 export interface Topology {
   readonly clusterName: string;
   readonly settings: ClusterSettings;
+  /** How visitors' connections are encrypted: `settings.tls`, or the platform's default. */
+  readonly tls: Tls;
   readonly network: Network;
   readonly hosts: readonly TopologyHost[];
   /** The hosts that run etcd; none with `database.failover: "manual"`. */
@@ -51,23 +55,25 @@ function etcdSecrets(voters: readonly TopologyHost[]): Secret[] {
 }
 
 /**
- * Derives the topology of one cluster from its settings.
+ * Derives the topology of one cluster from its settings and the platform that it runs on.
  *
  * The settings must have passed {@link parseClusters}, which ensures that the hosts fit into the network.
  */
-export function buildTopology(settings: ClusterSettings): Topology {
+export function buildTopology(settings: ClusterSettings, platform: Platform): Topology {
   const network = planNetwork(settings.network.cidr, settings.availabilityZones);
   const hosts = placeHosts(network, hostCounts(settings));
   const voters = chooseVoters(settings, hosts);
   const floating = floatingAddresses(network, hosts);
+  const tls = tlsOn(platform, settings);
   return {
     clusterName: settings.name,
     settings,
+    tls,
     network,
     hosts,
     voters,
     floatingAddresses: floating,
-    flows: flowsOf({ voters: voters.length > 0, pair: floating.size > 0 }),
+    flows: flowsOf({ voters: voters.length > 0, pair: floating.size > 0, tls: hasTls({ tls }) }),
     secrets: [...SECRETS, ...etcdSecrets(voters)],
   };
 }

@@ -8,7 +8,7 @@ import { buildTopology } from "../../topology/topology";
 const DOCS = join(PROJECT, "docs");
 const page = readFileSync(join(DOCS, "aws.md"), "utf8");
 const [settings] = parseClusters([{ name: "demo" }]);
-const topology = buildTopology(settings as never);
+const topology = buildTopology(settings as never, "aws");
 
 /** https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html */
 const VCPUS: Readonly<Record<string, number>> = { "t3.micro": 2, "t3.small": 2 };

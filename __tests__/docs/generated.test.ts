@@ -23,7 +23,7 @@ function topologyOf(settings: Partial<ClusterSettingsInput> = {}): Topology {
   if (parsed === undefined) {
     throw new Error("no cluster");
   }
-  return buildTopology(parsed);
+  return buildTopology(parsed, "local");
 }
 
 describe("what is generated is up to date; npm run docs writes it", () => {

@@ -59,6 +59,12 @@ test("neither is preferred: the one that holds the address keeps it", () => {
   }
 });
 
+test("the hand-over holds back visitors of every port at which they arrive", () => {
+  const portsOf = (mode: "off" | "self-signed") =>
+    hostOf("load-balancer-1", { ...TWO, tls: { mode } }).facts.VISITORS_PORTS;
+  expect([portsOf("self-signed"), portsOf("off")]).toEqual(["80 443", "80"]);
+});
+
 test("the hand-over writes the file that keepalived watches", () => {
   expect(keepalived("load-balancer-1")).toContain(`  file ${PAIR.handOver}\n`);
   expect(hostOf("load-balancer-1", TWO).facts.PAIR_HAND_OVER).toBe(PAIR.handOver);
@@ -114,7 +120,8 @@ test("with two load balancers, a connection to a port without a listener is drop
   const rules = (settings: Parameters<typeof hostOf>[1]) =>
     fileOf(hostOf("load-balancer-1", settings), "/etc/nftables.conf");
   expect(rules(TWO)).toMatch(
-    /socket wildcard \{ 0, 1 \} accept\n\s+iif != "lo" tcp dport 80 ct state new drop/,
+    /socket wildcard \{ 0, 1 \} accept\n\s+iif != "lo" tcp dport \{ 80, 443 \} ct state new drop/,
   );
+  expect(rules({ ...TWO, tls: { mode: "off" } })).toMatch(/tcp dport \{ 80 \} ct state new drop/);
   expect(rules({})).not.toContain("socket wildcard");
 });

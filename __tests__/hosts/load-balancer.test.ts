@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { VISITORS_CERTIFICATE } from "../../hosts/agreed";
 import { secondsToNotice } from "../../hosts/load-balancer";
 import { SCRIPTS } from "../../hosts/scripts";
 import type { ClusterSettingsInput } from "../../topology/settings";
-import { fileOf, hostOf } from "./rendered";
+import { fileOf, hostOf, topologyOf } from "./rendered";
 
 const configuration = (settings: Partial<ClusterSettingsInput> = {}) =>
   fileOf(hostOf("load-balancer-1", settings), "/etc/haproxy/haproxy.cfg");
@@ -85,6 +86,51 @@ test("a request that the app takes too long for is not retried", () => {
   expect(configuration()).toMatch(
     /^ {2}retry-on conn-failure empty-response response-timeout 502$/m,
   );
+});
+
+describe("visitors' TLS", () => {
+  const bindsOf = (text: string) => text.match(/^ {2}bind :.*$/gm);
+
+  test("is next to plain HTTP, with HTTP/2 by ALPN, no version before 1.2, and no tickets", () => {
+    const text = configuration();
+    expect(bindsOf(text)).toEqual([
+      "  bind :80",
+      `  bind :443 ssl crt ${VISITORS_CERTIFICATE} alpn h2,http/1.1`,
+    ]);
+    expect(text).toMatch(/^ {2}ssl-default-bind-options .*ssl-min-ver TLSv1\.2 no-tls-tickets$/m);
+    expect(text).toMatch(/^ {2}ssl-default-bind-curves X25519MLKEM768:X25519:/m);
+    const ciphers = /^ {2}ssl-default-bind-ciphers (.*)$/m.exec(text)?.[1]?.split(":") ?? [];
+    expect(ciphers.filter((one) => !/^ECDHE-(ECDSA|RSA)-.*(GCM|CHACHA20)/.test(one))).toEqual([]);
+  });
+
+  test("is the default locally, but not on AWS, where nobody could verify the certificate", () => {
+    const onAws = hostOf("load-balancer-1", {}, "aws");
+    expect(bindsOf(fileOf(onAws, "/etc/haproxy/haproxy.cfg"))).toEqual(["  bind :80"]);
+    expect(onAws.files.map(({ path }) => path).join()).not.toContain("certificate");
+    expect(topologyOf({}, "aws").flows.map(({ name }) => name)).not.toContain("visitors-tls");
+  });
+
+  test.each(["local", "aws"] as const)("can be chosen, and be declined, on %s", (platform) => {
+    const configurationOf = (mode: "off" | "self-signed") =>
+      fileOf(hostOf("load-balancer-1", { tls: { mode } }, platform), "/etc/haproxy/haproxy.cfg");
+    expect(bindsOf(configurationOf("off"))).toEqual(["  bind :80"]);
+    expect(configurationOf("off")).not.toContain("ssl-");
+    expect(bindsOf(configurationOf("self-signed"))).toHaveLength(2);
+  });
+
+  test("a self-signed certificate is for the addresses at which visitors reach its load balancer", () => {
+    const namesOf = (name: string, settings: Parameters<typeof hostOf>[1]) =>
+      hostOf(name, settings).facts.TLS_NAMES;
+    expect(namesOf("load-balancer-1", {})).toBe("DNS:localhost IP:127.0.0.1 IP:10.90.0.4");
+    expect(namesOf("load-balancer-2", { loadBalancer: { count: 2 } })).toBe(
+      "DNS:localhost IP:127.0.0.1 IP:10.90.1.4 IP:10.90.0.5 IP:10.90.1.5",
+    );
+    expect(namesOf("load-balancer-1", { tls: { mode: "off" } })).toBeUndefined();
+  });
+
+  test("the app is told whether the visitor used it", () => {
+    expect(configuration()).toContain("set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]");
+  });
 });
 
 describe("headers that claim something about the visitor", () => {

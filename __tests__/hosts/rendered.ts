@@ -7,8 +7,11 @@ import { buildTopology, type Topology } from "../../topology/topology";
 export const SCRIPTS = "0123456789abcdef".repeat(4);
 
 /** The topology of a cluster named demo with the given settings. */
-export function topologyOf(settings: Partial<ClusterSettingsInput> = {}): Topology {
-  return buildTopology(parseClusters([{ name: "demo", ...settings }])[0] as never);
+export function topologyOf(
+  settings: Partial<ClusterSettingsInput> = {},
+  platform: Placement["platform"] = "local",
+): Topology {
+  return buildTopology(parseClusters([{ name: "demo", ...settings }])[0] as never, platform);
 }
 
 /** One rendered host of that cluster. */
@@ -17,7 +20,7 @@ export function hostOf(
   settings: Partial<ClusterSettingsInput> = {},
   platform: Placement["platform"] = "local",
 ): Host {
-  const host = renderHosts(topologyOf(settings), { platform, scripts: SCRIPTS }).find(
+  const host = renderHosts(topologyOf(settings, platform), { platform, scripts: SCRIPTS }).find(
     (candidate) => candidate.name === name,
   );
   if (host === undefined) {

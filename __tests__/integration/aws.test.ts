@@ -65,7 +65,7 @@ const LATER_VERSION: Resources = {
 const cluster = new EmulatedCluster(SETTINGS);
 const emulator = new Emulator();
 const topologyOf = (change: Partial<ClusterSettingsInput>) =>
-  buildTopology(parseClusters([{ ...SETTINGS, ...change }])[0] as never);
+  buildTopology(parseClusters([{ ...SETTINGS, ...change }])[0] as never, "aws");
 const topology = topologyOf({});
 
 const has = (program: string) =>

@@ -10,6 +10,7 @@ import { manualFailover } from "./local/manual-failover";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
 import { serving } from "./local/serving";
+import { tls } from "./local/tls";
 import { group, leftWell } from "./well";
 
 // One cluster of containers, brought up by `cdktf deploy local`, goes through all groups. Each group starts from a
@@ -51,6 +52,7 @@ describe("local", () => {
   group("hosts", cluster, () => hosts(cluster));
   group("firewall", cluster, () => firewall(cluster));
   group("balancing", cluster, () => balancing(cluster));
+  group("tls", cluster, () => tls(cluster));
   group("operations", cluster, () => operations(cluster));
   group("history", cluster, () => history(cluster));
   group("the app's database", cluster, () => appDatabase(cluster));

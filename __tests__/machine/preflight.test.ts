@@ -18,7 +18,7 @@ const FIT: Machine = {
   freeDiskGiB: 20,
   memoryMiB: 8000,
   networks: [{ cidr: "192.168.1.0/24", device: "eth0" }],
-  isPortTaken: false,
+  portsTaken: [],
   programs: PROGRAMS,
   files: FILES,
 };
@@ -26,7 +26,10 @@ const FIT: Machine = {
 const DEMAND: Demand = {
   cidr: "10.90.0.0/22",
   bridge: "dwi-2a97516c",
-  localPort: 8080,
+  published: [
+    { setting: "localPort", localPort: 8080 },
+    { setting: "localTlsPort", localPort: 8443 },
+  ],
   memoryMiB: 3328,
   isDeployed: false,
 };
@@ -59,8 +62,13 @@ describe("problemsOf", () => {
     ["little memory", { memoryMiB: 2000 }, /has 2000 MiB of memory; the hosts need 3840 MiB/],
     [
       "a port in use",
-      { isPortTaken: true },
-      /Port 8080 on 127\.0\.0\.1 is already in use.*localPort/,
+      { portsTaken: [8080] },
+      /Port 8080 on 127\.0\.0\.1 is already in use.*another localPort/,
+    ],
+    [
+      "a port for TLS in use",
+      { portsTaken: [8443] },
+      /Port 8443 on 127\.0\.0\.1 is already in use.*another localTlsPort/,
     ],
     [
       "an overlapping network",
@@ -97,7 +105,7 @@ describe("problemsOf", () => {
     expect(
       problems(
         {
-          isPortTaken: true,
+          portsTaken: [8080, 8443],
           memoryMiB: 1000,
           freeDiskGiB: 1,
           networks: [{ cidr: DEMAND.cidr, device: DEMAND.bridge }],

@@ -12,12 +12,28 @@ function databases(...roles: ObservedRole[]): Map<string, ObservedRole> {
 describe("missingToServe", () => {
   test("is empty if the site answers and the databases are one primary and replicas", () => {
     expect(
-      missingToServe({ status: 200, databases: databases("replica", "primary", "replica") }),
+      missingToServe({
+        status: 200,
+        tlsStatus: 200,
+        databases: databases("replica", "primary", "replica"),
+      }),
     ).toEqual([]);
   });
 
+  test.each([
+    ["does not answer there", undefined, ["the site does not answer over TLS"]],
+    ["answers something else there", 503, ["the site answers 503 over TLS"]],
+    ["has no TLS", null, []],
+  ])("names a site that %s", (_what, tlsStatus, missing) => {
+    expect(missingToServe({ status: 200, tlsStatus, databases: databases("primary") })).toEqual(
+      missing,
+    );
+  });
+
   test("is empty for a primary without replicas", () => {
-    expect(missingToServe({ status: 200, databases: databases("primary") })).toEqual([]);
+    expect(
+      missingToServe({ status: 200, tlsStatus: 200, databases: databases("primary") }),
+    ).toEqual([]);
   });
 
   test.each<[string, number | undefined, ObservedRole[], string[]]>([
@@ -38,7 +54,9 @@ describe("missingToServe", () => {
       ["there is no primary database host", "database-1: not in sync", "the site does not answer"],
     ],
   ])("names %s", (_, status, roles, missing) => {
-    expect(missingToServe({ status, databases: databases(...roles) })).toEqual(missing);
+    expect(missingToServe({ status, tlsStatus: status, databases: databases(...roles) })).toEqual(
+      missing,
+    );
   });
 });
 
@@ -51,7 +69,7 @@ describe("web servers", () => {
     ...more,
   });
   const missing = (...webServers: ObservedWebServer[]) =>
-    missingToServe({ status: 200, databases: databases("primary"), webServers });
+    missingToServe({ status: 200, tlsStatus: 200, databases: databases("primary"), webServers });
 
   test("are not missing if they have been up for longer than it takes to notice a fault", () => {
     expect(missing(server("web-1"), server("web-2", { steadySeconds: 4 }))).toEqual([]);

@@ -179,6 +179,45 @@ test("a primary without replicas may acknowledge alone", () => {
   expect(problemsOf({ cluster: "demo", hosts: alone })).toEqual([]);
 });
 
+describe("what visitors get", () => {
+  const now = Math.floor(Date.now() / 1000);
+  const day = 24 * 60 * 60;
+  const own = "/O=demo/CN=load-balancer-1";
+  const withTls = (daysLeft: number, issuer = own) => {
+    const validUntil = now + daysLeft * day;
+    const validFrom = validUntil - 90 * day;
+    return loadBalancer({ tls: { certificate: { subject: own, issuer, validFrom, validUntil } } });
+  };
+  const detailsOf = (host: ReturnType<typeof loadBalancer>) =>
+    statusTable(clusterWith(host)).find((line) => line.startsWith("load-balancer-1 "));
+
+  test("is told: until when the certificate is valid, or that there is only plain HTTP", () => {
+    const until = new Date((now + 60 * day) * 1000).toISOString().slice(0, 10);
+    expect(detailsOf(withTls(60))).toContain(`; TLS until ${until} (self-signed); `);
+    expect(detailsOf(withTls(60, "/CN=an authority"))).toContain(`; TLS until ${until}; `);
+    expect(detailsOf(loadBalancer({ tls: null }))).toContain("; plain HTTP only; ");
+  });
+
+  test.each<[string, ReturnType<typeof loadBalancer>, RegExp[]]>([
+    ["has enough of its time left", withTls(60), []],
+    ["is about to be renewed", withTls(29), []],
+    ["is off", loadBalancer({ tls: null }), []],
+    [
+      "should have been renewed a week ago",
+      withTls(22),
+      [/expires on \S+ and has not been renewed/],
+    ],
+    ["has expired", withTls(-1), [/the certificate that visitors get expired on /]],
+    ["is missing", loadBalancer({ tls: { certificate: null } }), [/load-balancer-1 serves no TLS/]],
+  ])("a certificate that %s", (_what, host, problems) => {
+    const found = problemsOf(clusterWith(host));
+    expect(found).toHaveLength(problems.length);
+    for (const [index, problem] of problems.entries()) {
+      expect(found[index]).toMatch(problem);
+    }
+  });
+});
+
 describe("of two load balancers", () => {
   const stands = { holds: false, obstacle: null, failure: null };
 

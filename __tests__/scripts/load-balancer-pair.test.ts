@@ -18,7 +18,7 @@ beforeEach(() => {
     [
       "HOST_NAME=load-balancer-1 HOST_ROLE=load-balancer FLOATING_ADDRESS=10.90.0.5",
       "VISITORS_ADDRESS=10.90.0.5 PEER_NAME=load-balancer-2 PEER_ADDRESS=10.90.1.4 PEER_PORT=8405",
-      "PLATFORM=local PAIR_RUN=/run/cluster/pair PAIR_HAND_OVER=/run/cluster/pair/hand-over",
+      "VISITORS_PORTS='80 443' PLATFORM=local PAIR_RUN=/run/cluster/pair PAIR_HAND_OVER=/run/cluster/pair/hand-over",
     ].join(" "),
   );
   // The facts name paths of the host.

@@ -11,7 +11,6 @@ import { SCRIPTS, topologyOf } from "../hosts/rendered";
 // Both stacks of the default cluster, whole. The user-data in them has snapshots of its own.
 
 const workspace = mkdtempSync(join(tmpdir(), "snapshot-"));
-const topology = topologyOf();
 const RELEASE = "fedcba9876543210".repeat(4);
 
 afterAll(() => rmSync(workspace, { recursive: true }));
@@ -23,6 +22,7 @@ function synthesized(stack: "aws" | "local"): unknown {
   const scripts = { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file };
   const release = { sha256: RELEASE, name: `releases/${RELEASE}.tar.gz`, file };
   const app = makeApp(join(workspace, stack));
+  const topology = topologyOf({}, stack);
   const Stack = stack === "aws" ? AwsStack : LocalStack;
   new Stack(app, stack, { topology, scripts, release });
   app.synth();

@@ -25,7 +25,7 @@ describe("security groups", () => {
       return `${from} > ${to} ${rule.ip_protocol} ${rule.from_port}`;
     });
 
-  const flows = topologyOf().flows.map(({ from, to, protocol, port }) => {
+  const flows = topologyOf({}, "aws").flows.map(({ from, to, protocol, port }) => {
     const end = (name: string) => (name === "internet" ? ANYWHERE : group(name));
     return { from, to, rule: `${end(from)} > ${end(to)} ${protocol} ${port}` };
   });
@@ -45,6 +45,19 @@ describe("security groups", () => {
       ([, rule]) => rule.cidr_ipv4 !== undefined,
     );
     expect(open.map(([name]) => name)).toEqual(["visitors-in"]);
+  });
+
+  test("let visitors in over TLS where that is on, and an output tells the address", () => {
+    const stack = synthesize({ tls: { mode: "self-signed" } }).json;
+    expect(stack.resource.aws_vpc_security_group_ingress_rule["visitors-tls-in"]).toMatchObject({
+      cidr_ipv4: ANYWHERE,
+      ip_protocol: "tcp",
+      from_port: 443,
+      to_port: 443,
+      security_group_id: group("load-balancer"),
+    });
+    expect(stack.output.tls_url.value).toBe(`https://\${aws_eip.visitor-address.public_ip}`);
+    expect(json.output.tls_url).toBeUndefined();
   });
 
   test("of voters are attached only to voters, and open etcd's ports", () => {
@@ -82,7 +95,7 @@ describe("security groups", () => {
 
 describe("network", () => {
   test("hosts have the addresses, subnets and security groups of the topology", () => {
-    const topology = topologyOf();
+    const topology = topologyOf({}, "aws");
     for (const host of topology.hosts) {
       const networkInterface = json.resource.aws_network_interface[`${host.name}-interface`];
       expect(networkInterface.private_ips).toEqual([host.address]);
@@ -117,13 +130,16 @@ describe("network", () => {
     { network: { cidr: "10.90.0.0/26" } },
     { network: { cidr: "10.64.0.0/16" }, availabilityZones: ["a", "b", "c", "d"] },
   ])("a NAT gateway has a private address that no host gets: %j", (changes) => {
-    const topology = topologyOf({
-      ...changes,
-      ...("availabilityZones" in changes
-        ? { availabilityZones: changes.availabilityZones?.map((zone) => `eu-central-1${zone}`) }
-        : {}),
-      natGateways: "per-zone",
-    });
+    const topology = topologyOf(
+      {
+        ...changes,
+        ...("availabilityZones" in changes
+          ? { availabilityZones: changes.availabilityZones?.map((zone) => `eu-central-1${zone}`) }
+          : {}),
+        natGateways: "per-zone",
+      },
+      "aws",
+    );
     const stack = synthesize(topology.settings).json;
     const kept = topology.network.subnets.filter(({ isPublic }) => isPublic);
     expect(
@@ -184,7 +200,7 @@ describe("hosts", () => {
   );
 
   test("boot from the rendered user-data, which is also in the bucket", () => {
-    for (const { name, userData } of renderHosts(topologyOf(), {
+    for (const { name, userData } of renderHosts(topologyOf({}, "aws"), {
       platform: "aws",
       scripts: SCRIPTS,
     })) {
@@ -292,7 +308,7 @@ describe("databases", () => {
   });
 
   test("each have an encrypted volume in their zone that is never detached from a running host", () => {
-    const databases = topologyOf().hosts.filter(({ role }) => role === "database");
+    const databases = topologyOf({}, "aws").hosts.filter(({ role }) => role === "database");
     expect(resources("aws_ebs_volume")).toHaveLength(databases.length);
     for (const { name, availabilityZone } of databases) {
       expect(json.resource.aws_ebs_volume[`${name}-data`]).toMatchObject({
@@ -326,7 +342,7 @@ describe("access", () => {
       .flatMap(({ Resource }: Json) => list(Resource));
 
   test.each(ROLES)("role %s can read only its own secrets", (role) => {
-    const own = topologyOf().secrets.filter(({ readers }) => readers.includes(role));
+    const own = topologyOf({}, "aws").secrets.filter(({ readers }) => readers.includes(role));
     expect(allowed(role, "ssm:GetParameter").sort()).toEqual(
       [
         "store-bucket",
@@ -384,7 +400,7 @@ describe("access", () => {
 
 describe("secrets", () => {
   test("come from an ephemeral block through a write-only argument", () => {
-    for (const { name } of topologyOf().secrets) {
+    for (const { name } of topologyOf({}, "aws").secrets) {
       expect(json.ephemeral.aws_secretsmanager_random_password[name]).toMatchObject({
         password_length: 48,
         exclude_punctuation: true,
@@ -402,7 +418,7 @@ describe("secrets", () => {
   });
 
   test("are referenced only once each, by their parameter, and by no output", () => {
-    expect(text.match(/\$\{ephemeral\./g)).toHaveLength(topologyOf().secrets.length);
+    expect(text.match(/\$\{ephemeral\./g)).toHaveLength(topologyOf({}, "aws").secrets.length);
     expect(Object.values(json.output).every((output: Json) => !output.sensitive)).toBe(true);
   });
 });
@@ -463,7 +479,7 @@ describe("the buckets", () => {
       key: `scripts/${SCRIPTS}.tar.gz`,
       lifecycle: { create_before_destroy: true },
     });
-    for (const { name } of topologyOf().hosts) {
+    for (const { name } of topologyOf({}, "aws").hosts) {
       expect(json.resource.aws_s3_object[`${name}-user-data`].depends_on).toContain(
         "aws_s3_object.scripts",
       );
@@ -520,7 +536,7 @@ describe("the stack", () => {
 
   test("outputs the cluster's URL and a session command for each host", () => {
     expect(json.output.url.value).toBe(`http://\${aws_eip.visitor-address.public_ip}`);
-    const names = topologyOf().hosts.map(({ name }) => name);
+    const names = topologyOf({}, "aws").hosts.map(({ name }) => name);
     expect(Object.keys(json.output.instances.value)).toEqual(names.sort());
     expect(json.output.sessions.value["database-1"]).toBe(
       `aws ssm start-session --region eu-central-1 --target \${aws_instance.database-1.id}`,

@@ -31,7 +31,7 @@ function synthesize(settings: Partial<ClusterSettingsInput> = {}, release = RELE
   const app = makeApp(outdir);
   const file = join(folder, "archive.tar.gz");
   new LocalStack(app, "local", {
-    topology: buildTopology(parsed as NonNullable<typeof parsed>),
+    topology: buildTopology(parsed as NonNullable<typeof parsed>, "local"),
     scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
     release: { sha256: release, name: `releases/${release}.tar.gz`, file },
   });
@@ -183,8 +183,46 @@ describe("a change of settings", () => {
     expect(recipe("http://mirror.example.com/debian")).not.toBe(recipe());
   });
 
-  test("of the port affects only the load balancer", () => {
-    expect(touched({}, { localPort: 9090 })).toEqual(["load-balancer-1"]);
+  test.each<Partial<ClusterSettingsInput>>([
+    { localPort: 9090 },
+    { localTlsPort: 9443 },
+    { tls: { mode: "off" } },
+  ])("of the ports affects only the load balancer: %j", (settings) => {
+    expect(touched({}, settings)).toEqual(["load-balancer-1"]);
+  });
+});
+
+describe("the ports of this machine", () => {
+  const published = (settings: Partial<ClusterSettingsInput> = {}) => {
+    const { json, resources } = synthesize(settings);
+    const { configuration, publication } = resources;
+    return {
+      byHost: Object.entries(configuration?.for_each ?? {}).flatMap(([name, host]) =>
+        host.published === "" ? [] : [`${name} ${host.published}`],
+      ),
+      byEntrance: publication?.triggers_replace.published,
+      outputs: { url: json.output.url?.value, tlsUrl: json.output.tls_url?.value },
+    };
+  };
+
+  test("are those for plain HTTP and for TLS, of the only load balancer", () => {
+    expect(published()).toEqual({
+      byHost: ["load-balancer-1 8080:80 8443:443"],
+      byEntrance: undefined,
+      outputs: { url: "http://127.0.0.1:8080/", tlsUrl: "https://127.0.0.1:8443/" },
+    });
+  });
+
+  test("are those of the container in front of two load balancers", () => {
+    const { byHost, byEntrance } = published({ loadBalancer: { count: 2 }, localPort: 8081 });
+    expect(byHost).toEqual([]);
+    expect(byEntrance).toBe("8081:80 8444:443");
+  });
+
+  test("are one without TLS", () => {
+    const { byHost, outputs } = published({ tls: { mode: "off" } });
+    expect(byHost).toEqual(["load-balancer-1 8080:80"]);
+    expect(outputs).toEqual({ url: "http://127.0.0.1:8080/" });
   });
 });
 

@@ -23,7 +23,7 @@ export function synthesizedAws(settings: Partial<ClusterSettingsInput> = {}): {
     writeFileSync(file, "archive");
     const app = makeApp(join(workspace, "out"));
     new AwsStack(app, "aws", {
-      topology: topologyOf(settings),
+      topology: topologyOf(settings, "aws"),
       scripts: { sha256: SCRIPTS, name: `scripts/${SCRIPTS}.tar.gz`, file },
       release: { sha256: RELEASE, name: `releases/${RELEASE}.tar.gz`, file },
     });

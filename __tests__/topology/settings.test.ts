@@ -249,6 +249,10 @@ describe("every rule", () => {
       "clusters[0].backup.copyRegion",
     ],
     ["a port for root", { localPort: 80 }, "clusters[0].localPort"],
+    ["a mode of TLS", { tls: { mode: "on" } }, "clusters[0].tls.mode"],
+    ["TLS without a mode", { tls: "off" }, "clusters[0].tls"],
+    ["one port for both", { localPort: 8443, localTlsPort: 8443 }, "clusters[0].localTlsPort"],
+    ["a port that leaves none for TLS", { localPort: 65500 }, "clusters[0].localTlsPort"],
     ["a distribution", { local: { distribution: "fedora" } }, "clusters[0].local.distribution"],
     ["a mirror's scheme", { local: { mirror: "ftp://example.com/x" } }, "clusters[0].local.mirror"],
     [
@@ -280,8 +284,25 @@ describe("every rule", () => {
       "clusters[1].network.cidr",
     ],
     ["port", { name: "two", network: { cidr: "10.91.0.0/22" } }, "clusters[1].localPort"],
+    [
+      "port for TLS",
+      { name: "two", network: { cidr: "10.91.0.0/22" }, localPort: 8081, localTlsPort: 8443 },
+      "clusters[1].localTlsPort",
+    ],
+    [
+      "port, one for TLS and the other one not",
+      { name: "two", network: { cidr: "10.91.0.0/22" }, localPort: 8443 },
+      "clusters[1].localPort",
+    ],
   ])("two clusters cannot share a %s", (_, second, path) => {
     expect(Object.keys(problemsOf({ name: "one" }, second))).toEqual([path]);
+  });
+
+  test("a cluster without TLS has only one port", () => {
+    const off = { tls: { mode: "off" } } as const;
+    const second = { name: "two", network: { cidr: "10.91.0.0/22" }, localPort: 8443 };
+    expect(problemsOf({ name: "one", ...off }, second)).toEqual({});
+    expect(problemsOf({ name: "one", localPort: 65500, ...off })).toEqual({});
   });
 
   test("no cluster at all is a problem", () => {
@@ -306,7 +327,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, aws, local, localPort, tags, backend",
+            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, aws, local, localPort, localTlsPort, tls, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",

@@ -6,9 +6,7 @@ import { type ClusterSettingsInput, parseClusters } from "../../topology/setting
 import { buildTopology, hostsOf } from "../../topology/topology";
 
 function topologyOf(settings: Partial<ClusterSettingsInput> = {}) {
-  return parseClusters([{ name: "demo", ...settings }]).map(buildTopology)[0] as ReturnType<
-    typeof buildTopology
-  >;
+  return buildTopology(parseClusters([{ name: "demo", ...settings }])[0] as never, "local");
 }
 
 const addressOf = (topology: ReturnType<typeof topologyOf>, name: string) =>
@@ -172,6 +170,7 @@ describe("flows", () => {
   test("only visitors connect from the internet, and only to the load balancer", () => {
     expect(flows.filter((flow) => flow.from === "internet")).toMatchObject([
       { to: "load-balancer", port: 80 },
+      { to: "load-balancer", port: 443 },
     ]);
   });
 

@@ -7,6 +7,8 @@ interface Schema {
   readonly type?: string;
   readonly description?: string;
   readonly default?: unknown;
+  /** In Markdown, where the default depends on other settings or on the platform. */
+  readonly defaultInWords?: string;
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -67,9 +69,7 @@ function settingsIn(schema: Schema, path: readonly string[] = []): Setting[] {
 function row({ path, schema, required }: Setting): string[] {
   const fallback =
     schema.default === undefined
-      ? required
-        ? "required"
-        : "none"
+      ? (schema.defaultInWords ?? (required ? "required" : "none"))
       : `\`${JSON.stringify(schema.default)}\``;
   return [`\`${path.join(".")}\``, schema.description ?? "", accepted(path), fallback];
 }

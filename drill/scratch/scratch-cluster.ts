@@ -1,10 +1,12 @@
 import { request } from "node:http";
+import { request as requestOverTls } from "node:https";
 import { join } from "node:path";
 import { DATABASE_ACCOUNTS } from "../../hosts/agreed";
 import type { CheckedServer } from "../../ops/operations/checks";
 import { attemptSync, run, runSync } from "../../ops/run";
 import { localNames } from "../../topology/names";
 import { PORTS } from "../../topology/ports";
+import { tlsPortOf } from "../../topology/publication";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology, hostsOf, type Topology } from "../../topology/topology";
 import { eventually, Workspace } from "./workspace";
@@ -33,15 +35,23 @@ export interface Ask {
   readonly seconds?: number;
 }
 
-/** A connection of its own for each request, so that each is balanced anew. */
+/** A connection of its own for each request, so that each is balanced anew. Any certificate is accepted. */
 export function ask(
   url: string,
   { method = "GET", headers, body, from, seconds = 10 }: Ask = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(
+    const send = url.startsWith("https:") ? requestOverTls : request;
+    const outgoing = send(
       url,
-      { method, headers, agent: false, timeout: seconds * 1000, localAddress: from },
+      {
+        method,
+        headers,
+        agent: false,
+        timeout: seconds * 1000,
+        localAddress: from,
+        rejectUnauthorized: false,
+      },
       (incoming) => {
         const chunks: Buffer[] = [];
         incoming.on("data", (chunk) => chunks.push(chunk));
@@ -104,7 +114,7 @@ export class ScratchCluster {
   }
 
   private topologyOf(settings: ClusterSettingsInput): Topology {
-    return buildTopology(parseClusters([settings])[0] as never);
+    return buildTopology(parseClusters([settings])[0] as never, "local");
   }
 
   /** Changes the settings without deploying them. */
@@ -154,7 +164,7 @@ export class ScratchCluster {
   }
 
   /** Deploys while the test goes on. */
-  async deployInBackground(change: Partial<ClusterSettingsInput>): Promise<string> {
+  async deployInBackground(change: Partial<ClusterSettingsInput> = {}): Promise<string> {
     this.beginDeploy(change);
     const printed = await this.workspace.cdktfInBackground([
       "deploy",
@@ -212,6 +222,10 @@ export class ScratchCluster {
 
   get url(): string {
     return `http://127.0.0.1:${this.topology.settings.localPort}`;
+  }
+
+  get tlsUrl(): string {
+    return `https://127.0.0.1:${tlsPortOf(this.topology.settings)}`;
   }
 
   get incusProject(): string {

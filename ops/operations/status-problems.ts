@@ -1,5 +1,5 @@
 import { nameTables } from "../../agent/objections";
-import { age, secondsSince } from "./age";
+import { age, dateOf, secondsSince, secondsUntil } from "./age";
 import { checkInWords, heldFor } from "./checks";
 import { problemsOfEtcd } from "./etcd";
 import { problemsOfRecord } from "./record";
@@ -7,6 +7,7 @@ import {
   type ClusterStatus,
   factsOf,
   type HostStatus,
+  type LoadBalancerFacts,
   lastBackups,
   otherTablesOf,
   replicasOf,
@@ -14,6 +15,30 @@ import {
 
 /** Two nights, in seconds. */
 const BACKUP_OVERDUE = 50 * 60 * 60;
+
+/** The rest of a certificate's validity, as a share of it, from which on it should have been renewed: a third, and a week. */
+const RENEWAL_OVERDUE = 1 / 4;
+
+/** What is wrong with what visitors get, where TLS is declared. */
+function problemsOfTls(host: string, { tls }: LoadBalancerFacts): string[] {
+  if (!tls) {
+    return [];
+  }
+  if (tls.certificate === null) {
+    return [`${host} serves no TLS: HAProxy does not answer, or has no certificate`];
+  }
+  const { validFrom, validUntil } = tls.certificate;
+  const rest = secondsUntil(validUntil);
+  if (rest > (validUntil - validFrom) * RENEWAL_OVERDUE) {
+    return [];
+  }
+  const journal = "journalctl -u cluster-visitors-certificate";
+  return [
+    rest > 0
+      ? `${host}: the certificate that visitors get expires on ${dateOf(validUntil)} and has not been renewed: ${journal}`
+      : `${host}: the certificate that visitors get expired on ${dateOf(validUntil)}: ${journal}`,
+  ];
+}
 
 function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   if (facts === undefined) {
@@ -34,6 +59,7 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
     problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
   }
   if (facts.role === "load-balancer") {
+    problems.push(...problemsOfTls(host, facts));
     if (facts.pair?.obstacle && !facts.pair.holds) {
       problems.push(`${host} cannot take the visitors' address: ${facts.pair.obstacle}`);
     }

@@ -1,5 +1,5 @@
 import type { Topology } from "../../topology/topology";
-import { age } from "./age";
+import { age, dateOf } from "./age";
 import { type Held, heldFor } from "./checks";
 import { etcdLine } from "./etcd";
 import { recordLine } from "./record";
@@ -9,6 +9,7 @@ import {
   factsOf,
   type HostStatus,
   heldByLoadBalancers,
+  type LoadBalancerFacts,
   lastBackups,
   type PairFacts,
   replicasOf,
@@ -50,6 +51,15 @@ function writesWaitFor(status: ClusterStatus, host: string, { semiSync }: Databa
   }
 }
 
+/** What visitors get, in words. */
+function tlsInWords({ tls }: LoadBalancerFacts): string {
+  if (!tls?.certificate) {
+    return "plain HTTP only";
+  }
+  const { subject, issuer, validUntil } = tls.certificate;
+  return `TLS until ${dateOf(validUntil)}${subject === issuer ? " (self-signed)" : ""}`;
+}
+
 function pairInWords({ holds, obstacle }: PairFacts): string {
   return holds
     ? "holds the visitors' address"
@@ -72,6 +82,7 @@ function describe(
         details: [
           facts.balance,
           ...(facts.pair ? [pairInWords(facts.pair)] : []),
+          tlsInWords(facts),
           facts.servers.map(({ name, status }) => `${name} ${status.toLowerCase()}`).join(", "),
         ],
       };

@@ -45,12 +45,26 @@ export interface PairFacts {
   readonly failure: string | null;
 }
 
+/** The certificate that a load balancer serves. */
+export interface ServedCertificate {
+  readonly subject: string;
+  readonly issuer: string;
+  /** Seconds since 1970. */
+  readonly validFrom: number;
+  readonly validUntil: number;
+}
+
 export interface LoadBalancerFacts extends HostFacts {
   readonly role: "load-balancer";
   /** Its balancing algorithm. */
   readonly balance: string;
   /** The web servers as it sees them. */
   readonly servers: readonly CheckedServer[];
+  /**
+   * `null` if visitors cannot use TLS; omitted by hosts with scripts from before they could. Without a certificate if
+   * HAProxy does not answer or has none.
+   */
+  readonly tls?: { readonly certificate: ServedCertificate | null } | null;
   /** `null` if it is the only load balancer; omitted by hosts with scripts from before there could be two. */
   readonly pair?: PairFacts | null;
 }

@@ -14,6 +14,7 @@ DROP_IN=service.d/cluster.conf
 SILENCE=cluster-silence.service
 CLAIMS=cluster-visitors-address.service
 PEER=cluster-load-balancer-peer.socket
+CERTIFICATE=cluster-visitors-certificate.timer
 
 # Units and drop-ins that were written after systemd had loaded the units.
 read_drop_ins() {
@@ -43,9 +44,21 @@ end_pair() {
   fi
 }
 
+has_tls() { [[ -n ${TLS_NAMES:-} ]]; }
+
+# Visitors cannot use TLS, and may have been able to before.
+end_tls() {
+  if systemctl --quiet is-enabled "$CERTIFICATE" 2>/dev/null; then
+    systemctl disable --quiet --now "$CERTIFICATE"
+    rm --recursive --force "${VISITORS_CERTIFICATE%/*}"
+  fi
+}
+
 main() {
   # Only the version of the format: no state yet.
   [[ -s $SERVER_STATE ]] || printf '1\n' >"$SERVER_STATE"
+  # HAProxy does not start without the certificate.
+  if has_tls; then /opt/cluster/scripts/load-balancer/visitors-certificate.sh; fi
   haproxy -c -q -f "$HAPROXY"
   if is_pair; then
     read_drop_ins
@@ -68,6 +81,12 @@ main() {
   enable_at_boot "$SILENCE"
   # Its script and its facts may have changed.
   systemctl restart --no-block "$SILENCE"
+  if has_tls; then
+    enable_at_boot "$CERTIFICATE"
+    systemctl start --no-block "$CERTIFICATE"
+  else
+    end_tls
+  fi
   if is_pair; then
     keep_serving keepalived "$KEEPALIVED"
     enable_at_boot "$CLAIMS"

@@ -15,6 +15,9 @@ source /opt/cluster/scripts/load-balancer/pair.sh
 
 # How long the other load balancer may be about to become able to take over, in milliseconds.
 PATIENCE=10000
+# How long the TLS handshake and the request of a connection that was accepted may take to arrive, in seconds: until then
+# HAProxy does not count it among those in flight.
+ARRIVING=0.3
 # How long requests in flight may take, in milliseconds. Clients notice that they are held back after a second.
 IN_FLIGHT=3000
 # How long the other load balancer may take to take over, in milliseconds.
@@ -66,7 +69,7 @@ delete table $HOLDING_BACK
 table $HOLDING_BACK {
   chain input {
     type filter hook input priority filter - 1; policy accept;
-    iif != "lo" tcp dport 80 ct state new drop
+    iif != "lo" tcp dport { ${VISITORS_PORTS// /, } } ct state new drop
   }
 }
 RULES
@@ -95,6 +98,7 @@ begin() {
   wait_until "$PATIENCE" peer_is_ready || fail "this load balancer keeps the visitors' address: $why"
   trap take_back EXIT
   hold_back_new_connections
+  sleep "$ARRIVING"
   wait_until "$IN_FLIGHT" nothing_in_flight ||
     log "requests are still in flight after $((IN_FLIGHT / 1000)) s; they fail"
   printf -- '-254\n' >"$PAIR_HAND_OVER"

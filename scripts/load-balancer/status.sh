@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints this load balancer's status as JSON: its balancing algorithm, the web servers as it sees them and, if it is one
-# of two, how it stands to the visitors' address.
+# Prints this load balancer's status as JSON: its balancing algorithm, the web servers as it sees them, the certificate
+# that visitors get and, if it is one of two, how it stands to the visitors' address.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh
@@ -21,7 +21,22 @@ pair_as_json() {
      {holds: $holds, obstacle: ($obstacle | known), failure: ($failure | known)}'
 }
 
+# tls_as_json: what HAProxy serves, which is not always what is in the file. null if visitors cannot use TLS.
+# https://docs.haproxy.org/3.2/management.html#9.3, "show ssl cert"
+tls_as_json() {
+  if [[ -z ${TLS_NAMES:-} ]]; then
+    printf 'null'
+    return
+  fi
+  ask_haproxy "show ssl cert $VISITORS_CERTIFICATE" 2>/dev/null | jq --raw-input --slurp --compact-output '
+    def seconds: strptime("%b %d %H:%M:%S %Y GMT") | mktime;
+    split("\n") | map(capture("^(?<key>[A-Za-z0-9 ]+): (?<value>.*)$")) | from_entries |
+    {certificate: (if .notAfter == null then null else
+      {subject: .Subject, issuer: .Issuer, validFrom: (.notBefore | seconds), validUntil: (.notAfter | seconds)} end)}'
+}
+
 jq --null-input --compact-output \
   --arg balance "$(awk '$1 == "balance" { print $2; exit }' /etc/haproxy/haproxy.cfg)" \
   --argjson servers "$(servers | as_json)" --argjson pair "$(pair_as_json)" \
-  '{balance: $balance, servers: $servers, pair: $pair}'
+  --argjson tls "$(tls_as_json)" \
+  '{balance: $balance, servers: $servers, tls: $tls, pair: $pair}'

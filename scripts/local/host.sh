@@ -4,16 +4,13 @@
 #
 # Facts: DWI_PROJECT, DWI_HOST, DWI_ROLE; DWI_ADDRESS (address/prefix), DWI_GATEWAY; DWI_MEMORY in MiB; those that
 # identify the image (image.sh); DWI_USER_DATA, a file. For a host with data DWI_VOLUME, the volume to mount at /srv/data.
-# For a host that is reachable from this machine DWI_LOCAL_PORT, on 127.0.0.1, which is forwarded to its DWI_PORT.
-# DWI_ENTRANCE, the container that publishes the cluster instead if there are two load balancers (publish.sh).
+# For a host that publishes the cluster on this machine DWI_PUBLISHED (publication.sh). DWI_ENTRANCE, the container that publishes the cluster instead if there are two load balancers (publish.sh).
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
 become_root "$@"
 use_project "$DWI_PROJECT"
 
-LISTEN=tcp:127.0.0.1:${DWI_LOCAL_PORT:-}
-CONNECT=tcp:127.0.0.1:${DWI_PORT:-}
 # shellcheck source=scripts/local/publication.sh
 source "$HERE/publication.sh"
 
@@ -71,23 +68,17 @@ make_host() {
     if [[ -n ${DWI_VOLUME:-} ]]; then
       printf '  data: { type: disk, pool: %s, source: %s, path: /srv/data }\n' "$POOL" "$DWI_VOLUME"
     fi
-    if [[ -n ${DWI_LOCAL_PORT:-} ]]; then
-      printf '  publication: { type: proxy, listen: "%s", connect: "%s" }\n' "$LISTEN" "$CONNECT"
-    fi
+    devices | while read -r name listen connect; do
+      printf '  %s: { type: proxy, listen: "%s", connect: "%s" }\n' "$name" "$listen" "$connect"
+    done
   } | incus launch --quiet --profile "$DWI_ROLE" "$(image_alias)" "$DWI_HOST"
 }
 
-# Applies a changed local port, and publishes a load balancer that is no longer one of two.
-publish() {
-  [[ -n ${DWI_LOCAL_PORT:-} ]] || return 0
-  local listen
-  if ! listen=$(incus config device get "$DWI_HOST" publication listen 2>/dev/null); then
-    take_publication "$DWI_ENTRANCE"
-    if exists incus config show "$DWI_ENTRANCE"; then incus delete --force --quiet "$DWI_ENTRANCE"; fi
-  elif [[ $listen != "$LISTEN" ]]; then
-    check_port
-    incus config device set "$DWI_HOST" publication listen="$LISTEN"
-  fi
+# Applies changed local ports, and publishes the cluster by a load balancer that is no longer one of two.
+publish_host() {
+  [[ -n ${DWI_PUBLISHED:-} ]] || return 0
+  publish "$DWI_ENTRANCE"
+  if exists incus config show "$DWI_ENTRANCE"; then incus delete --force --quiet "$DWI_ENTRANCE"; fi
 }
 
 # Databases take longest, and the cluster serves only when they do. So if several hosts are to be created, the others wait
@@ -184,7 +175,7 @@ state=$(state 2>/dev/null) || {
 hash=$(user_data_hash)
 
 if [[ -n $state ]]; then
-  publish
+  publish_host
   incus config set "$DWI_HOST" limits.memory="${DWI_MEMORY}MiB"
   if [[ $(setting user.carries) == "$hash" ]]; then
     running || incus start "$DWI_HOST"
@@ -214,7 +205,7 @@ else
   let_databases_boot
   check_distribution
   make_volume
-  check_port
+  for port in "${LOCAL_PORTS[@]}"; do check_port "$port"; done
   make_host "$hash"
   say "$DWI_HOST: started"
   errors=$(wait_for_boot)

@@ -102,11 +102,11 @@ forget_old() {
 
 exists() { "$@" >/dev/null 2>&1; }
 
-# check_port: fails if DWI_LOCAL_PORT is in use, because the engine's own error message does not name the port.
+# check_port PORT: fails if the port of 127.0.0.1 is in use, because the engine's own error message does not name it.
 check_port() {
-  if [[ -n ${DWI_LOCAL_PORT:-} ]] && (: </dev/tcp/127.0.0.1/"$DWI_LOCAL_PORT") 2>/dev/null; then
-    fail "port $DWI_LOCAL_PORT on 127.0.0.1 is already in use" \
-      "remedy: stop the program that listens on it, or set another localPort in cluster.config.ts"
+  if (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; then
+    fail "port $1 on 127.0.0.1 is already in use" \
+      "remedy: stop the program that listens on it, or set another localPort or localTlsPort in cluster.config.ts"
   fi
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Publishes a cluster with two load balancers on this machine: a container that does nothing but forward a port of this
+# Publishes a cluster with two load balancers on this machine: a container that does nothing but forward ports of this
 # machine's 127.0.0.1 to the floating address, whoever holds it. It runs a single process and no init system.
 #
 # The engine's own forwarding ends at that process, which always accepts: the engine connects for one visitor after the
@@ -8,28 +8,22 @@
 # visitor at once, and makes a new attempt every half second.
 #
 # Facts: DWI_PROJECT, DWI_HOST; DWI_BRIDGE, the cluster's network; DWI_ADDRESS (address/prefix); those that identify the
-# image (image.sh); DWI_LOCAL_PORT; DWI_TARGET (address:port); DWI_BEFORE, the host that publishes a cluster with one load
-# balancer.
+# image (image.sh); DWI_PUBLISHED (publication.sh); DWI_FLOATING_ADDRESS; DWI_BEFORE, the host that publishes a cluster
+# with one load balancer.
 
 # shellcheck source=scripts/local/lib.sh
 source "$(dirname -- "$0")/lib.sh"
 become_root "$@"
 use_project "$DWI_PROJECT"
 
-# Where the container itself listens.
-INSIDE=127.0.0.1:80
-
-LISTEN=tcp:127.0.0.1:$DWI_LOCAL_PORT
-CONNECT=tcp:$INSIDE
-
 state() { incus list --format csv --columns s "^$DWI_HOST\$"; }
-
-setting() { incus config device get "$DWI_HOST" "$1" "$2" 2>/dev/null || true; }
 
 # shellcheck source=scripts/local/publication.sh
 source "$HERE/publication.sh"
 
+# It ends no TLS: the load balancers do.
 configuration() {
+  local published port
   cat <<CONFIGURATION
 global
   log stdout format raw daemon notice
@@ -48,11 +42,12 @@ defaults
   timeout server 1d
   timeout client-fin 30s
   timeout server-fin 30s
-
-listen visitors
-  bind $INSIDE
-  server floating-address $DWI_TARGET
 CONFIGURATION
+  for published in $DWI_PUBLISHED; do
+    port=${published#*:}
+    printf '\nlisten port-%s\n  bind 127.0.0.1:%s\n  server floating-address %s:%s\n' \
+      "$port" "$port" "$DWI_FLOATING_ADDRESS" "$port"
+  done
 }
 
 # The first process. A kernel that was told whose an address is ignores other news for a second (locktime, arp(7)): not here,
@@ -85,6 +80,18 @@ make_container() {
   first_process | incus file push --quiet --mode=0755 - "$DWI_HOST/usr/local/sbin/forward"
 }
 
+# Until then the engine would accept connections and close them again.
+await_listening() {
+  local published attempt
+  for published in $DWI_PUBLISHED; do
+    for attempt in {1..50}; do
+      if incus exec "$DWI_HOST" -- bash -c ": </dev/tcp/127.0.0.1/${published#*:}" 2>/dev/null </dev/null; then break; fi
+      ((attempt < 50)) || fail "HAProxy in $DWI_HOST does not listen on port ${published#*:}"
+      sleep 0.1
+    done
+  done
+}
+
 begin_work "$DWI_HOST"
 bash "$HERE/engine.sh" start
 # A container of an earlier recipe, or one that was interrupted before it was complete. A newer image needs no other one.
@@ -95,12 +102,18 @@ if [[ $(incus config get "$DWI_HOST" user.made 2>/dev/null) != "$made" ]]; then
   incus config set "$DWI_HOST" user.made="$made"
 fi
 if [[ $(incus file pull --quiet "$DWI_HOST/etc/haproxy/haproxy.cfg" - 2>/dev/null) != "$(configuration)" ]]; then
-  if [[ $(state) == RUNNING ]]; then incus stop --force "$DWI_HOST"; fi
+  if [[ $(state) == RUNNING ]]; then
+    trap let_visitors_in EXIT
+    hold_back_visitors
+    wait_for_visitors
+    incus stop --force "$DWI_HOST"
+  fi
   configuration | incus file push --quiet - "$DWI_HOST/etc/haproxy/haproxy.cfg"
 fi
 [[ $(state) == RUNNING ]] || incus start "$DWI_HOST"
-if [[ $(setting publication listen) != "$LISTEN" || $(setting publication connect) != "$CONNECT" ]]; then
-  take_publication "$DWI_BEFORE" "$DWI_HOST"
-fi
+await_listening
+publish "$DWI_BEFORE"
+let_visitors_in
+trap - EXIT
 end_work
-say "$DWI_HOST: forwards 127.0.0.1:$DWI_LOCAL_PORT to $DWI_TARGET"
+say "$DWI_HOST: forwards 127.0.0.1:$(joined ", ") to $DWI_FLOATING_ADDRESS"

@@ -1,4 +1,5 @@
 import { TerraformOutput, type TerraformStack } from "cdktf";
+import { hasTls } from "../../topology/tls";
 import type { Topology } from "../../topology/topology";
 import type { PlacedHost } from "./hosts";
 import type { AwsNetwork } from "./network";
@@ -13,15 +14,19 @@ interface Deployed {
 /** Declares the outputs for the operator. None of them is secret. */
 export function declareOutputs(
   stack: TerraformStack,
-  { settings }: Topology,
+  topology: Topology,
   { network, store, placed }: Deployed,
 ): void {
+  const { settings } = topology;
   const output = (id: string, description: string, value: unknown) =>
     new TerraformOutput(stack, id, { value, description, staticId: true });
   const byHost = (value: (placed: PlacedHost) => unknown) =>
     Object.fromEntries(placed.map((one) => [one.host.name, value(one)]));
 
   output("url", "Address of the site", `http://${network.visitorAddress.publicIp}`);
+  if (hasTls(topology)) {
+    output("tls_url", "Address of the site over TLS", `https://${network.visitorAddress.publicIp}`);
+  }
   output("region", "Region of the cluster", settings.region);
   output(
     "addresses",

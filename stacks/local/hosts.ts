@@ -4,7 +4,7 @@ import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
 import type { ImageFacts } from "../../hosts/image";
 import { ENTRANCE, type LocalNames } from "../../topology/names";
-import { PORTS } from "../../topology/ports";
+import { publishedInWords, publishedPorts } from "../../topology/publication";
 import { machineOf } from "../../topology/roles";
 import { floatingAddress, hostsOf, type Topology } from "../../topology/topology";
 import { onCreate, recipe, sha256, terraform, unfinished } from "./provisioners";
@@ -29,6 +29,7 @@ export function declareHosts(
   const { project } = names;
   const [loadBalancer] = hostsOf(topology, "load-balancer");
   const floating = floatingAddress(topology);
+  const published = publishedInWords(publishedPorts(settings, topology.tls));
   const configuration = new DataResource(stack, "configuration", {
     forEach: TerraformIterator.fromMap(
       Object.fromEntries(
@@ -40,10 +41,7 @@ export function declareHosts(
             memory: String(machineOf(settings, role).memory),
             user_data: sha256(userData),
             volume: role === "database" ? name : "",
-            local_port:
-              floating === undefined && name === loadBalancer?.name
-                ? String(settings.localPort)
-                : "",
+            published: floating === undefined && name === loadBalancer?.name ? published : "",
           },
         ]),
       ),
@@ -53,7 +51,7 @@ export function declareHosts(
       host: terraform(`${removables.host.fqn}[each.key].id`),
       memory: terraform("each.value.memory"),
       user_data: terraform("each.value.user_data"),
-      local_port: terraform("each.value.local_port"),
+      published: terraform("each.value.published"),
       unfinished: unfinished(project, terraform("each.key")),
     },
     provisioners: [
@@ -66,8 +64,7 @@ export function declareHosts(
         ...imageFacts,
         DWI_USER_DATA: `user-data/${terraform("each.key")}`,
         DWI_VOLUME: terraform("each.value.volume"),
-        DWI_LOCAL_PORT: terraform("each.value.local_port"),
-        DWI_PORT: String(PORTS.http),
+        DWI_PUBLISHED: terraform("each.value.published"),
         DWI_ENTRANCE: ENTRANCE,
       }),
     ],
@@ -81,7 +78,7 @@ export function declareHosts(
     triggersReplace: {
       host: terraform(`${removables.host.fqn}["${ENTRANCE}"].id`),
       recipe: recipe("local/publish.sh"),
-      local_port: String(settings.localPort),
+      published,
       floating,
       unfinished: unfinished(project, ENTRANCE),
     },
@@ -91,8 +88,8 @@ export function declareHosts(
         DWI_BRIDGE: names.bridge,
         DWI_ADDRESS: `${entranceAddress(topology)}/${network.prefixLength}`,
         ...imageFacts,
-        DWI_LOCAL_PORT: String(settings.localPort),
-        DWI_TARGET: `${floating}:${PORTS.http}`,
+        DWI_PUBLISHED: published,
+        DWI_FLOATING_ADDRESS: floating,
         DWI_BEFORE: loadBalancer?.name as string,
       }),
     ],

@@ -48,7 +48,7 @@ test("a schedule without faults is refused", () => {
 
 describe("the faults of a cluster", () => {
   const topologyOf = (database: object) =>
-    buildTopology(parseClusters([{ name: "test", database }])[0] as never);
+    buildTopology(parseClusters([{ name: "test", database }])[0] as never, "local");
   const names = (database: object, short = false) =>
     faultsFor({ topology: topologyOf(database) }, short).map(({ name }) => name);
 

@@ -1,0 +1,2 @@
+/** Where hosts can be placed: each platform is a stack, and an implementation of scripts/platform/. */
+export type Platform = "aws" | "local";
