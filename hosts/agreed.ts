@@ -34,6 +34,9 @@ export const PAIR = {
   interface: "/etc/keepalived/interface.conf",
 } as const;
 
+/** A name in the certificate of every database host, for clients that dial a proxy: who they reach is verified by it. */
+export const databaseServerName = (clusterName: string) => `database.${clusterName}.internal`;
+
 /** Other paths on a database host. */
 export const DATABASE = {
   /** The data volume, which outlives its host. */
