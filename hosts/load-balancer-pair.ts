@@ -3,6 +3,7 @@ import { floatingAddress, hostsOf, type Topology, type TopologyHost } from "../t
 import { PAIR } from "./agreed";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
+import { sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 
@@ -110,13 +111,17 @@ After=haproxy.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStartPre=/usr/bin/mkdir --parents ${PAIR.run}
 ExecStop=-/opt/cluster/scripts/load-balancer/hand-over.sh begin
 TimeoutStopSec=30
 Restart=always
 RestartSec=500ms
 ${HIGHEST_PRIORITY}
-`;
+${sandbox({
+  capabilities: ["NET_ADMIN", "NET_BROADCAST", "NET_RAW", "KILL"],
+  families: ["NETLINK", "PACKET"],
+  writes: ["/run"],
+  writesToRun: true,
+})}`;
 
 function peerSocket(host: TopologyHost): string {
   return `[Unit]
@@ -148,6 +153,8 @@ export function pairContent(topology: Topology, host: TopologyHost): RoleContent
       textFile("/etc/systemd/system/keepalived.service.d/cluster.conf", KEEPALIVED_DROP_IN),
       textFile("/etc/systemd/system/cluster-load-balancer-peer.socket", peerSocket(host)),
       ...staticFiles("pair"),
+      sandboxOf("cluster-visitors-address", { families: ["NETLINK"], writesToRun: true }),
+      sandboxOf("cluster-load-balancer-peer@", { families: ["NETLINK"] }),
     ],
     facts: {
       FLOATING_ADDRESS: floating,

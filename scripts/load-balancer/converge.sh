@@ -15,13 +15,6 @@ SILENCE=cluster-silence.service
 CLAIMS=cluster-visitors-address.service
 PEER=cluster-load-balancer-peer.socket
 
-# Units and drop-ins that were written after systemd had loaded the units.
-read_drop_ins() {
-  if ! has_read haproxy.service "haproxy.$DROP_IN" || ! has_read keepalived.service "keepalived.$DROP_IN"; then
-    systemctl daemon-reload
-  fi
-}
-
 # name_interface: tells keepalived on which network interface this host has its address.
 name_interface() {
   local interface
@@ -48,7 +41,6 @@ main() {
   [[ -s $SERVER_STATE ]] || printf '1\n' >"$SERVER_STATE"
   haproxy -c -q -f "$HAPROXY"
   if is_pair; then
-    read_drop_ins
     name_interface
     # keepalived watches a file there.
     mkdir --parents "$PAIR_RUN"
