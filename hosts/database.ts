@@ -160,8 +160,9 @@ WantedBy=multi-user.target
 `;
 
 /**
- * Installed by scripts/database/converge.sh. The scripts prepare and end the server as root, outside of its sandbox:
- * they mount its data.
+ * Installed by scripts/database/converge.sh. The scripts prepare and end the server as root, outside of its sandbox.
+ * Even so systemd gives them mounts of their own: what prepare.sh mounts would be gone when it ends, and the server would
+ * start without its data. So it goes to the mounts of the host.
  */
 const SERVER_DROP_IN = `[Unit]
 # No limit on restarts.
@@ -169,7 +170,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStartPre=
-ExecStartPre=+/opt/cluster/scripts/database/prepare.sh
+ExecStartPre=+/usr/bin/nsenter --mount=/proc/1/ns/mnt /opt/cluster/scripts/database/prepare.sh
 ExecStart=
 ExecStart=/usr/sbin/mysqld --defaults-file=${MYSQL.configuration}/mysqld.cnf
 ExecStop=+/opt/cluster/scripts/database/stop.sh

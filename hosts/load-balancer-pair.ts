@@ -117,9 +117,12 @@ Restart=always
 RestartSec=500ms
 ${HIGHEST_PRIORITY}
 ${sandbox({
-  capabilities: ["NET_ADMIN", "NET_BROADCAST", "NET_RAW", "KILL"],
+  // Its checks run as a user that it changes to, although that is root.
+  capabilities: ["NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETUID", "SETGID", "KILL"],
   families: ["NETLINK", "PACKET"],
   writes: ["/run"],
+  // It tells systemd that it is ready only where it sees it.
+  seesProcesses: true,
   writesToRun: true,
 })}`;
 

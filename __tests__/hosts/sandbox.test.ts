@@ -36,7 +36,7 @@ test("MySQL and keepalived are in one as well, and MySQL writes to its data alon
   expect(server).toMatch(/^ReadWritePaths=\/var\/lib\/mysql$/m);
   const pair = hostOf("load-balancer-2", { loadBalancer: { count: 2 } });
   expect(fileOf(pair, "/etc/systemd/system/keepalived.service.d/cluster.conf")).toMatch(
-    /^CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BROADCAST CAP_NET_RAW CAP_KILL$/m,
+    /^CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BROADCAST CAP_NET_RAW CAP_SETUID CAP_SETGID CAP_KILL$/m,
   );
 });
 

@@ -24,7 +24,7 @@ if [[ -e /usr/lib/systemd/system/ssh.service && ! -L /etc/systemd/system/ssh.ser
   systemctl --quiet mask --now ssh.service ssh.socket
 fi
 # Drop-ins may have been written after systemd had loaded the services of packages.
-read_units haproxy nginx keepalived app "cluster-*"
+read_units haproxy nginx keepalived app
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"
 if [[ -n ${ETCD_DIRECTORY:-} ]]; then /opt/cluster/scripts/etcd/converge.sh; fi
