@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import {
   createPool,
   type ExecuteValues,
@@ -230,20 +231,20 @@ export class Database {
   }
 
   private openPool(): Pool {
+    const { host, port } = this.address;
+    const { serverName } = this.settings;
     const pool = createPool({
-      host: this.address.host,
-      port: this.address.port,
+      // The connection goes to a local proxy, whose address is in no certificate: the name is that of the servers behind it.
+      host: serverName ?? host,
+      stream: () => connect({ host, port, noDelay: true, keepAlive: true }),
       user: this.account.user,
       password: readFileSync(this.account.passwordFile, "utf8").trim(),
       database: this.settings.name,
       ssl: {
         ca: readFileSync(this.settings.authorityFile, "utf8"),
         minVersion: "TLSv1.2",
-        // The chain is verified. The name is not: the connection goes to a local proxy, so the
-        // name dialled is never the server's. Only the cluster's database hosts hold a certificate
-        // of this authority.
         rejectUnauthorized: true,
-        verifyIdentity: false,
+        verifyIdentity: serverName !== undefined,
       },
       charset: "utf8mb4",
       timezone: "Z",

@@ -25,6 +25,8 @@ export interface DatabaseSettings extends Account {
   readonly reader?: Account | undefined;
   /** Path of the PEM file with the authority that signed the servers' certificates. */
   readonly authorityFile: string;
+  /** The name that every server's certificate has. Without one, only the authority is verified. */
+  readonly serverName?: string | undefined;
 }
 
 /** The settings of the process. */
@@ -66,6 +68,7 @@ const HOST_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/;
  * | `DATABASE_READ_USER`          | the same         | reads; needs SELECT on that schema              |
  * | `DATABASE_READ_PASSWORD_FILE` | the same         | file that holds that one's password             |
  * | `DATABASE_CA_FILE`            | required         | PEM file; the servers' certificates must verify |
+ * | `DATABASE_SERVER_NAME`        | none             | name in those certificates; none: not verified  |
  *
  * A variable that is set but empty counts as not set.
  *
@@ -148,6 +151,7 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
         "a PEM file to verify the servers' certificates against",
         "-----BEGIN CERTIFICATE-----",
       ),
+      serverName: text("DATABASE_SERVER_NAME"),
     },
   };
   if (problems.length > 0) throw new SettingsError(problems);

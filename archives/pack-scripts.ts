@@ -2,11 +2,12 @@ import { chmodSync, cpSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AGENT_PROGRAM } from "../hosts/database";
 import { ARCHIVED_SCRIPTS, SCRIPTS } from "../hosts/scripts";
+import { ARCHIVED_FILES } from "../hosts/static-files";
 import { type Archive, pack } from "./archive";
 import { bundle } from "./bundle";
 
 /**
- * Packs the scripts for hosts, and the agent of database hosts. All scripts are executable, whatever their mode in the
+ * Packs the scripts for hosts, the files that come with them, and the agent of database hosts. All scripts are executable, whatever their mode in the
  * checkout.
  *
  * @param project absolute path of the project
@@ -19,6 +20,7 @@ export function packScripts(project: string): Archive {
         chmodSync(join(folder, part, name), 0o755);
       }
     }
+    cpSync(ARCHIVED_FILES, join(folder, "files"), { recursive: true });
     writeFileSync(join(folder, AGENT_PROGRAM), bundle(dirname(SCRIPTS), "agent/agent.ts"));
   });
 }

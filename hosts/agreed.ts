@@ -37,6 +37,9 @@ export const PAIR = {
 /** The key and the certificate that visitors get, in one file, on every load balancer with TLS. */
 export const VISITORS_CERTIFICATE = "/etc/cluster/visitors/certificate.pem";
 
+/** A name in the certificate of every database host, for clients that dial a proxy: who they reach is verified by it. */
+export const databaseServerName = (clusterName: string) => `database.${clusterName}.internal`;
+
 /** Other paths on a database host. */
 export const DATABASE = {
   /** The data volume, which outlives its host. */

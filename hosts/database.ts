@@ -1,7 +1,8 @@
 import { PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
-import { DATABASE, DATABASE_ACCOUNTS, HAPROXY_SOCKET, MYSQL } from "./agreed";
+import { DATABASE, DATABASE_ACCOUNTS, databaseServerName, HAPROXY_SOCKET, MYSQL } from "./agreed";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
+import { haproxySandbox, sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 
@@ -121,6 +122,9 @@ rpl_semi_sync_source_timeout = 4294967295
  */
 const AGENT_MEBIBYTES = 128;
 
+/** The capabilities of root that files of other users need. */
+const FILES_OF_OTHERS = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
+
 /**
  * With automatic failover the agent outlives the server when the host is stopped: it gives the role away first
  * (scripts/database/stop.sh). It does not wait for etcd, which is ready only with a majority; where this host's member is
@@ -140,10 +144,44 @@ MemoryMax=${AGENT_MEBIBYTES}M
 ${HIGHEST_PRIORITY}
 Restart=always
 RestartSec=1
-
+${sandbox({
+  // For the kernel's fence, for connections that it ends, and for files of MySQL and etcd.
+  capabilities: ["NET_ADMIN", ...FILES_OF_OTHERS],
+  families: ["NETLINK"],
+  writes: [`-${DATABASE.volume}`, "/etc/cluster", "/var/lib/cluster"],
+  // It looks whether the server runs.
+  seesProcesses: true,
+  asksPlatform: true,
+  writesToRun: true,
+  makesCode: true,
+})}
 [Install]
 WantedBy=multi-user.target
 `;
+
+/**
+ * Installed by scripts/database/converge.sh. The scripts prepare and end the server as root, outside of its sandbox.
+ * Even so systemd gives them mounts of their own: what prepare.sh mounts would be gone when it ends, and the server would
+ * start without its data. So it goes to the mounts of the host.
+ */
+const SERVER_DROP_IN = `[Unit]
+# No limit on restarts.
+StartLimitIntervalSec=0
+
+[Service]
+ExecStartPre=
+ExecStartPre=+/usr/bin/nsenter --mount=/proc/1/ns/mnt /opt/cluster/scripts/database/prepare.sh
+ExecStart=
+ExecStart=/usr/sbin/mysqld --defaults-file=${MYSQL.configuration}/mysqld.cnf
+ExecStop=+/opt/cluster/scripts/database/stop.sh
+ExecStopPost=+/opt/cluster/scripts/database/stopped.sh
+# stop.sh kills a server that it cannot close.
+SuccessExitStatus=SIGKILL
+# Tells mysqld that a supervisor will restart it, which a clone requires.
+Environment=MYSQLD_PARENT_PID=1
+Restart=always
+RestartSec=0
+${sandbox({ writes: [MYSQL.dataDirectory] })}`;
 
 /** Maximum age of an answer, in seconds; an older one means that the agent hangs. */
 const LONGEST_AGE = 3;
@@ -209,11 +247,23 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
       textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(host)),
       textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),
       textFile("/etc/systemd/system/cluster-database-agent.service", agentUnit(isAutomatic)),
+      textFile("/etc/cluster/database/mysql.service.conf", SERVER_DROP_IN),
       ...staticFiles("database"),
+      haproxySandbox(),
+      ...["backup", "log-archive", "certificates"].map((name) =>
+        sandboxOf(`cluster-database-${name}`, {
+          capabilities: FILES_OF_OTHERS,
+          writes: [DATABASE.volume, MYSQL.configuration, "/var/lib/cluster", "-/srv/backups"],
+          asksPlatform: true,
+          writesToRun: true,
+          lines: ["CacheDirectory=cluster"],
+        }),
+      ),
     ],
     facts: {
       DATABASE_PEERS: peers.map((peer) => `${peer.name}:${peer.address}`).join(" "),
       DATABASE_NAME: name,
+      DATABASE_SERVER_NAME: databaseServerName(topology.clusterName),
       DATABASE_DURABILITY: durability,
       DATABASE_AGENT_MEBIBYTES: String(AGENT_MEBIBYTES),
       DATABASE_USER: DATABASE_ACCOUNTS.app,

@@ -2,6 +2,7 @@ import { PORTS } from "../topology/ports";
 import { endsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, ETCD } from "./agreed";
 import { type Facts, type HostFile, type RoleContent, textFile } from "./host";
+import { sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 
@@ -83,29 +84,19 @@ Environment=GOMEMLIMIT=${ETCD_MEBIBYTES / 2}MiB
 MemoryMin=${ETCD_MEBIBYTES / 2}M
 MemoryMax=${ETCD_MEBIBYTES}M
 MemorySwapMax=0
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-ProtectSystem=strict
-ReadWritePaths=-${DATABASE.volume}/etcd -${ETCD.directory}
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-LockPersonality=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-
+${sandbox({ writes: [`-${DATABASE.volume}/etcd`, `-${ETCD.directory}`], families: ["NETLINK"] })}
 [Install]
 WantedBy=multi-user.target
 `;
+
+/** etcd's data is of its own user, and the data volume may be mounted after the unit has started. */
+const membershipSandbox = () =>
+  sandboxOf("cluster-etcd-membership", {
+    capabilities: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+    writes: ["/etc/cluster", "/var/lib/cluster", `-${DATABASE.volume}`],
+    asksPlatform: true,
+    writesToRun: true,
+  });
 
 /** Where a host keeps its member's data: on the data volume, where there is one. */
 function directoryOf({ role }: TopologyHost): string {
@@ -140,7 +131,7 @@ export function etcdContent(topology: Topology, host: TopologyHost): RoleContent
   ];
   return {
     packages: isVoter ? ETCD_PACKAGES : [],
-    files: [...(isVoter ? files : []), ...staticFiles("etcd")],
+    files: [...(isVoter ? files : []), ...staticFiles("etcd"), membershipSandbox()],
     facts: factsOf(topology, host, isVoter),
   };
 }

@@ -5,6 +5,7 @@ import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { pairContent } from "./load-balancer-pair";
 import { HEALTH_PATH } from "./release-files";
+import { haproxySandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { tlsBind, tlsContent, tlsDefaults } from "./visitors-tls";
 
@@ -205,6 +206,15 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
       textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
       ...staticFiles("load-balancer"),
       ...tls.files,
+      haproxySandbox({
+        capabilities: ["NET_BIND_SERVICE"],
+        // One of two writes what the other one knows of the web servers before HAProxy starts.
+        writes: ["/var/lib/cluster"],
+        // Its regular expressions are compiled: it does not start without.
+        makesCode: true,
+      }),
+      // It ends connections.
+      sandboxOf("cluster-silence", { capabilities: ["NET_ADMIN"], families: ["NETLINK"] }),
       ...pair.files,
     ],
     facts: {

@@ -6,6 +6,9 @@ import { PROJECT } from "./project";
 
 const FILES = join(PROJECT, "hosts", "files");
 
+/** Absolute path of the files of every host that come with the archive of scripts: no host needs them to boot. */
+export const ARCHIVED_FILES = join(FILES, "archive");
+
 function read(who: string): readonly HostFile[] {
   const folder = join(FILES, who);
   return readdirSync(folder, { recursive: true, encoding: "utf8" })

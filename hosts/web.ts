@@ -1,9 +1,10 @@
 import { LOCAL_PORTS, PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
-import { DATABASE_ACCOUNTS, HAPROXY_SOCKET } from "./agreed";
+import { DATABASE_ACCOUNTS, databaseServerName, HAPROXY_SOCKET } from "./agreed";
 import { envFile } from "./env-file";
 import { type RoleContent, textFile } from "./host";
 import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
+import { haproxySandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 
 /**
@@ -175,6 +176,13 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
 `;
 }
 
+/** Nginx's first process is root's; logs are of the user of the others, whom it tells to end. */
+const nginxSandbox = () =>
+  sandboxOf("nginx", {
+    capabilities: ["NET_BIND_SERVICE", "SETUID", "SETGID", "KILL", "CHOWN", "DAC_OVERRIDE"],
+    writes: ["/run", "/var/log/nginx", "/var/lib/nginx"],
+  });
+
 /** Nginx in front of the app, and the app's access to the database. */
 export function webContent(topology: Topology, host: TopologyHost): RoleContent {
   const { database } = topology.settings;
@@ -184,6 +192,9 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
       textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
       textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),
       ...staticFiles("web"),
+      haproxySandbox(),
+      nginxSandbox(),
+      sandboxOf("app", { makesCode: true, lines: ["UMask=0077"] }),
       textFile(
         "/etc/cluster/app.env",
         envFile({
@@ -195,6 +206,7 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
           DATABASE_USER: DATABASE_ACCOUNTS.app,
           DATABASE_READ_USER: DATABASE_ACCOUNTS.reads,
           DATABASE_CA_FILE: "/etc/cluster/certificate-authority.pem",
+          DATABASE_SERVER_NAME: databaseServerName(topology.clusterName),
         }),
       ),
     ],

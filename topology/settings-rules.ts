@@ -172,6 +172,7 @@ const RULES: readonly Rule[] = [
         "DATABASE_READ_USER",
         "DATABASE_READ_PASSWORD_FILE",
         "DATABASE_CA_FILE",
+        "DATABASE_SERVER_NAME",
       ];
       return Object.keys(app.environment)
         .filter((name) => own.includes(name))

@@ -115,6 +115,7 @@ describe("the app", () => {
       "DATABASE_USER='app'",
       "DATABASE_READ_USER='app_read'",
       "DATABASE_CA_FILE='/etc/cluster/certificate-authority.pem'",
+      "DATABASE_SERVER_NAME='database.demo.internal'",
     ]);
     expect(fileOf(host, unit)).toContain("LoadCredential=database-password:/run/");
     expect(fileOf(host, unit)).toContain("LoadCredential=database-read-password:/run/");
@@ -140,6 +141,7 @@ describe("the app", () => {
     const text = fileOf(hostOf("web-1"), unit);
     expect(text).toContain("\nExecStart=/srv/app/current/start\n");
     expect(text).toContain("\nDynamicUser=yes\n");
-    expect(text).toContain("\nCapabilityBoundingSet=\n");
+    const sandbox = fileOf(hostOf("web-1"), "/etc/systemd/system/app.service.d/sandbox.conf");
+    expect(sandbox).toContain("\nCapabilityBoundingSet=\n");
   });
 });

@@ -4,6 +4,7 @@ import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
 import { durability } from "./local/durability";
 import { firewall } from "./local/firewall";
+import { hardening } from "./local/hardening";
 import { history } from "./local/history";
 import { hosts } from "./local/hosts";
 import { manualFailover } from "./local/manual-failover";
@@ -50,6 +51,7 @@ describe("local", () => {
   group("serving", cluster, () => serving(cluster));
   group("browser", cluster, () => browser(cluster));
   group("hosts", cluster, () => hosts(cluster));
+  group("hardening", cluster, () => hardening(cluster));
   group("firewall", cluster, () => firewall(cluster));
   group("balancing", cluster, () => balancing(cluster));
   group("tls", cluster, () => tls(cluster));

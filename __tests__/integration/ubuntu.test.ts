@@ -1,5 +1,6 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { UBUNTU } from "../../hosts/distributions";
+import { hardening } from "./local/hardening";
 import { hosts } from "./local/hosts";
 import { group } from "./well";
 
@@ -39,6 +40,25 @@ group("deploy", cluster, () => {
 });
 
 group("hosts", cluster, () => hosts(cluster));
+
+group("hardening", cluster, () => {
+  hardening(cluster);
+
+  test("an image's SSH server is stopped, and stays so", () => {
+    cluster.on(
+      "load-balancer-1",
+      `export DEBIAN_FRONTEND=noninteractive
+       apt-get -qq update && apt-get -qq install openssh-server && systemctl start ssh.socket ssh.service`,
+      300,
+    );
+    const listening = () =>
+      cluster.on("load-balancer-1", "ss --listening --tcp --numeric --no-header 'sport = :22'");
+    expect(listening()).not.toBe("");
+    cluster.on("load-balancer-1", "/opt/cluster/scripts/host/converge.sh");
+    expect(listening()).toBe("");
+    expect(cluster.attemptOn("load-balancer-1", "systemctl start ssh.service").status).not.toBe(0);
+  }, 300_000);
+});
 
 group("Ubuntu's unattended updates", cluster, () => {
   const serving = ["nginx.service", "haproxy.service", "app.service"];

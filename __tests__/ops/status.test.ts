@@ -13,6 +13,11 @@ import {
   web,
 } from "./statuses";
 
+test("a synchronized clock is no problem", () => {
+  const clock = { isSynchronized: true, offsetSeconds: 0.0004 };
+  expect(problemsOf(clusterWith(web(1, { clock })))).toEqual([]);
+});
+
 test("a healthy cluster has no problem, and its table says so", () => {
   expect(problemsOf(clusterWith())).toEqual([]);
   const lines = statusTable(clusterWith());
@@ -90,6 +95,18 @@ describe("problems are reported", () => {
       web(1, { failedUnits: ["app.service"] }),
       {},
       "web-1: failed units: app.service",
+    ],
+    [
+      "a clock that nothing sets",
+      web(1, { clock: { isSynchronized: false, offsetSeconds: null } }),
+      {},
+      "web-1: its clock is not synchronized: chronyc tracking",
+    ],
+    [
+      "a clock that is off",
+      web(1, { clock: { isSynchronized: true, offsetSeconds: -1.25 } }),
+      {},
+      "web-1: its clock is 1.3 s off: chronyc tracking",
     ],
     [
       "a host that is not done",

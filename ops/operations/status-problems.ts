@@ -6,6 +6,7 @@ import { problemsOfRecord } from "./record";
 import {
   type ClusterStatus,
   factsOf,
+  type HostFacts,
   type HostStatus,
   type LoadBalancerFacts,
   lastBackups,
@@ -40,6 +41,17 @@ function problemsOfTls(host: string, { tls }: LoadBalancerFacts): string[] {
   ];
 }
 
+/** How far a clock may be off, in seconds: backups are named after it, and certificates hold by it. */
+const CLOCK_OFF = 1;
+
+function problemOfClock({ clock }: HostFacts): string | undefined {
+  if (clock && !clock.isSynchronized) {
+    return "its clock is not synchronized: chronyc tracking";
+  }
+  const off = Math.abs(clock?.offsetSeconds ?? 0);
+  return off > CLOCK_OFF ? `its clock is ${off.toFixed(1)} s off: chronyc tracking` : undefined;
+}
+
 function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   if (facts === undefined) {
     switch (power) {
@@ -57,6 +69,10 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   }
   if (facts.failedUnits.length > 0) {
     problems.push(`${host}: failed units: ${facts.failedUnits.join(", ")}`);
+  }
+  const clock = problemOfClock(facts);
+  if (clock !== undefined) {
+    problems.push(`${host}: ${clock}`);
   }
   if (facts.role === "load-balancer") {
     problems.push(...problemsOfTls(host, facts));

@@ -20,12 +20,21 @@ export interface Updates {
   readonly underWay: boolean;
 }
 
+/** What chrony says of a host's clock. */
+export interface Clock {
+  readonly isSynchronized: boolean;
+  /** How far it is from its time source, in seconds; `null` if that is not known. */
+  readonly offsetSeconds: number | null;
+}
+
 /** Facts that every host reports (scripts/host/status.sh). */
-interface HostFacts {
+export interface HostFacts {
   readonly uptimeSeconds: number;
   /** Whether it has converged to its declared state. */
   readonly converged: boolean;
   readonly failedUnits: readonly string[];
+  /** `null` where the machine keeps the time; omitted by hosts with scripts from before it was reported. */
+  readonly clock?: Clock | null;
   /** By program, for example `mysql`. */
   readonly versions: Readonly<Record<string, string>>;
   /** `null` if the package manager could not be queried; omitted by hosts with scripts from before upgrades. */

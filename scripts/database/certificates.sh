@@ -16,7 +16,6 @@ CERTIFICATE=$MYSQL_CONFIGURATION/server.pem
 # When the certificate was last found valid, and for which names.
 SEEN=$DATABASE_RUN/certificates-seen
 NAMES="$CLUSTER_NAME $HOST_NAME $HOST_ADDRESS"
-SERVICE_NAME=database.$CLUSTER_NAME.internal
 
 # tell_authority: publishes the answer to /certificate-authority. A client that has the app's password can verify that
 # the sender of the certificate has it too.
@@ -36,8 +35,8 @@ main() {
   install --directory --mode=0755 "$MYSQL_CONFIGURATION"
   make_authority_key certificate-authority-seed "$AUTHORITY_KEY"
   make_authority "$AUTHORITY_KEY" "$CLUSTER_NAME database authority" "$AUTHORITY"
-  is_valid "$AUTHORITY" "$KEY" "$CERTIFICATE" "$SERVICE_NAME" ||
-    issue "$AUTHORITY" "$AUTHORITY_KEY" "$KEY" "$CERTIFICATE" mysql "$SERVICE_NAME"
+  is_valid "$AUTHORITY" "$KEY" "$CERTIFICATE" "$DATABASE_SERVER_NAME" ||
+    issue "$AUTHORITY" "$AUTHORITY_KEY" "$KEY" "$CERTIFICATE" mysql "$DATABASE_SERVER_NAME"
   # A running server loads a new one without a restart; a starting server reads it anyway. Sent every time, so that one
   # missed answer does not matter.
   printf 'ALTER INSTANCE RELOAD TLS;\n' | sql 5 2>/dev/null || true

@@ -7,6 +7,14 @@ version_of() {
   dpkg-query --show --showformat='${Version}' "$1" 2>/dev/null || true
 }
 
+# Where there is no chrony, the machine of containers keeps the time. The fields of its report are those of chronyc(1),
+# tracking: the fifth is the offset, the last one the state.
+clock=null
+if [[ -n $(command -v chronyc) ]]; then
+  clock=$({ chronyc -c tracking 2>/dev/null || true; } | jq --raw-input --slurp --compact-output 'split(",") |
+    {isSynchronized: ((.[13] // "") | startswith("Normal")), offsetSeconds: ((.[4] // "") | tonumber? // null)}')
+fi
+
 # Not passed as an argument: the GTID sets of a database may exceed the maximum length of one.
 own=$("/opt/cluster/scripts/$HOST_ROLE/status.sh")
 etcd=null
@@ -21,8 +29,8 @@ jq --null-input --compact-output \
   --arg uptime "${uptime%%.*}" --arg scripts "$SCRIPTS" --arg haproxy "$(version_of haproxy)" \
   --arg converged "$(systemctl is-active cluster-converge.service || true)" \
   --arg failed "$(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }')" \
-  --argjson etcd "$etcd" --argjson updates "$updates" --argjson rebooting "$rebooting" \
+  --argjson clock "$clock" --argjson etcd "$etcd" --argjson updates "$updates" --argjson rebooting "$rebooting" \
   --slurpfile own <(printf '%s' "$own") \
   '{host: $host, role: $role, address: $address, uptimeSeconds: ($uptime | tonumber),
     converged: ($converged == "active"), failedUnits: ($failed | split("\n") | map(select(. != ""))),
-    scripts: $scripts, updates: $updates, etcd: $etcd, rebooting: $rebooting} + $own[0] + {versions: ({haproxy: $haproxy} + ($own[0].versions // {}))}'
+    clock: $clock, scripts: $scripts, updates: $updates, etcd: $etcd, rebooting: $rebooting} + $own[0] + {versions: ({haproxy: $haproxy} + ($own[0].versions // {}))}'

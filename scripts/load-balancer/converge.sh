@@ -16,13 +16,6 @@ CLAIMS=cluster-visitors-address.service
 PEER=cluster-load-balancer-peer.socket
 CERTIFICATE=cluster-visitors-certificate.timer
 
-# Units and drop-ins that were written after systemd had loaded the units.
-read_drop_ins() {
-  if ! has_read haproxy.service "haproxy.$DROP_IN" || ! has_read keepalived.service "keepalived.$DROP_IN"; then
-    systemctl daemon-reload
-  fi
-}
-
 # name_interface: tells keepalived on which network interface this host has its address.
 name_interface() {
   local interface
@@ -61,7 +54,6 @@ main() {
   if has_tls; then /opt/cluster/scripts/load-balancer/visitors-certificate.sh; fi
   haproxy -c -q -f "$HAPROXY"
   if is_pair; then
-    read_drop_ins
     name_interface
     # keepalived watches a file there.
     mkdir --parents "$PAIR_RUN"

@@ -5,8 +5,8 @@ RELEASES=/srv/app/releases
 CURRENT=/srv/app/current
 PREVIOUS=/srv/app/previous
 # Files that the app's process depends on, apart from its release.
-SURROUNDINGS=(/etc/systemd/system/app.service /etc/cluster/app.env
-  /etc/cluster/certificate-authority.pem)
+SURROUNDINGS=(/etc/systemd/system/app.service /etc/systemd/system/app.service.d/sandbox.conf
+  /etc/cluster/app.env /etc/cluster/certificate-authority.pem)
 # The journal's cursor from when the current release was started.
 JOURNAL_MARK=/run/cluster-release.journal
 
