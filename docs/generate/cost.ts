@@ -135,7 +135,7 @@ const ADDITIONS: ReadonlyArray<readonly [setting: string, value: Partial<Cluster
 function additionsTable(prices: PriceList): string {
   const sumWith = (settings: Partial<ClusterSettingsInput>) => {
     const [parsed] = parseClusters([{ name: "demo", ...settings }]);
-    return centsOf(monthlyCost(buildTopology(parsed as ClusterSettings), prices));
+    return centsOf(monthlyCost(buildTopology(parsed as ClusterSettings, "aws"), prices));
   };
   const before = sumWith({});
   return table(
