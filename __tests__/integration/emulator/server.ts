@@ -173,7 +173,7 @@ export class Emulator {
     };
   }
 
-  /** The keys of a region that are not scheduled for deletion, besides AWS's own. */
+  /** The keys of clusters in a region that are not scheduled for deletion; the emulator does not tell AWS's own apart. */
   private async keys(region?: string): Promise<string[]> {
     const { Keys } = await this.json("kms", "TrentService.ListKeys", {}, region);
     const all = await Promise.all(
@@ -183,7 +183,10 @@ export class Emulator {
     );
     return all
       .map(({ KeyMetadata }) => KeyMetadata)
-      .filter(({ KeyManager, KeyState }) => KeyManager === "CUSTOMER" && KeyState === "Enabled")
+      .filter(
+        ({ Description, KeyState }) =>
+          Description.startsWith("Data of the cluster ") && KeyState === "Enabled",
+      )
       .map(({ KeyId }) => KeyId);
   }
 
