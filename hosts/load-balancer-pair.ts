@@ -3,7 +3,6 @@ import { floatingAddress, hostsOf, type Topology, type TopologyHost } from "../t
 import { PAIR } from "./agreed";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
-import { sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 import { visitorsPorts } from "./visitors-tls";
@@ -112,20 +111,13 @@ After=haproxy.service
 StartLimitIntervalSec=0
 
 [Service]
+ExecStartPre=/usr/bin/mkdir --parents ${PAIR.run}
 ExecStop=-/opt/cluster/scripts/load-balancer/hand-over.sh begin
 TimeoutStopSec=30
 Restart=always
 RestartSec=500ms
 ${HIGHEST_PRIORITY}
-${sandbox({
-  // Its checks run as a user that it changes to, although that is root.
-  capabilities: ["NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETUID", "SETGID", "KILL"],
-  families: ["NETLINK", "PACKET"],
-  writes: ["/run"],
-  // It tells systemd that it is ready only where it sees it.
-  seesProcesses: true,
-  writesToRun: true,
-})}`;
+`;
 
 function peerSocket(host: TopologyHost): string {
   return `[Unit]
@@ -157,8 +149,6 @@ export function pairContent(topology: Topology, host: TopologyHost): RoleContent
       textFile("/etc/systemd/system/keepalived.service.d/cluster.conf", KEEPALIVED_DROP_IN),
       textFile("/etc/systemd/system/cluster-load-balancer-peer.socket", peerSocket(host)),
       ...staticFiles("pair"),
-      sandboxOf("cluster-visitors-address", { families: ["NETLINK"], writesToRun: true }),
-      sandboxOf("cluster-load-balancer-peer@", { families: ["NETLINK"] }),
     ],
     facts: {
       FLOATING_ADDRESS: floating,

@@ -8,10 +8,7 @@ const MAY_DO_EVERYTHING = ["cluster-app-setup", "cluster-converge", "cluster-upd
 /** Services of packages that listen, by role. */
 const PACKAGED = { "load-balancer": ["haproxy"], web: ["haproxy", "nginx"], database: ["haproxy"] };
 
-const hosts = renderHosts(topologyOf({ loadBalancer: { count: 2 } }), {
-  platform: "local",
-  scripts: SCRIPTS,
-});
+const hosts = renderHosts(topologyOf(), { platform: "local", scripts: SCRIPTS });
 
 test.each(hosts.map((host) => [host.name, host] as const))(
   "on %s every service is in a sandbox, but for those that change the host",
@@ -30,14 +27,10 @@ test.each(hosts.map((host) => [host.name, host] as const))(
   },
 );
 
-test("MySQL and keepalived are in one as well, and MySQL writes to its data alone", () => {
+test("MySQL is in one as well, and writes to its data alone", () => {
   const server = fileOf(hostOf("database-1"), "/etc/cluster/database/mysql.service.conf");
   expect(server).toMatch(/^CapabilityBoundingSet=$/m);
   expect(server).toMatch(/^ReadWritePaths=\/var\/lib\/mysql$/m);
-  const pair = hostOf("load-balancer-2", { loadBalancer: { count: 2 } });
-  expect(fileOf(pair, "/etc/systemd/system/keepalived.service.d/cluster.conf")).toMatch(
-    /^CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BROADCAST CAP_NET_RAW CAP_SETUID CAP_SETGID CAP_KILL$/m,
-  );
 });
 
 test("only a load balancer's HAProxy may listen on a port below 1024", () => {
