@@ -11,7 +11,8 @@ const SECRET_LENGTH = 48;
  * the state nor a plan ever contains it.
  *
  * The generator is an ephemeral block, and the parameter's value is a write-only argument. A new value is generated in every
- * run, but only written when the version changes. The key is the account's `aws/ssm`, which everyone who may read the
+ * run, but only written when the version changes, which it never does: a rotation writes the parameter itself
+ * (ops/platform/aws-secrets.ts), and a deploy must not put a former value back. The key is the account's `aws/ssm`, which everyone who may read the
  * parameter may use.
  */
 export function declareSecrets(
