@@ -9,6 +9,7 @@ import { hosts } from "./local/hosts";
 import { manualFailover } from "./local/manual-failover";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
+import { secrets } from "./local/secrets";
 import { serving } from "./local/serving";
 import { group, leftWell } from "./well";
 
@@ -52,6 +53,7 @@ describe("local", () => {
   group("firewall", cluster, () => firewall(cluster));
   group("balancing", cluster, () => balancing(cluster));
   group("operations", cluster, () => operations(cluster));
+  group("secrets", cluster, () => secrets(cluster));
   group("history", cluster, () => history(cluster));
   group("the app's database", cluster, () => appDatabase(cluster));
   group("durability", cluster, () => durability(cluster), MANUAL);
