@@ -38,8 +38,11 @@ export interface EtcdFacts {
 /** How long a member that failed, or was late, is asked last, in milliseconds. */
 const AVOIDED = 5_000;
 
-/** How often the certificate is read again, in milliseconds: usually, and after a failure. */
-const READ_AGAIN = { usually: 3_600_000, afterFailure: 30_000 } as const;
+/**
+ * How often the certificate is read again, in milliseconds: usually, and after a failure. A rotation of the authority waits
+ * for it (scripts/etcd/apply-secret.sh).
+ */
+const READ_AGAIN = { usually: 2_000, afterFailure: 1_000 } as const;
 
 /** The longest answer that is read, in characters. */
 const LONGEST = 1_000_000;

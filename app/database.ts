@@ -139,11 +139,20 @@ class NoFreeConnectionError extends Error {
   readonly code = "NO_FREE_CONNECTION";
 }
 
+/** What is read from files. */
+interface Secrets {
+  readonly password: string;
+  /** The certificate authorities, PEM. */
+  readonly authority: string;
+}
+
 /**
- * A pool that is replaced, with all its connections, as soon as one of them turns out to be stale.
+ * A pool that is replaced, with all its connections, as soon as one of them turns out to be stale, or the password or
+ * the authority has changed.
  */
 interface Generation {
   readonly pool: Pool;
+  readonly secrets: Secrets;
   inUse: number;
   retired: boolean;
 }
@@ -157,8 +166,9 @@ interface Opened {
  * Connections to one address, behind which the server may change at any time.
  *
  * A connection that breaks, or that leads to a server which no longer takes writes, is a sign that
- * the others lead there too. They are then all let go, the password and the authority are read
- * again from their files, and the task is given one more try on a new connection. So a task may run
+ * the others lead there too. They are then all let go, and the task is given one more try on a new
+ * connection. The password and the authority are read again from their files for each task: when
+ * they have changed, it gets a new connection, and those that are idle are let go. So a task may run
  * twice, the first time with an unknown outcome, and has to be safe to repeat.
  *
  * Nothing is opened before it is needed: an absent database is an error of a task, never of the
@@ -200,8 +210,7 @@ export class Database {
   }
 
   private async useOnce<Result>(task: (session: Session) => Promise<Result>): Promise<Result> {
-    this.generation ??= { pool: this.openPool(), inUse: 0, retired: false };
-    const generation = this.generation;
+    const generation = this.current();
     generation.inUse += 1;
     let connection: PoolConnection | undefined;
     try {
@@ -230,7 +239,39 @@ export class Database {
     }
   }
 
-  private openPool(): Pool {
+  /**
+   * The pool for what the files hold now.
+   *
+   * @throws Error if a file cannot be read and there is no pool yet
+   */
+  private current(): Generation {
+    const known = this.generation;
+    let secrets: Secrets;
+    try {
+      secrets = this.readSecrets();
+    } catch (error) {
+      if (known === undefined) throw error;
+      return known;
+    }
+    if (
+      known?.secrets.password === secrets.password &&
+      known.secrets.authority === secrets.authority
+    ) {
+      return known;
+    }
+    this.generation = { pool: this.openPool(secrets), secrets, inUse: 0, retired: false };
+    if (known !== undefined) void this.retire(known);
+    return this.generation;
+  }
+
+  private readSecrets(): Secrets {
+    return {
+      password: readFileSync(this.account.passwordFile, "utf8").trim(),
+      authority: readFileSync(this.settings.authorityFile, "utf8"),
+    };
+  }
+
+  private openPool({ password, authority }: Secrets): Pool {
     const { host, port } = this.address;
     const { serverName } = this.settings;
     const pool = createPool({
@@ -238,10 +279,10 @@ export class Database {
       host: serverName ?? host,
       stream: () => connect({ host, port, noDelay: true, keepAlive: true }),
       user: this.account.user,
-      password: readFileSync(this.account.passwordFile, "utf8").trim(),
+      password,
       database: this.settings.name,
       ssl: {
-        ca: readFileSync(this.settings.authorityFile, "utf8"),
+        ca: authority,
         minVersion: "TLSv1.2",
         rejectUnauthorized: true,
         verifyIdentity: serverName !== undefined,

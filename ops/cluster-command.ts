@@ -14,6 +14,7 @@ import {
 import { changePrimary } from "./operations/change-primary";
 import { drain, undrain } from "./operations/drain";
 import { release, rollback } from "./operations/release";
+import { rotateSecret } from "./operations/rotate-secret";
 import { gatherStatus } from "./operations/status";
 import { problemsOf } from "./operations/status-problems";
 import { natGatewayLine, statusTable } from "./operations/status-table";
@@ -21,8 +22,10 @@ import { upgrade } from "./operations/upgrade";
 import { OperatorError } from "./operator-error";
 import { awsHostAccess } from "./platform/aws";
 import { awsReleases } from "./platform/aws-releases";
+import { awsSecrets } from "./platform/aws-secrets";
 import { localHostAccess } from "./platform/local";
 import { localReleases } from "./platform/local-releases";
+import { localSecrets } from "./platform/local-secrets";
 import { runAsCommand } from "./run-as-command";
 
 // npm run cluster -- STACK VERB: operations on a running cluster.
@@ -32,7 +35,7 @@ const say = console.log;
 /** The exit code if the command succeeds. */
 let exitCode = 0;
 
-/** The cluster of a stack, with access to its hosts and its releases. */
+/** The cluster of a stack, with access to its hosts, its releases and its secrets. */
 function reach(stack: string) {
   const cluster = clusterOf(stack);
   const { clusterName } = cluster.topology;
@@ -43,8 +46,14 @@ function reach(stack: string) {
         ...cluster,
         access: awsHostAccess(clusterName, region),
         releases: awsReleases(clusterName, region),
+        secrets: awsSecrets(clusterName, region),
       }
-    : { ...cluster, access: localHostAccess(project), releases: localReleases(project) };
+    : {
+        ...cluster,
+        access: localHostAccess(project),
+        releases: localReleases(project),
+        secrets: localSecrets(project, cluster.topology),
+      };
 }
 
 const collect = (value: string, before: string[]) => [...before, value];
@@ -147,6 +156,18 @@ function commands(stack: string): Command {
     });
 
   program
+    .command("rotate-secret <secret>")
+    .description("replace a secret by a new value, on all hosts, without a failed request")
+    .option("--dry-run", "only print what would be done", false)
+    .addHelpText(
+      "after",
+      "\nIf interrupted, run it again: it continues from there. The secrets are listed in docs/security.md.",
+    )
+    .action((secret: string, { dryRun }: { dryRun: boolean }) =>
+      rotateSecret(reach(stack), secret, { dryRun }, say),
+    );
+
+  program
     .command("drain <web-server>")
     .description("send a web server no new requests, and wait for those in flight")
     .option("--force", "even if no other web server serves: visitors then get errors", false)
@@ -230,7 +251,7 @@ function overview(): string {
     "",
     "Verbs:",
     ...commands("STACK").commands.map(
-      (command) => `  ${command.name().padEnd(12)}${command.description()}`,
+      (command) => `  ${command.name().padEnd(15)}${command.description()}`,
     ),
     "",
     "For the options of a verb: npm run cluster -- STACK VERB --help",

@@ -250,6 +250,12 @@ const app = z.strictObject({
     .describe(
       "How long the app may take from its start to its first 200 at healthPath, seconds. A release that takes longer is rolled back.",
     ),
+  rereadsSecrets: z
+    .boolean("true or false")
+    .default(false)
+    .describe(
+      "Whether the app reads its password files and DATABASE_CA_FILE again before each new connection to the database, or at the latest when one is refused. If not, a rotation of these secrets restarts it, on one web server at a time.",
+    ),
   responseTimeout: whole(1, 300, "seconds")
     .default(10)
     .describe(
@@ -343,7 +349,7 @@ export const clusterSchema = z.strictObject({
   webServers: webServers.prefault({}),
   database: database.prefault({}),
   backup: backup.prefault({}),
-  app: app.prefault({ bundle: "server.ts", staticDirectory: "public" }),
+  app: app.prefault({ bundle: "server.ts", staticDirectory: "public", rereadsSecrets: true }),
   natGateways: oneOf(["one", "per-zone"])
     .default("one")
     .describe(

@@ -104,7 +104,7 @@ describe("HAProxy on a web server", () => {
 });
 
 describe("the app", () => {
-  test("gets addresses in its environment, and passwords as systemd credentials", () => {
+  test("gets addresses in its environment, and passwords as files that change while it runs", () => {
     const host = hostOf("web-2");
     expect(fileOf(host, "/etc/cluster/app.env").trim().split("\n")).toEqual([
       "HOST='127.0.0.1'",
@@ -117,10 +117,13 @@ describe("the app", () => {
       "DATABASE_CA_FILE='/etc/cluster/certificate-authority.pem'",
       "DATABASE_SERVER_NAME='database.demo.internal'",
     ]);
-    expect(fileOf(host, unit)).toContain("LoadCredential=database-password:/run/");
-    expect(fileOf(host, unit)).toContain("LoadCredential=database-read-password:/run/");
-    // A host that has not fetched it yet starts the app all the same.
-    expect(fileOf(host, unit)).toContain("\nSetCredential=database-read-password:\\n\n");
+    for (const line of [
+      "Environment=DATABASE_PASSWORD_FILE=/run/app-secrets/database-password",
+      "Environment=DATABASE_READ_PASSWORD_FILE=/run/app-secrets/database-read-password",
+      "BindReadOnlyPaths=/run/cluster/secrets/app:/run/app-secrets",
+    ]) {
+      expect(fileOf(host, unit)).toContain(`\n${line}\n`);
+    }
   });
 
   test("cannot have the host's variables overridden by app.environment", () => {

@@ -7,6 +7,8 @@ import { PROJECT } from "../../hosts/project";
 import { renderHosts } from "../../hosts/render";
 import { awsHostAccess } from "../../ops/platform/aws";
 import { awsReleases } from "../../ops/platform/aws-releases";
+import { awsSecrets } from "../../ops/platform/aws-secrets";
+import { PHASES } from "../../ops/platform/secret-store";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { buildTopology } from "../../topology/topology";
 import { HostFolder } from "../scripts/host-folder";
@@ -242,6 +244,38 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     ];
     for (const secret of secrets) {
       expect(texts.some((text) => text.includes(secret))).toBe(false);
+    }
+  });
+
+  test("a secret is rotated by the real AWS CLI, and no deploy notices or undoes it", async () => {
+    const [{ name = "" } = {}] = topology.secrets;
+    const parameter = `/${SETTINGS.name}/secrets/${name}`;
+    const before = process.env;
+    process.env = { ...before, ...emulator.env };
+    try {
+      const store = awsSecrets(SETTINGS.name, REGION);
+      const contents: string[] = [];
+      for (const phase of PHASES) {
+        expect(await store.phase(name)).toBe(phase);
+        await store.advance(name, phase);
+        contents.push(await emulator.parameter(parameter));
+        // In the middle of a rotation as well.
+        cluster.terraform(["plan", "-detailed-exitcode", "-no-color"]);
+      }
+      const [former, value = ""] = [secrets[0], contents.at(-1)];
+      expect(value).toMatch(/^[A-Za-z0-9]{48}$/);
+      expect(contents).toEqual([
+        `${former} next ${value}`,
+        `${value} previous ${former}`,
+        `${value} former ${former}`,
+        value,
+      ]);
+      await expect(store.advance(name, "next")).rejects.toThrow("is in phase steady, not next");
+      cluster.terraform(["apply", "-auto-approve", "-input=false", "-no-color"]);
+      expect(await emulator.parameter(parameter)).toBe(value);
+      secrets = [value, ...secrets.slice(1)];
+    } finally {
+      process.env = before;
     }
   });
 

@@ -10,6 +10,7 @@ import { hosts } from "./local/hosts";
 import { manualFailover } from "./local/manual-failover";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
+import { secrets } from "./local/secrets";
 import { serving } from "./local/serving";
 import { tls } from "./local/tls";
 import { group, leftWell } from "./well";
@@ -56,6 +57,7 @@ describe("local", () => {
   group("balancing", cluster, () => balancing(cluster));
   group("tls", cluster, () => tls(cluster));
   group("operations", cluster, () => operations(cluster));
+  group("secrets", cluster, () => secrets(cluster));
   group("history", cluster, () => history(cluster));
   group("the app's database", cluster, () => appDatabase(cluster));
   group("durability", cluster, () => durability(cluster), MANUAL);

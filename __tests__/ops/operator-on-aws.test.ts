@@ -615,3 +615,76 @@ describe("the list of releases", () => {
     expect(stderr).toContain("aws s3 cp (s3://demo-store-1/release): AccessDenied: ");
   });
 });
+
+describe("a secret that is rotated", () => {
+  const NAME = "mysql-app-password";
+  const PARAMETER = `/demo/secrets/${NAME}`;
+  const [OLD, NEW] = ["Old1".repeat(12), "New2".repeat(12)] as [string, string];
+  const HOSTS = ["database-1", "database-2", "web-1", "web-2"];
+  const applied = HOSTS.map((host) => `${host} apply-secret.sh ${NAME}`);
+  const has = (content: string, faults: Fault[] = []) =>
+    cluster.set({ parameters: { [PARAMETER]: content }, faults });
+
+  test("goes through all phases in its parameter, and no value is an argument", async () => {
+    has(OLD);
+    const { exitCode, stdout, stderr } = await cluster.run(["rotate-secret", NAME]);
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    expect(stdout.split("\n").slice(1, -1)).toEqual([
+      "every host accepts both values",
+      "every host uses the new value",
+      "the former value is refused everywhere",
+      `${NAME} is rotated`,
+    ]);
+    const value = cluster.parameter(PARAMETER) ?? "";
+    expect(value).toMatch(/^[A-Za-z0-9]{48}$/);
+    expect(value).not.toBe(OLD);
+    expect(cluster.ran()).toEqual([...applied, ...applied, ...applied]);
+    expect(cluster.calls("PutParameter")).toHaveLength(4);
+    const calls = ["PutParameter", "GetParameter", "SendCommand"].flatMap((one) =>
+      cluster.calls(one),
+    );
+    expect(JSON.stringify(calls)).not.toContain(value);
+    expect(JSON.stringify(calls)).not.toContain(OLD);
+    expect(stdout + stderr).not.toContain(value);
+  });
+
+  test("goes on in the phase that its parameter names", async () => {
+    has(`${NEW} former ${OLD}`);
+    expect(await cluster.run(["rotate-secret", NAME])).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(cluster.parameter(PARAMETER)).toBe(NEW);
+    expect(cluster.ran()).toEqual(applied);
+  });
+
+  test.each([
+    ["is empty", "", "holds 0 characters that are no secret"],
+    ["is something else", "a password with words", "holds 21 characters that are no secret"],
+    ["has an unknown phase", `${OLD} later ${NEW}`, "holds 103 characters that are no secret"],
+    ["lacks the other value", `${OLD} next`, "holds 53 characters that are no secret"],
+  ])("one that %s is refused without being quoted", async (_, content, message) => {
+    has(content);
+    const { exitCode, stderr } = await cluster.run(["rotate-secret", NAME]);
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining(message)]);
+    expect(stderr).not.toContain(OLD);
+    expect(cluster.calls("PutParameter")).toEqual([]);
+  });
+
+  test("without permission to change it nothing is changed, and the policy is named", async () => {
+    has(OLD, [{ operation: "PutParameter", code: "AccessDeniedException", message: DENIED }]);
+    const { exitCode, stderr } = await cluster.run(["rotate-secret", NAME]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(
+        `^aws ssm put-parameter \\(${PARAMETER}\\): AccessDeniedException: .*docs/aws-operator-policy.json`,
+        "s",
+      ),
+    );
+    expect(cluster.parameter(PARAMETER)).toBeUndefined();
+    expect(cluster.ran()).toEqual([]);
+  });
+
+  test("SSM is asked again if it is throttled for a moment", async () => {
+    const busy = [throttled("PutParameter", { times: 1 }), throttled("GetParameter", { times: 1 })];
+    has(`${NEW} former ${OLD}`, busy);
+    expect(await cluster.run(["rotate-secret", NAME])).toMatchObject({ exitCode: 0, stderr: "" });
+  });
+});

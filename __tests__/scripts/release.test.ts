@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { existsSync, readlinkSync } from "node:fs";
+import { existsSync, readlinkSync, statSync } from "node:fs";
 import { HostFolder } from "./host-folder";
 
 // The releases of the app on a web server: from one to the other, and back where the new one is not healthy. systemd,
@@ -26,6 +26,8 @@ beforeEach(() => {
     "web/install-release.sh",
     "web/set-up-app.sh",
     "web/app-lines.sh",
+    "web/secrets.sh",
+    "web/apply-secret.sh",
   );
   const release = (name: string, seconds = 5) =>
     host.archive("releases", {
@@ -50,7 +52,7 @@ beforeEach(() => {
     "opt/cluster/platform.sh",
     `case $1 in
       archive) cp "$ROOT/store/$2" "$3" ;;
-      secret) printf '%s' ${PASSWORD} ;;
+      secret) if [[ -e $ROOT/secrets/$2 ]]; then cat "$ROOT/secrets/$2"; else printf '%s' ${PASSWORD}; fi ;;
       release) cat "$ROOT/store/release" ;;
     esac`,
     { quiet: true },
@@ -507,7 +509,97 @@ describe("setting the app up", () => {
   });
 });
 
-test.each(["activate-release", "install-release", "set-up-app"])(
+describe("a secret of the app's is rotated", () => {
+  const OTHER = "q".repeat(24);
+  const apply = (...args: string[]) => host.run(`${SCRIPTS}/apply-secret.sh`, args);
+  const handed = (name: string) => host.read(`run/cluster/secrets/app/database-${name}`);
+  const tells = (password: string, certificates: string) =>
+    host.put(
+      "tells/10.0.0.11:8008/certificate-authority",
+      `${createHmac("sha256", password).update(certificates).digest("hex")}|${Buffer.from(certificates).toString("base64")}\n`,
+    );
+
+  beforeEach(async () => {
+    tells(PASSWORD, "the authority\n");
+    expect((await host.run(`${SCRIPTS}/set-up-app.sh`)).status).toBe(0);
+    host.put("calls", "");
+  });
+
+  test("the app finds the new password in the same file, in one step, and is not restarted", async () => {
+    expect([handed("password"), handed("read-password")]).toEqual([PASSWORD, PASSWORD]);
+    for (const [content, value] of [
+      [`${PASSWORD} next ${OTHER}`, PASSWORD],
+      [`${OTHER} previous ${PASSWORD}`, OTHER],
+      [`${OTHER} former ${PASSWORD}`, OTHER],
+    ] as const) {
+      host.put("secrets/mysql-app-password", content);
+      expect(await apply("mysql-app-password")).toEqual({ status: 0, stdout: "", stderr: "" });
+      expect([handed("password"), handed("read-password")]).toEqual([value, PASSWORD]);
+    }
+    expect(host.list("run/cluster/secrets/app")).toEqual([
+      "database-password",
+      "database-read-password",
+    ]);
+    expect(statSync(host.at("run/cluster/secrets")).mode & 0o777).toBe(0o700);
+    expect(statSync(host.at("run/cluster/secrets/app/database-password")).mode & 0o777).toBe(0o444);
+    expect(starts()).toBe(0);
+  });
+
+  test("an app that does not read it again is restarted, once, and proves healthy", async () => {
+    host.put("secrets/mysql-read-password", `${OTHER} previous ${PASSWORD}`);
+    answers(releases.one, "nothing", "503", "200");
+    expect((await apply("mysql-read-password", "--restart")).status).toBe(0);
+    expect([handed("read-password"), starts()]).toEqual([OTHER, 1]);
+  });
+
+  test("one that is not healthy afterwards is an error, with its last lines", async () => {
+    host.put("secrets/mysql-read-password", `${OTHER} previous ${PASSWORD}`);
+    host.put("printed", "access denied\n");
+    answers(releases.one, "503");
+    const { status, stderr } = await apply("mysql-read-password", "--restart");
+    expect(status).toBe(1);
+    expect(stderr).toContain("access denied");
+    expect(stderr).toContain("the app is not healthy on web-1 after its restart: /up,");
+  });
+
+  test("an authority that was fetched restarts no app later either", async () => {
+    tells(PASSWORD, "the authority\nthe next one\n");
+    expect((await apply("certificate-authority-seed")).status).toBe(0);
+    expect(host.read(AUTHORITY)).toBe("the authority\nthe next one\n");
+    expect((await host.run(`${SCRIPTS}/set-up-app.sh`)).status).toBe(0);
+    expect(starts()).toBe(0);
+  });
+
+  test("no authority is an error, and the one from before stays", async () => {
+    tells("z".repeat(24), "somebody else's\n");
+    const { status, stderr } = await apply("certificate-authority-seed");
+    expect([status, host.read(AUTHORITY)]).toEqual([1, "the authority\n"]);
+    expect(stderr).toContain("no database host answers with the certificate authority");
+  });
+
+  test("an authority is believed with either password while that is being rotated", async () => {
+    for (const [content, password, certificates] of [
+      [`${PASSWORD} next ${OTHER}`, OTHER, "one\n"],
+      [`${OTHER} previous ${PASSWORD}`, PASSWORD, "two\n"],
+    ] as const) {
+      host.put("secrets/mysql-app-password", content);
+      await apply("mysql-app-password");
+      tells(password, certificates);
+      expect((await apply("certificate-authority-seed")).status).toBe(0);
+      expect(host.read(AUTHORITY)).toBe(certificates);
+    }
+  });
+
+  test("a secret that no web server has is refused", async () => {
+    const { status, stderr } = await apply("backup-password");
+    expect([status, stderr]).toEqual([
+      1,
+      "apply-secret.sh: a web server has no use for the secret backup-password\n",
+    ]);
+  });
+});
+
+test.each(["activate-release", "install-release", "set-up-app", "apply-secret"])(
   "sourcing %s does nothing",
   async (name) => {
     const ran = await host.shell([`${SCRIPTS}/${name}.sh`], "");

@@ -203,6 +203,11 @@ export class ScratchCluster {
     return this.workspace.operate([this.stack, ...args]);
   }
 
+  /** Begins an operation, and kills it as soon as it has printed something that matches. */
+  interruptOperation(args: readonly string[], when: RegExp): Promise<void> {
+    return this.workspace.interruptOperation([this.stack, ...args], when);
+  }
+
   destroy(): string {
     this.deployed = undefined;
     return this.workspace.cdktf(["destroy", this.stack, "--auto-approve"], 300);

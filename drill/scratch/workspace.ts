@@ -9,6 +9,7 @@ import type { ClusterSettingsInput } from "../../topology/settings";
 
 const TS_NODE = join(PROJECT, "node_modules", "ts-node", "register");
 const SYNTHESIZE = join(__dirname, "synthesize.ts");
+const OPERATE = ["npm", "run", "--silent", "cluster", "--"] as const;
 const CDKTF = join(PROJECT, "node_modules", ".bin", "cdktf");
 
 /** A project of its own outside the repository: cdktf runs in it, the state stays in it. */
@@ -77,9 +78,23 @@ export class Workspace {
    * Starts `cdktf ARGUMENTS...` and kills it, with everything it started, as soon as it has
    * printed something that matches. Resolves when all of it is gone.
    */
-  async interruptCdktf(args: readonly string[], when: RegExp, seconds = 300): Promise<void> {
-    const child = spawn(CDKTF, args, {
-      cwd: this.directory,
+  interruptCdktf(args: readonly string[], when: RegExp): Promise<void> {
+    return this.interrupt([CDKTF, ...args], this.directory, when);
+  }
+
+  /** The same with `npm run cluster -- ARGUMENTS...`. */
+  interruptOperation(args: readonly string[], when: RegExp): Promise<void> {
+    return this.interrupt([...OPERATE, ...args], PROJECT, when);
+  }
+
+  private async interrupt(
+    [program = "", ...args]: readonly string[],
+    directory: string,
+    when: RegExp,
+    seconds = 300,
+  ): Promise<void> {
+    const child = spawn(program, args, {
+      cwd: directory,
       // A process group of its own, so that it can be ended as a whole by its id.
       detached: true,
       env: { ...process.env, ...this.env },
@@ -87,8 +102,14 @@ export class Workspace {
     });
     let printed = "";
     await new Promise<void>((resolve, reject) => {
-      const deadline = setTimeout(() => end(), seconds * 1000);
-      const end = () => process.kill(-(child.pid as number), "SIGKILL");
+      const end = () => {
+        try {
+          process.kill(-(child.pid as number), "SIGKILL");
+        } catch {
+          // All of it has ended.
+        }
+      };
+      const deadline = setTimeout(end, seconds * 1000);
       for (const stream of [child.stdout, child.stderr]) {
         stream.on("data", (data: Buffer) => {
           printed += data.toString();
@@ -101,7 +122,9 @@ export class Workspace {
         clearTimeout(deadline);
         when.test(printed)
           ? resolve()
-          : reject(new Error(`cdktf ended without printing ${when}:\n${printed.slice(-2000)}`));
+          : reject(
+              new Error(`${program} ended without printing ${when}:\n${printed.slice(-2000)}`),
+            );
       });
     });
   }
@@ -118,8 +141,7 @@ export class Workspace {
 
   /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
   operate(args: readonly string[], seconds = 600): SpawnSyncReturns<string> {
-    const command = ["npm", "run", "--silent", "cluster", "--", ...args];
-    return attemptSync(command, { directory: PROJECT, env: this.env, seconds });
+    return attemptSync([...OPERATE, ...args], { directory: PROJECT, env: this.env, seconds });
   }
 
   /** Plain terraform, in the folder of one stack as cdktf wrote it. */

@@ -13,12 +13,26 @@ export function awsCommandLine(region: string) {
     {
       subject,
       input,
+      document,
       signal,
       attempts,
-    }: { subject?: string; input?: string; signal?: AbortSignal; attempts?: number } = {},
+    }: {
+      subject?: string;
+      input?: string;
+      /** Its arguments as an object, for what must not be in a process list. */
+      document?: object;
+      signal?: AbortSignal;
+      attempts?: number;
+    } = {},
   ): Promise<string> {
     const action = args.slice(0, 2).join(" ");
-    const finished = await run(["aws", "--region", region, "--output", "json", ...args], {
+    const words = ["aws", "--region", region, "--output", "json", ...args];
+    // The standard input that Node gives a program is a socket, which cannot be opened by a name.
+    const command =
+      document === undefined
+        ? words
+        : ["bash", "-c", 'cat | "$@" --cli-input-json file:///dev/stdin', "bash", ...words];
+    const finished = await run(command, {
       env: {
         AWS_PAGER: "",
         AWS_CLI_AUTO_PROMPT: "off",
@@ -27,7 +41,7 @@ export function awsCommandLine(region: string) {
       },
       capture: true,
       attempt: true,
-      input,
+      input: document === undefined ? input : JSON.stringify(document),
       signal,
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") {

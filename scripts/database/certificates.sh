@@ -33,8 +33,7 @@ main() {
   exec 7>"$DATABASE_RUN/certificates.lock"
   flock 7
   install --directory --mode=0755 "$MYSQL_CONFIGURATION"
-  make_authority_key certificate-authority-seed "$AUTHORITY_KEY"
-  make_authority "$AUTHORITY_KEY" "$CLUSTER_NAME database authority" "$AUTHORITY"
+  make_authorities certificate-authority-seed "$AUTHORITY_KEY" "$CLUSTER_NAME database authority" "$AUTHORITY"
   is_valid "$AUTHORITY" "$KEY" "$CERTIFICATE" "$DATABASE_SERVER_NAME" ||
     issue "$AUTHORITY" "$AUTHORITY_KEY" "$KEY" "$CERTIFICATE" mysql "$DATABASE_SERVER_NAME"
   # A running server loads a new one without a restart; a starting server reads it anyway. Sent every time, so that one

@@ -10,7 +10,7 @@
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
-replication=$(replication_password)
+replication=$(password mysql-replication-password)
 said=$(printf '%s\n' "
   STOP REPLICA;
   RESET REPLICA ALL;

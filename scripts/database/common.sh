@@ -36,21 +36,25 @@ sql() {
     --connect-timeout=2 --batch --skip-column-names --default-character-set=utf8mb4
 }
 
-# password NAME: a secret, verified to be safe between single quotes.
-password() {
-  local value
-  value=$(secret "$1")
-  [[ $value =~ ^[A-Za-z0-9]{20,128}$ ]] || fail "the secret $1 must consist of 20 to 128 letters and digits, and does not"
-  printf '%s' "$value"
+# read_password NAME: sets value, phase and other like read_secret, both values verified to be safe between single quotes.
+read_password() {
+  local one
+  read_secret "$1"
+  for one in "$value" ${other:+"$other"}; do
+    [[ $one =~ ^[A-Za-z0-9]{20,128}$ ]] || fail "the secret $1 must consist of 20 to 128 letters and digits, and does not"
+  done
+  # A password for replication has at most 32 characters
+  # (https://dev.mysql.com/doc/refman/8.4/en/change-replication-source-to.html, SOURCE_PASSWORD); with a longer one, the
+  # receiver would silently send a different password than the account has.
+  if [[ $1 == mysql-replication-password ]]; then value=${value:0:32} other=${other:0:32}; fi
 }
 
-# replication_password: a password for replication has at most 32 characters
-# (https://dev.mysql.com/doc/refman/8.4/en/change-replication-source-to.html, SOURCE_PASSWORD); with a longer one, the
-# receiver would silently send a different password than the account has.
-replication_password() {
-  local value
-  value=$(password mysql-replication-password) || return
-  printf '%s' "${value:0:32}"
+# password NAME: prints the value in use.
+password() {
+  # shellcheck disable=SC2034 # set by it
+  local value phase other
+  read_password "$1"
+  printf '%s' "$value"
 }
 
 # Everything that changes a database host's role or data holds this lock meanwhile, including the agent. The agent's
@@ -68,6 +72,8 @@ take_lock() {
 lock_part() {
   take_lock "$1" || fail "another operation on this host is in progress, perhaps a clone: try again when it has finished"
 }
+
+unlock() { flock --unlock "$lock"; }
 
 # ask SECONDS SQL: sets ROWS to root's query result. Fails if there is no answer, an error, or none within the timeout.
 # shellcheck disable=SC2034  # read by whoever sources this file

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Updates accounts, privileges and time zones to match the declaration, on the open primary: with ordinary transactions,
 # which replicas replicate like any other. Writes nothing if everything matches.
+#
+#   declare.sh [--anew]   with --anew also if it was applied before
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 # shellcheck source=declared.sh
@@ -18,11 +20,11 @@ recorded() {
   fi
 }
 
-statements=$(declaration)
-version=$(declared_version "$statements")
+version=$(declared_version)
 before=$(recorded) || fail "the server does not answer"
-if [[ $before != "$version" ]]; then
+if [[ $before != "$version" || ${1:-} == --anew ]]; then
   log "updating accounts and privileges to match the declaration"
+  statements=$(declaration live)
   printf '%s\n' "$statements $(record_declared "$version")" | sql 20 2>&1 | without_secrets >&2
 fi
 ask 5 "SELECT COUNT(*) FROM mysql.time_zone_name;" || fail "the server does not answer"

@@ -15,11 +15,59 @@ READ_PRIVILEGES="SELECT, SHOW VIEW"
 READ_DENIED="INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, CREATE VIEW, TRIGGER, CREATE ROUTINE,
   ALTER ROUTINE, EXECUTE, LOCK TABLES, CREATE TEMPORARY TABLES, EVENT, GRANT OPTION"
 
-# account USER PASSWORD: the statements that give it this login.
+# is_accepted USER PASSWORD [AUTHORITY]: whether the server lets the account in, by a login from this host's own address.
+# With AUTHORITY its certificate must be of that one.
+is_accepted() {
+  local said
+  if said=$(timeout --kill-after=1 10 mysql --defaults-file=<(printf '[client]\nuser=%s\npassword=%s\n' "$1" "$2") \
+    --protocol=TCP --host="$HOST_ADDRESS" --port="$MYSQL_PORT" --connect-timeout=3 --batch --execute='DO 0' \
+    --ssl-mode=VERIFY_CA --ssl-ca="${3:-$MYSQL_CONFIGURATION/certificate-authority.pem}" 2>&1); then
+    return
+  fi
+  [[ $said == *"ERROR 1045 "* ]] || fail "whether $HOST_NAME accepts a password of $1 cannot be told: ${said:-no answer}"
+  return 1
+}
+
+# accepted USER VALUE OTHER: prints which of two passwords the server accepts: both, value, other, or none.
+accepted() {
+  local of_value=no of_other=no
+  if is_accepted "$1" "$2"; then of_value=yes; fi
+  if is_accepted "$1" "$3"; then of_other=yes; fi
+  case $of_value-$of_other in
+    yes-yes) printf both ;;
+    yes-no) printf value ;;
+    no-yes) printf other ;;
+    no-no) printf none ;;
+  esac
+}
+
+# account USER SECRET WHEN: the statements that give it this login. While the secret is being rotated, the server accepts
+# two passwords (https://dev.mysql.com/doc/refman/8.4/en/password-management.html#dual-passwords), and neither is refused
+# at any moment: that depends on what it accepts already. `founding` assumes that there is no such account yet. Binary
+# logs and replicas get hashes.
 account() {
+  local user="'$1'@'$CLUSTER_NETWORK'" value phase other accepts=none
+  read_password "$2"
+  if [[ $phase == steady || $phase == former ]]; then
+    printf '%s\n' "
+    CREATE USER IF NOT EXISTS $user IDENTIFIED BY '$value' REQUIRE SSL;
+    ALTER USER $user IDENTIFIED BY '$value' REQUIRE SSL;
+    ALTER USER $user DISCARD OLD PASSWORD;"
+    return
+  fi
+  if [[ $3 == live ]]; then accepts=$(accepted "$1" "$value" "$other") || return; fi
   printf '%s\n' "
-    CREATE USER IF NOT EXISTS '$1'@'$CLUSTER_NETWORK' IDENTIFIED BY '$2' REQUIRE SSL;
-    ALTER USER '$1'@'$CLUSTER_NETWORK' IDENTIFIED BY '$2' REQUIRE SSL;"
+    CREATE USER IF NOT EXISTS $user IDENTIFIED BY '$other' REQUIRE SSL;"
+  case $accepts in
+    both) ;;
+    value) printf '%s\n' "
+    ALTER USER $user IDENTIFIED BY '$other' RETAIN CURRENT PASSWORD;" ;;
+    other) printf '%s\n' "
+    ALTER USER $user IDENTIFIED BY '$value' RETAIN CURRENT PASSWORD;" ;;
+    none) printf '%s\n' "
+    ALTER USER $user IDENTIFIED BY '$other' REQUIRE SSL;
+    ALTER USER $user IDENTIFIED BY '$value' RETAIN CURRENT PASSWORD;" ;;
+  esac
 }
 
 # grant USER PRIVILEGES DENIED: on the app's database. Existing grants stay in effect throughout.
@@ -30,30 +78,29 @@ grant() {
     REVOKE IF EXISTS $3 $on FROM '$1'@'$CLUSTER_NETWORK';"
 }
 
-# declaration: prints the statements that apply the whole declaration, whatever the current state; they are idempotent.
+# declaration WHEN: prints the statements that apply the whole declaration, whatever the current state; they are idempotent.
+# WHEN is `live` on a server in use, or `founding`.
 declaration() {
-  local app reader replication
-  app=$(password mysql-app-password) || return
-  reader=$(password mysql-read-password) || return
-  replication=$(replication_password) || return
   printf '%s\n' "
     CREATE DATABASE IF NOT EXISTS \`$DATABASE_NAME\`;
     CREATE TABLE IF NOT EXISTS cluster.declared (
       subject VARCHAR(64) NOT NULL PRIMARY KEY,
       version CHAR(64) NOT NULL
     ) COMMENT 'What the primary has brought about, by the hash of the statements';"
-  account "$DATABASE_USER" "$app"
+  account "$DATABASE_USER" mysql-app-password "$1" || return
   grant "$DATABASE_USER" "$APP_PRIVILEGES" "$APP_DENIED"
-  account "$DATABASE_READ_USER" "$reader"
+  account "$DATABASE_READ_USER" mysql-read-password "$1" || return
   grant "$DATABASE_READ_USER" "$READ_PRIVILEGES" "$READ_DENIED"
-  account "$REPLICATION_USER" "$replication"
+  account "$REPLICATION_USER" mysql-replication-password "$1" || return
   printf '%s\n' "
     GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';"
 }
 
-# declared_version STATEMENTS: the version that cluster.declared records once they have been executed.
+# declared_version: the version that cluster.declared records once the declaration has been applied.
 declared_version() {
-  printf '%s' "$1" | sha256
+  local statements
+  statements=$(declaration founding) || return
+  printf '%s' "$statements" | sha256
 }
 
 # record_declared VERSION: the statement that records that they have been executed.

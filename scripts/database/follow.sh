@@ -8,7 +8,7 @@
 # shellcheck source=common.sh
 source /opt/cluster/scripts/database/common.sh
 
-replication=$(replication_password)
+replication=$(password mysql-replication-password)
 # What it had received and not applied is dropped: a new incarnation tells others not to count it as received.
 if [[ $DATABASE_FAILOVER != manual ]]; then new_incarnation; fi
 # A server that was a primary and was not restarted since would have what it applies wait for a replica of its own: with

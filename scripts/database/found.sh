@@ -8,7 +8,8 @@ source /opt/cluster/scripts/database/common.sh
 # shellcheck source=declared.sh
 source "$HERE/declared.sh"
 
-declared=$(declaration)
+declared=$(declaration founding)
+version=$(declared_version)
 printf '%s\n' "
   SET SESSION sql_log_bin = OFF;
   SET GLOBAL super_read_only = OFF;
@@ -20,5 +21,5 @@ printf '%s\n' "
     since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
   ) COMMENT 'Every promotion; the newest names the primary';
   $declared
-  $(record_declared "$(declared_version "$declared")")
+  $(record_declared "$version")
 " | sql 30 2>&1 | without_secrets >&2

@@ -18,8 +18,10 @@ CERTIFICATE=$ETCD_CONFIGURATION/host.pem
 KEY=$ETCD_CONFIGURATION/host.key
 # When the certificate was last found valid, and for which names.
 CERTIFICATE_SEEN=$ETCD_RUN/certificates-seen
+# The authorities that the running etcd read when it started.
+TRUSTED=$ETCD_RUN/trusted.pem
 OWN_URL=https://$HOST_ADDRESS:$ETCD_PEER_PORT
-export HERE UNIT IDENTITY FORMER NEXT_START AUTHORITY CERTIFICATE KEY CERTIFICATE_SEEN OWN_URL
+export HERE UNIT IDENTITY FORMER NEXT_START TRUSTED AUTHORITY CERTIFICATE KEY CERTIFICATE_SEEN OWN_URL
 
 is_voter() {
   [[ " $ETCD_ENDPOINTS" == *" $HOST_NAME:"* ]]
@@ -89,6 +91,24 @@ list_members_of_others() {
 # ids_at URL: the members in the list at that address. A host's address never changes.
 ids_at() {
   jq --raw-output --arg url "$1" '.members[] | select(.peerURLs | index([$url])) | .ID' <<<"$members"
+}
+
+# is_learner: whether this host's member has no vote yet, by the list. Expects `members`.
+is_learner() {
+  jq --exit-status --arg url "$OWN_URL" '.members[] | select(.peerURLs | index([$url])) | .isLearner == true' \
+    <<<"$members" >/dev/null
+}
+
+# hand_over: if this host's member is the leader, another one becomes it. Expects `members`.
+hand_over() {
+  local status successor
+  status=$(call "$HOST_ADDRESS" maintenance/status '{}') || return 0
+  if [[ $(jq '.leader == .header.member_id' <<<"$status") == true ]]; then
+    successor=$(jq --raw-output --arg url "$OWN_URL" \
+      'first(.members[] | select((.peerURLs | index([$url]) | not) and .isLearner != true)) | .ID' <<<"$members")
+    call "$HOST_ADDRESS" maintenance/transfer-leadership \
+      "$(jq --null-input --arg id "$successor" '{targetID: $id}')" >/dev/null || log "the leadership could not be transferred; this host is still the leader"
+  fi
 }
 
 # reason ANSWER: an error's message, in words.

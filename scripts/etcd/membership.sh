@@ -66,12 +66,6 @@ join() {
   done
 }
 
-# is_learner: whether this host's member has no vote yet, by the list.
-is_learner() {
-  jq --exit-status --arg url "$OWN_URL" '.members[] | select(.peerURLs | index([$url])) | .isLearner == true' \
-    <<<"$members" >/dev/null
-}
-
 # promote ADDRESS: asks a member to give this host's a vote. Refused until it has what the others have.
 promote() {
   local id answer
@@ -134,18 +128,6 @@ take_part() {
     join
   fi
   if list_members "$HOST_ADDRESS"; then remove_strangers; fi
-}
-
-# hand_over: if this host's member is the leader, another one becomes it.
-hand_over() {
-  local status successor
-  status=$(call "$HOST_ADDRESS" maintenance/status '{}') || return 0
-  if [[ $(jq '.leader == .header.member_id' <<<"$status") == true ]]; then
-    successor=$(jq --raw-output --arg url "$OWN_URL" \
-      'first(.members[] | select((.peerURLs | index([$url]) | not) and .isLearner != true)) | .ID' <<<"$members")
-    call "$HOST_ADDRESS" maintenance/transfer-leadership \
-      "$(jq --null-input --arg id "$successor" '{targetID: $id}')" >/dev/null || log "the leadership could not be transferred; this host is still the leader"
-  fi
 }
 
 # has_record: whether a majority still has the record, the one key there is.

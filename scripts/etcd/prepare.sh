@@ -12,6 +12,7 @@ has_volume || fail "the data volume is not mounted yet"
 # User IDs may differ on a rebuilt host.
 if [[ $(stat --format=%U "$DATA") != etcd ]]; then chown --recursive etcd:etcd "$DATA"; fi
 [[ -s $NEXT_START ]] || printf '{}\n' >"$NEXT_START"
+cp "$AUTHORITY" "$TRUSTED"
 jq --slurp add "$ETCD_CONFIGURATION/etcd.json" "$NEXT_START" >"$ETCD_RUN/etcd.json.new"
 mv "$ETCD_RUN/etcd.json.new" "$ETCD_RUN/etcd.json"
 rm "$NEXT_START"

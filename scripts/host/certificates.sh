@@ -2,6 +2,10 @@
 # Certificates of the cluster's own authorities. An authority is derived from a secret, so every host that may read the
 # secret creates the same one, byte for byte, without contacting another. Its key exists only in memory-backed files.
 #
+# While the secret is being rotated there are two, and the file of authorities has both: first the one that issues
+# certificates, then the other one, whose certificates are accepted too. They have the same name, and OpenSSL tells them
+# apart by the identifiers of their keys.
+#
 # Sourced after lib.sh.
 
 DAY=$((24 * 60 * 60))
@@ -12,12 +16,11 @@ request() {
   openssl req -config <(printf '[req]\ndistinguished_name = name\n[name]\n') -x509 -new "$@"
 }
 
-# make_authority_key SECRET KEY: an Ed25519 key whose 32 secret bytes are the hash of the secret, in the format of
-# RFC 8410, section 7.
+# make_authority_key SEED KEY: an Ed25519 key whose 32 secret bytes are the hash of the seed, in the format of RFC 8410,
+# section 7.
 make_authority_key() {
-  local seed secret_bytes
-  seed=$(secret "$1")
-  secret_bytes=$(printf '%s' "$seed" | sha256)
+  local secret_bytes
+  secret_bytes=$(printf '%s' "$1" | sha256)
   install --directory --mode=0700 "${2%/*}"
   (
     umask 0377
@@ -27,37 +30,53 @@ make_authority_key() {
   mv --force "$2.new" "$2"
 }
 
-# make_authority KEY NAME CERTIFICATE: dates and serial are fixed, and Ed25519 signs without randomness.
-make_authority() {
+# print_authority KEY NAME: its certificate. Dates and serial are fixed, and Ed25519 signs without randomness.
+print_authority() {
   request -key "$1" -subj "/CN=$2" \
     -set_serial 1 -not_before 20250101000000Z -not_after 20991231235959Z \
     -addext "basicConstraints=critical,CA:TRUE,pathlen:0" \
-    -addext "keyUsage=critical,keyCertSign,cRLSign" -addext "subjectKeyIdentifier=hash" -out "$3.new"
-  if cmp --quiet "$3.new" "$3"; then
-    rm "$3.new"
+    -addext "keyUsage=critical,keyCertSign,cRLSign" -addext "subjectKeyIdentifier=hash"
+}
+
+# make_authorities SECRET KEY NAME FILE: the key of the authority that issues certificates, and the file of authorities.
+make_authorities() {
+  local value phase other
+  read_secret "$1"
+  make_authority_key "$value" "$2"
+  print_authority "$2" "$3" >"$4.new"
+  if [[ $phase == next || $phase == previous ]]; then
+    make_authority_key "$other" "$2.other"
+    print_authority "$2.other" "$3" >>"$4.new"
+    rm --force "$2.other"
+  fi
+  if cmp --quiet "$4.new" "$4"; then
+    rm "$4.new"
   else
-    chmod 0644 "$3.new"
-    mv "$3.new" "$3"
+    chmod 0644 "$4.new"
+    mv "$4.new" "$4"
   fi
 }
 
-# is_valid AUTHORITY KEY CERTIFICATE [NAME]...: whether the certificate is of this authority, for this key, this host
+# issuer AUTHORITIES: prints the first certificate of the file.
+issuer() { openssl x509 -in "$1"; }
+
+# is_valid AUTHORITIES KEY CERTIFICATE [NAME]...: whether the certificate is of the first authority, for this key, this host
 # and the names, and for some time yet.
 is_valid() {
-  local authority=$1 key=$2 certificate=$3 name
+  local authorities=$1 key=$2 certificate=$3 name
   [[ -s $key && -s $certificate ]] &&
-    openssl verify -CAfile "$authority" -verify_ip "$HOST_ADDRESS" "$certificate" &&
+    openssl verify -CAfile <(issuer "$authorities") -verify_ip "$HOST_ADDRESS" "$certificate" &&
     openssl x509 -in "$certificate" -noout -checkend "$RENEW_BEFORE" &&
     [[ $(openssl pkey -in "$key" -pubout) == "$(openssl x509 -in "$certificate" -noout -pubkey)" ]] || return
   for name in "$HOST_NAME" "${@:4}"; do
-    openssl verify -CAfile "$authority" -verify_hostname "$name" "$certificate" || return
+    openssl verify -CAfile <(issuer "$authorities") -verify_hostname "$name" "$certificate" || return
   done
 } >/dev/null 2>&1
 
-# issue AUTHORITY AUTHORITY_KEY KEY CERTIFICATE GROUP [NAME]...: a new key, for root and the group, and its certificate
+# issue AUTHORITIES AUTHORITY_KEY KEY CERTIFICATE GROUP [NAME]...: a new key, for root and the group, and its certificate
 # for this host and the names. Valid from an hour ago, for peers whose clocks are slow.
 issue() {
-  local authority=$1 authority_key=$2 key=$3 certificate=$4 group=$5 name names not_before not_after
+  local authorities=$1 authority_key=$2 key=$3 certificate=$4 group=$5 name names not_before not_after
   names=IP:$HOST_ADDRESS,DNS:$HOST_NAME
   for name in "${@:6}"; do names+=,DNS:$name; done
   not_before=$(date --utc --date=@$((EPOCHSECONDS - 3600)) +%Y%m%d%H%M%SZ)
@@ -66,7 +85,7 @@ issue() {
     umask 0027
     openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$key.new" 2>/dev/null
   )
-  request -key "$key.new" -CA "$authority" -CAkey "$authority_key" \
+  request -key "$key.new" -CA <(issuer "$authorities") -CAkey "$authority_key" \
     -subj "/CN=$HOST_NAME" -not_before "$not_before" -not_after "$not_after" \
     -addext "basicConstraints=critical,CA:FALSE" \
     -addext "keyUsage=critical,digitalSignature" \

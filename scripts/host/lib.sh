@@ -30,25 +30,64 @@ milliseconds() {
   now=$((10#${up/./} * 10))
 }
 
-# secret NAME: prints a secret. Caches it in a memory-backed file that only root can read.
-secret() {
-  local file="/run/cluster/secrets/$1" value
-  if [[ ! -s $file ]]; then
-    # Explicit check: in a command substitution, a failure would not end the caller.
-    value=$(/opt/cluster/platform.sh secret "$1") || value=""
-    [[ -n $value ]] || fail "the platform has no secret named $1"
-    install --directory --mode=0700 /run/cluster/secrets
-    (
-      umask 0377
-      printf '%s' "$value" >"$file.$$"
-    )
-    mv --force "$file.$$" "$file"
+# Secrets are cached in memory-backed files that only root can read: NAME has the value in use, for programs that read a
+# file, and NAME.rotation what the platform keeps while a secret is being rotated:
+#
+#   VALUE next OTHER       OTHER is to be accepted too, and not yet in use
+#   VALUE previous OTHER   VALUE is in use from now on; OTHER is still accepted
+#   VALUE former OTHER     OTHER is not accepted any more
+#
+# A host that is one of these steps behind, or ahead, uses a value that all others accept.
+SECRETS=/run/cluster/secrets
+ROTATING='^([A-Za-z0-9]+) (next|previous|former) ([A-Za-z0-9]+)$'
+
+cache_secret() {
+  (
+    umask 0377
+    printf '%s' "$2" >"$SECRETS/$1.$$"
+  )
+  mv --force "$SECRETS/$1.$$" "$SECRETS/$1"
+}
+
+# fetch_secret NAME: asks the platform for a secret, and caches it.
+fetch_secret() {
+  local content
+  # Explicit check: in a command substitution, a failure would not end the caller.
+  content=$(/opt/cluster/platform.sh secret "$1") || content=""
+  [[ -n $content ]] || fail "the platform has no secret named $1"
+  install --directory --mode=0700 "$SECRETS"
+  if [[ $content =~ $ROTATING ]]; then
+    cache_secret "$1.rotation" "$content"
+    cache_secret "$1" "${BASH_REMATCH[1]}"
+  else
+    cache_secret "$1" "$content"
+    rm --force "$SECRETS/$1.rotation"
   fi
-  cat "$file"
+}
+
+# read_secret NAME: sets `value` to the value in use, `phase` to steady, next, previous or former, and `other` to the other
+# value, empty while it is steady.
+# shellcheck disable=SC2034 # used by callers
+read_secret() {
+  local content
+  [[ -s $SECRETS/$1 ]] || fetch_secret "$1"
+  if content=$(cat "$SECRETS/$1.rotation" 2>/dev/null) && [[ $content =~ $ROTATING ]]; then
+    value=${BASH_REMATCH[1]} phase=${BASH_REMATCH[2]} other=${BASH_REMATCH[3]}
+  else
+    value=$(cat "$SECRETS/$1") phase=steady other=""
+  fi
+}
+
+# secret NAME: prints the value in use.
+secret() {
+  # shellcheck disable=SC2034 # set by it
+  local value phase other
+  read_secret "$1"
+  printf '%s' "$value"
 }
 
 # forget_secret NAME: the platform is asked for it again when it is next needed.
-forget_secret() { rm --force "/run/cluster/secrets/$1"; }
+forget_secret() { rm --force "$SECRETS/$1" "$SECRETS/$1.rotation"; }
 
 # checksum FILE...: checksum of all the files together; a missing file counts as empty.
 checksum() {

@@ -38,28 +38,16 @@ fi
 # systemd's own default for the hard limit.
 OPEN_FILES=524288
 
-# 48 letters and digits: 285 bits of entropy, and no need for quoting anywhere.
-generate() { openssl rand -base64 192 | tr -dc 'A-Za-z0-9' | head -c 48; }
-
 profiles=$(incus profile list --format csv --columns n)
 is_profile() { grep --quiet --line-regexp "$1" <<<"$profiles"; }
 
-# replace_profile NAME: creates or replaces a profile from standard input. Secrets are passed only this way, never as
-# arguments or through Terraform.
-#
-# An edit fails, although it is saved, while one of the role's hosts is being removed by the same deploy: it is tried again.
+# replace_profile NAME: creates or replaces a profile from standard input.
 replace_profile() {
-  local content attempt
-  if ! is_profile "$1"; then
+  if is_profile "$1"; then
+    edit_profile "$1"
+  else
     incus profile create --quiet "$1"
-    return
   fi
-  content=$(cat)
-  for attempt in {1..30}; do
-    if printf '%s\n' "$content" | incus profile edit "$1"; then return; fi
-    sleep 1
-  done
-  fail "profile $1 could not be changed in $attempt attempts"
 }
 
 # Every secret is generated once, stored in a profile that no host uses, and copied to the profiles of its readers.
@@ -82,7 +70,7 @@ for secret in $DWI_SECRETS; do
     missing=yes
   fi
   if [[ -z ${values[$name]} ]]; then
-    values[$name]=$(generate)
+    values[$name]=$(generate_secret)
     missing=yes
   fi
 done

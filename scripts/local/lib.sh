@@ -165,3 +165,20 @@ image_alias() {
     printf '%s\n' "$distribution" "$suite" "$DWI_PACKAGES" "${DWI_MIRROR:-}"
   } | sha256sum | head -c 12)"
 }
+
+# 48 letters and digits: 285 bits of entropy, and no need for quoting anywhere.
+generate_secret() { openssl rand -base64 192 | tr -dc 'A-Za-z0-9' | head -c 48; }
+
+# edit_profile NAME: replaces a profile from standard input. Secrets are passed only this way, never as arguments or through
+# Terraform.
+#
+# An edit fails, although it is saved, while one of the role's hosts is being removed by the same deploy: it is tried again.
+edit_profile() {
+  local content attempt
+  content=$(cat)
+  for attempt in {1..30}; do
+    if printf '%s\n' "$content" | incus profile edit "$1"; then return; fi
+    sleep 1
+  done
+  fail "profile $1 could not be changed in $attempt attempts"
+}

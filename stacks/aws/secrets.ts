@@ -15,7 +15,8 @@ export const BACKUP_PASSWORD = "backup-password";
  * the state nor a plan ever contains it.
  *
  * The generator is an ephemeral block, and the parameter's value is a write-only argument. A new value is generated in every
- * run, but only written when the version changes. Without a key of the cluster, the
+ * run, but only written when the version changes, which it never does: a rotation writes the parameter itself
+ * (ops/platform/aws-secrets.ts), and a deploy must not put a former value back. Without a key of the cluster, the
  * account's `aws/ssm` encrypts it, which everyone who may read the parameter may use.
  */
 export function declareSecrets(
