@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { PROJECT } from "../hosts/project";
 import { localNames, stackNames } from "../topology/names";
 import { parseClusters } from "../topology/settings";
+import { BACKUP_PASSWORD } from "../topology/topology";
 import { clusterOf, clusterSettings } from "./clusters";
 import {
   backup,
@@ -39,14 +40,19 @@ let exitCode = 0;
 function reach(stack: string) {
   const cluster = clusterOf(stack);
   const { clusterName } = cluster.topology;
-  const { region } = cluster.settings;
+  const { region, backup } = cluster.settings;
+  const { copyRegion } = backup;
   const { project } = localNames(clusterName);
   return cluster.platform === "aws"
     ? {
         ...cluster,
         access: awsHostAccess(clusterName, region),
         releases: awsReleases(clusterName, region),
-        secrets: awsSecrets(clusterName, region),
+        secrets: awsSecrets(
+          clusterName,
+          region,
+          copyRegion === undefined ? [] : [{ name: BACKUP_PASSWORD, region: copyRegion }],
+        ),
       }
     : {
         ...cluster,

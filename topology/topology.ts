@@ -37,12 +37,15 @@ export interface Topology {
   readonly secrets: readonly Secret[];
 }
 
+/** The secret that decrypts the backups. */
+export const BACKUP_PASSWORD = "backup-password";
+
 const SECRETS: readonly Secret[] = [
   { name: "mysql-app-password", readers: ["web", "database"] },
   { name: "mysql-read-password", readers: ["web", "database"] },
   { name: "mysql-replication-password", readers: ["database"] },
   { name: "certificate-authority-seed", readers: ["database"] },
-  { name: "backup-password", readers: ["database"], outlivesCluster: true },
+  { name: BACKUP_PASSWORD, readers: ["database"], outlivesCluster: true },
 ];
 
 /**

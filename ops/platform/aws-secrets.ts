@@ -50,21 +50,55 @@ function advanced({ phase, value, other }: Content): string {
   }
 }
 
+/** Where a copy of a secret is, that follows each rotation: the password of the backups that S3 copies elsewhere. */
+export interface SecretCopy {
+  readonly name: string;
+  readonly region: string;
+}
+
+/** The key that encrypts a parameter: AWS's own, unless the parameter keeps the one that it has. */
+async function keyOf(parameter: string, region: string): Promise<string> {
+  const filter = `Key=Name,Values=${parameter}`;
+  const answer = await awsCommandLine(region).patiently(
+    ["ssm", "describe-parameters", "--parameter-filters", filter],
+    { subject: parameter },
+  );
+  return JSON.parse(answer).Parameters[0].KeyId;
+}
+
 /**
  * The secrets of a cluster on EC2: SSM parameters, which Terraform creates and never writes again
  * (stacks/aws/secrets.ts). Values are in this process and on its children's standard input only.
+ *
+ * @param copies secrets of which stacks/aws/backup-copies.ts keeps a copy in another region; default none
  */
-export function awsSecrets(clusterName: string, region: string): SecretStore {
-  const { patiently } = awsCommandLine(region);
+export function awsSecrets(
+  clusterName: string,
+  region: string,
+  copies: readonly SecretCopy[] = [],
+): SecretStore {
   const parameterOf = (name: string) => `/${clusterName}/secrets/${name}`;
 
   async function read(name: string): Promise<Content> {
     const parameter = parameterOf(name);
-    const answer = await patiently(
+    const answer = await awsCommandLine(region).patiently(
       ["ssm", "get-parameter", "--name", parameter, "--with-decryption"],
       { subject: parameter },
     );
     return parseContent(JSON.parse(answer).Parameter.Value, parameter);
+  }
+
+  async function write(parameter: string, where: string, value: string): Promise<void> {
+    await awsCommandLine(where).patiently(["ssm", "put-parameter"], {
+      document: {
+        Name: parameter,
+        Type: "SecureString",
+        Value: value,
+        KeyId: await keyOf(parameter, where),
+        Overwrite: true,
+      },
+      subject: parameter,
+    });
   }
 
   return {
@@ -79,16 +113,12 @@ export function awsSecrets(clusterName: string, region: string): SecretStore {
           `${name} is in phase ${content.phase}, not ${from}, which would be followed by ${phaseAfter(from)}: is it being rotated by somebody else? Nothing was changed.`,
         );
       }
-      const parameter = parameterOf(name);
-      await patiently(["ssm", "put-parameter"], {
-        document: {
-          Name: parameter,
-          Type: "SecureString",
-          Value: advanced(content),
-          Overwrite: true,
-        },
-        subject: parameter,
-      });
+      const next = advanced(content);
+      // Before the secret itself: a rotation that is interrupted in between writes the copy again when it goes on.
+      for (const copy of copies.filter((one) => one.name === name)) {
+        await write(`/${clusterName}/copies/${name}`, copy.region, next);
+      }
+      await write(parameterOf(name), region, next);
     },
   };
 }

@@ -4,11 +4,10 @@ import type { S3Bucket } from "@cdktf/provider-aws/lib/s3-bucket";
 import { S3BucketReplicationConfigurationA } from "@cdktf/provider-aws/lib/s3-bucket-replication-configuration";
 import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
-import type { Topology } from "../../topology/topology";
+import { BACKUP_PASSWORD, type Topology } from "../../topology/topology";
 import { declareEncryptionKey, type EncryptionKey, usingKey } from "./encryption-key";
 import { declarePrivateBucket } from "./private-bucket";
 import { declareProviderOf } from "./provider";
-import { BACKUP_PASSWORD } from "./secrets";
 
 interface BackupCopiesProps {
   readonly accountId: string;

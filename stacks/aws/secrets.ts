@@ -1,14 +1,11 @@
 import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import type { TerraformStack } from "cdktf";
-import type { Topology } from "../../topology/topology";
+import { BACKUP_PASSWORD, type Topology } from "../../topology/topology";
 import { type EncryptionKey, usingKey } from "./encryption-key";
 import { type Grant, readingParameters } from "./grant";
 
 /** Letters and digits, which need no quoting in a shell, URL or SQL; about 285 bits of entropy. */
 const SECRET_LENGTH = 48;
-
-/** The secret that decrypts the backups. */
-export const BACKUP_PASSWORD = "backup-password";
 
 /**
  * Declares the cluster's secrets: AWS generates each one, and Terraform passes it on to an encrypted SSM parameter. Neither

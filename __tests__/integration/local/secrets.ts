@@ -34,7 +34,7 @@ const AUTHORITIES: Readonly<Record<string, { authority: string; certificate: str
   },
 };
 
-const NAMES = buildTopology(parseClusters([{ name: "any" }])[0] as never).secrets.map(
+const NAMES = buildTopology(parseClusters([{ name: "any" }])[0] as never, "local").secrets.map(
   ({ name }) => name,
 );
 
