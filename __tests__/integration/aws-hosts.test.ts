@@ -10,12 +10,8 @@ import { testsFailed } from "./well";
 // Boots the user-data of stack `aws`: the stack is applied to the emulator, and each instance's user-data boots an
 // Ubuntu container, which finds the emulator where it expects AWS.
 
-const SETTINGS = {
-  name: "ec2boot",
-  network: { cidr: "10.98.0.0/22" },
-  // Failover is manual, because one test promotes a replica.
-  database: { terminationProtection: false, preventDestroy: false, failover: "manual" as const },
-};
+const OPEN = { terminationProtection: false, preventDestroy: false };
+const SETTINGS = { name: "ec2boot", network: { cidr: "10.98.0.0/22" }, database: OPEN };
 
 /** Another app; a rollback brings the guestbook back. */
 const OTHER_APP = {
@@ -197,7 +193,29 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       await replicates("after-the-restore");
     }, 300_000);
 
-    test("promotes a replica, and has EC2 stop the host that does not answer", async () => {
+    test("needs nobody when EC2 stops the primary: a replica takes over", async () => {
+      const primary = await cluster.inSync();
+      await cluster.ec2("stop-instances", primary);
+      await write(cluster, "after-the-failover");
+      await cluster.ec2("start-instances", primary);
+      expect(await cluster.inSync(180)).not.toBe(primary);
+      await replicates("after-the-return-of-the-primary");
+    }, 400_000);
+
+    test("promotes a replica where failover is manual, and has EC2 stop the host that does not answer", async () => {
+      await cluster.change({ database: { ...OPEN, failover: "manual" } });
+      await eventually(
+        "no host follows the record of the primary any more",
+        () => !/record of the primary/.test(cluster.attemptToOperate("status").stdout) || undefined,
+        180,
+      );
+      // An agent that was just restarted does not know yet whether its host has everything.
+      await replicates("before-the-promotion");
+      await eventually(
+        "all is well without a record",
+        () => cluster.attemptToOperate("status").status === 0 || undefined,
+        120,
+      );
       const primary = await cluster.inSync();
       cluster.incus(["pause", primary]);
       cluster.operate("promote", "--fence", primary);
@@ -208,7 +226,22 @@ describeIf(`booted user-data${reason === undefined ? "" : ` (skipped: ${reason})
       await cluster.ec2("start-instances", primary);
       await cluster.inSync(180);
       await replicates("after-the-return-of-the-host");
-    }, 400_000);
+
+      await cluster.change({});
+      await eventually(
+        "the record names the primary, and the replica as in sync",
+        () =>
+          /record of the primary: .*; in sync: database-/.test(
+            cluster.attemptToOperate("status").stdout,
+          ) || undefined,
+        240,
+      );
+      await eventually(
+        "all three voters are members again, and all is well",
+        () => cluster.attemptToOperate("status").status === 0 || undefined,
+        120,
+      );
+    }, 900_000);
   });
 
   test("hosts pick up a change of settings from S3 by themselves", async () => {

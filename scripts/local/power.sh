@@ -23,8 +23,20 @@ list() {
   done < <(incus list --format csv --columns ns)
 }
 
+# kill_processes HOST: the engine lets a frozen host run on for a moment when it ends it. A primary would acknowledge writes
+# in that moment, perhaps without a second copy. A process that was killed while it was frozen runs no further.
+kill_processes() {
+  local processes
+  while read -r processes; do
+    xargs --no-run-if-empty kill -KILL <"$processes" 2>/dev/null || true
+  done < <(find /sys/fs/cgroup -path "*/lxc.payload.${DWI_PROJECT}_$1/*" -name cgroup.procs)
+}
+
 stop() {
-  [[ $(incus list --format csv --columns s "^$1\$") != STOPPED ]] || return 0
+  local state
+  state=$(incus list --format csv --columns s "^$1\$")
+  if [[ $state == STOPPED ]]; then return; fi
+  if [[ $state == FROZEN ]]; then kill_processes "$1"; fi
   incus stop --force "$1"
 }
 

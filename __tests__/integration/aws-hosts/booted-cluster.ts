@@ -3,6 +3,7 @@ import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { PROJECT } from "../../../hosts/project";
+import { SCRIPTS } from "../../../hosts/scripts";
 import { runSync } from "../../../ops/run";
 import { localNames } from "../../../topology/names";
 import type { ClusterSettingsInput } from "../../../topology/settings";
@@ -107,8 +108,11 @@ export class BootedCluster extends ScratchCluster {
     }
   }
 
-  /** Makes EC2 reboot or start a host's instance. */
-  ec2(action: "reboot-instances" | "start-instances", host: string): Promise<void> {
+  /** Makes EC2 reboot, start or stop a host's instance. */
+  ec2(
+    action: "reboot-instances" | "start-instances" | "stop-instances",
+    host: string,
+  ): Promise<void> {
     const instance = this.instances.find((one) => one.host.name === host);
     const args = ["ec2", action, "--instance-ids", String(instance?.id)];
     return this.asOwner(() => {
@@ -211,7 +215,12 @@ export class BootedCluster extends ScratchCluster {
       emulator: this.emulator.endpoint,
       execute: [...incus, "exec", "--force-noninteractive"],
       power: {
-        StopInstances: [...incus, "stop", "--force"],
+        // What is frozen does not go on for a moment while it is stopped: a real instance would not either.
+        StopInstances: [
+          "env",
+          `DWI_PROJECT=${this.incusProject}`,
+          ...["bash", join(SCRIPTS, "local", "power.sh"), "stop"],
+        ],
         StartInstances: [...incus, "start"],
         RebootInstances: [...incus, "restart"],
       },

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { outlivesPrimary } from "./rows";
 
@@ -18,6 +19,16 @@ export function manualFailover(cluster: ScratchCluster): void {
     }
     expect(await cluster.inSync()).toBe(primary);
   });
+
+  test("a primary that has been frozen for a while is stopped, and a replica that has everything promoted", async () => {
+    const primary = await cluster.inSync();
+    cluster.incus(["pause", primary]);
+    // The replica accepts only what the primary said of itself shortly before it fell silent (agent/commands.ts).
+    await pause(10_000);
+    cluster.operate("promote", "--fence", primary);
+    cluster.incus(["start", primary]);
+    expect(await cluster.inSync()).not.toBe(primary);
+  }, 300_000);
 
   test("an acknowledged write survives the loss of the primary and a promotion", async () => {
     await outlivesPrimary(cluster, async (primary, replica) => {
