@@ -50,12 +50,13 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     throw new Error("the default settings make no cluster");
   }
   const topology = buildTopology(settings, "local");
-  const lines = monthlyCost(topology, FRANKFURT);
+  const onAws = buildTopology(settings, "aws");
+  const lines = monthlyCost(onAws, FRANKFURT);
   const drill: DrillResults = JSON.parse(read("docs/drill.json"));
   const withTimers = embed(read("docs/record.md"), "timers", `\n\n${timerTable()}\n\n`);
   const security = [
-    ["exposed", exposedTable(topology)],
-    ["reach", reachTables(topology)],
+    ["exposed", exposedTable(onAws)],
+    ["reach", reachTables(onAws)],
     ["scanners", scannerTable()],
   ].reduce(
     (page, [name = "", content]) => embed(page, name, `\n\n${content}\n\n`),
@@ -69,9 +70,9 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
       path: "docs/architecture.md",
       content: embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`),
     },
-    { path: "docs/reach.svg", content: reachPicture(topology) },
+    { path: "docs/reach.svg", content: reachPicture(onAws) },
     { path: "docs/security.md", content: security },
-    { path: "docs/cost.md", content: costPage(topology, FRANKFURT) },
+    { path: "docs/cost.md", content: costPage(onAws, FRANKFURT) },
     {
       path: "docs/database.md",
       content: embed(read("docs/database.md"), "decisions", `\n\n${decisionTables()}\n\n`),

@@ -1,8 +1,10 @@
+import { dirname } from "node:path/posix";
 import { PORTS } from "../topology/ports";
 import { hasTls } from "../topology/tls";
 import { floatingAddress, type Topology, type TopologyHost } from "../topology/topology";
 import { VISITORS_CERTIFICATE } from "./agreed";
 import type { RoleContent } from "./host";
+import { sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 
 /**
@@ -70,7 +72,17 @@ function namesOf(topology: Topology, host: TopologyHost): string[] {
 /** What a load balancer needs for visitors' TLS. Where they cannot use it, what it needs to end it. */
 export function tlsContent(topology: Topology, host: TopologyHost): Omit<RoleContent, "packages"> {
   return {
-    files: hasTls(topology) ? staticFiles("tls") : [],
+    files: hasTls(topology)
+      ? [
+          ...staticFiles("tls"),
+          // Its group is HAProxy's.
+          sandboxOf("cluster-visitors-certificate", {
+            capabilities: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+            writes: [`-${dirname(VISITORS_CERTIFICATE)}`],
+            writesToRun: true,
+          }),
+        ]
+      : [],
     facts: {
       VISITORS_CERTIFICATE,
       ...(hasTls(topology) ? { TLS_NAMES: namesOf(topology, host).join(" ") } : {}),

@@ -517,6 +517,31 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     expect(copied === original).toBe(true);
   });
 
+  test("a rotation keeps a secret's key, and its copy in the other region follows", async () => {
+    const name = "backup-password";
+    const original = `/${SETTINGS.name}/secrets/${name}`;
+    const copy = `/${SETTINGS.name}/copies/${name}`;
+    const before = process.env;
+    process.env = { ...before, ...emulator.env };
+    try {
+      const store = awsSecrets(SETTINGS.name, REGION, [{ name, region: "eu-west-1" }]);
+      const keys = () => Promise.all([emulator.keyOf(original), emulator.keyOf(copy, "eu-west-1")]);
+      const keysBefore = await keys();
+      for (const phase of PHASES) {
+        await store.advance(name, phase);
+        const content = await emulator.parameter(original);
+        expect((await emulator.parameter(copy, "eu-west-1")) === content).toBe(true);
+      }
+      expect(await keys()).toEqual(keysBefore);
+      const value = await emulator.parameter(original);
+      secrets = topology.secrets.map((one, index) =>
+        one.name === name ? value : (secrets[index] as string),
+      );
+    } finally {
+      process.env = before;
+    }
+  });
+
   test("keys that are no longer asked for are kept, and only forgotten by Terraform", () => {
     cluster.synthesize({
       ...CHANGED,

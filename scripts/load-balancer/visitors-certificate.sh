@@ -76,7 +76,8 @@ $(<"$VISITORS_CERTIFICATE")
 main() {
   local before
   # The daily check and a convergence may coincide.
-  exec 7>/run/cluster-visitors-certificate.lock
+  mkdir --parents /run/cluster
+  exec 7>/run/cluster/visitors-certificate.lock
   flock 7
   is_good "$VISITORS_CERTIFICATE" || make "$VISITORS_CERTIFICATE"
   before=$(served) || before=""

@@ -150,6 +150,13 @@ export class Emulator {
     return (Parameter as { Value: string }).Value;
   }
 
+  /** The key that encrypts a parameter. */
+  async keyOf(name: string, region?: string): Promise<string> {
+    const wanted = { ParameterFilters: [{ Key: "Name", Values: [name] }] };
+    const { Parameters } = await this.ssm("DescribeParameters", wanted, region);
+    return (Parameters as [{ KeyId: string }])[0].KeyId;
+  }
+
   /** Turns the checks of signatures and of roles' policies on or off. */
   async authorize(on: boolean): Promise<void> {
     await fetch(`${this.endpoint}/moto-api/reset-auth`, {
