@@ -80,16 +80,16 @@ wait_for_visitors() {
 # Makes the devices of DWI_HOST those that are declared. Where nothing has changed, nothing is touched.
 set_devices() {
   local name listen connect declared=" "
-  while read -r name listen connect; do
+  # The engine's commands would read from the list.
+  while read -r -u 9 name listen connect; do
     declared+="$name "
     if [[ $(incus config device get "$DWI_HOST" "$name" listen 2>/dev/null) == "$listen" ]]; then continue; fi
-    check_port "${listen##*:}"
     if exists incus config device get "$DWI_HOST" "$name" listen; then
       incus config device set "$DWI_HOST" "$name" listen="$listen"
     else
       incus config device add --quiet "$DWI_HOST" "$name" proxy listen="$listen" connect="$connect"
     fi
-  done < <(devices)
+  done 9< <(devices)
   for name in $(published_by "$DWI_HOST"); do
     [[ $declared == *" $name "* ]] || incus config device remove --quiet "$DWI_HOST" "$name"
   done
@@ -98,16 +98,17 @@ set_devices() {
 # publish FROM...: publishes the cluster by DWI_HOST, and no longer by these containers. Visitors are held back while the
 # publication moves.
 publish() {
-  local from device listen taken
-  taken=$(for from in "$@"; do listens_at "$from"; done)
+  local from device listen known taken=""
+  known=$(for from in "$DWI_HOST" "$@"; do listens_at "$from"; done)
+  # Before visitors are held back: until then a port that is in use answers at once.
+  while read -r _ listen _; do
+    grep --quiet --fixed-strings --line-regexp "$listen" <<<"$known" || check_port "${listen##*:}"
+  done < <(devices)
+  for from in "$@"; do taken+=$(published_by "$from"); done
   if [[ -z $taken ]]; then
     set_devices
     return
   fi
-  taken+=$'\n'$(listens_at "$DWI_HOST")
-  while read -r _ listen _; do
-    grep --quiet --fixed-strings --line-regexp "$listen" <<<"$taken" || check_port "${listen##*:}"
-  done < <(devices)
   trap let_visitors_in EXIT
   hold_back_visitors
   wait_for_visitors
