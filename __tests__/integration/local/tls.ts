@@ -210,6 +210,12 @@ export function tls(cluster: ScratchCluster): void {
     cluster.on("load-balancer-1", "systemctl reload haproxy.service");
     expect((await served(port())).fingerprint256).toBe(after.fingerprint256);
   });
+}
+
+/** Changes of a running cluster that visitors of either scheme must not notice. */
+export function changesOfTls(cluster: ScratchCluster): void {
+  const port = () => tlsPortOf(cluster.topology.settings);
+  const whoami = () => `${cluster.tlsUrl}/api/whoami`;
 
   test("of two load balancers each has its own certificate, and both ports move with the visitors' address", async () => {
     const urls = () => [`${cluster.url}/api/whoami`, whoami()];
