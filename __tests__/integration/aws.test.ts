@@ -581,6 +581,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
       expect(valuesOf(found, "networkInterfaceId")).toEqual([interfaceId]);
     }
     await allowNothingMore("load-balancer");
+    cluster.synthesize({ ...CHANGED, database: { ...CHANGED.database, ...OPEN } });
     const planned = cluster.plan().filter(({ address }) => /eip|network_interface/.test(address));
     expect(planned).toEqual([]);
   });

@@ -5,6 +5,20 @@ import { AwsError, awsError } from "./aws-errors";
 /** For how long requests are retried while AWS is busy, in seconds. */
 const BUSY_SECONDS = 15;
 
+/**
+ * Passes standard input on as a document. Version 1 of the CLI reads a document twice, which a pipe does not bear: it is
+ * in a file that only this user can read, in memory where that is possible, and that has no name any more.
+ */
+const WITH_DOCUMENT = `set -euo pipefail
+directory=/dev/shm
+[[ -d $directory && -w $directory ]] || directory=\${TMPDIR:-/tmp}
+umask 077
+file=$(mktemp "$directory/document.XXXXXX")
+exec 3<>"$file"
+rm "$file"
+cat >&3
+exec "$@" --cli-input-json file:///dev/fd/3`;
+
 /** The AWS CLI, for one region. Its errors are classified in aws-errors.ts. */
 export function awsCommandLine(region: string) {
   /** @throws AwsError if it fails */
@@ -27,11 +41,8 @@ export function awsCommandLine(region: string) {
   ): Promise<string> {
     const action = args.slice(0, 2).join(" ");
     const words = ["aws", "--region", region, "--output", "json", ...args];
-    // The standard input that Node gives a program is a socket, which cannot be opened by a name.
     const command =
-      document === undefined
-        ? words
-        : ["bash", "-c", 'cat | "$@" --cli-input-json file:///dev/stdin', "bash", ...words];
+      document === undefined ? words : ["bash", "-c", WITH_DOCUMENT, "bash", ...words];
     const finished = await run(command, {
       env: {
         AWS_PAGER: "",

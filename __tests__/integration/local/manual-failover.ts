@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { eventually } from "../../../drill/scratch/workspace";
 import { outlivesPrimary } from "./rows";
 
 /** What an operator decides if failover is manual. */
@@ -28,6 +29,9 @@ export function manualFailover(cluster: ScratchCluster): void {
     cluster.operate("promote", "--fence", primary);
     cluster.incus(["start", primary]);
     expect(await cluster.inSync()).not.toBe(primary);
+    await eventually("writes wait for a replica again", () =>
+      cluster.attemptToOperate("status").status === 0 ? true : undefined,
+    );
   }, 300_000);
 
   test("an acknowledged write survives the loss of the primary and a promotion", async () => {
