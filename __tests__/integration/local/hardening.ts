@@ -132,24 +132,6 @@ export function hardening(cluster: ScratchCluster): void {
     }
   });
 
-  test("the app refuses a database whose certificate has another name", () => {
-    const answered = (name: string) =>
-      cluster
-        .on(
-          "web-1",
-          `set -o allexport; . /etc/cluster/app.env; . /srv/app/current/app.env; set +o allexport
-         export DATABASE_PASSWORD_FILE=/run/cluster/secrets/mysql-app-password
-         export DATABASE_READ_PASSWORD_FILE=/run/cluster/secrets/mysql-read-password
-         export PORT=3999 DATABASE_SERVER_NAME=${name}
-         cd /srv/app/current/app && /srv/app/current/start >/tmp/named.log 2>&1 & app=$!
-         curl --silent --retry 20 --retry-connrefused --retry-delay 1 --output /dev/null --write-out '%{http_code} ' http://127.0.0.1:3999/readyz
-         kill $app; wait $app; grep --only-matching --max-count=1 "does not match" /tmp/named.log || true`,
-        )
-        .trim();
-    expect(answered(`database.${cluster.topology.clusterName}.internal`)).toBe("200");
-    expect(answered("elsewhere.internal")).toMatch(/^503/);
-  });
-
   test("a web server that reboots comes back into its sandboxes, and serves", async () => {
     const web = `web-${cluster.topology.settings.webServers.count}`;
     cluster.incus(["restart", web], 90);
