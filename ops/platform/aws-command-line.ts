@@ -13,14 +13,14 @@ export function awsCommandLine(region: string) {
     {
       subject,
       input,
-      document,
+      argument,
       signal,
       attempts,
     }: {
       subject?: string;
       input?: string;
-      /** Its arguments as an object, for what must not be in a process list. */
-      document?: object;
+      /** What an argument `file:///dev/stdin` stands for, which so is in no process list. Read once. */
+      argument?: string;
       signal?: AbortSignal;
       attempts?: number;
     } = {},
@@ -28,10 +28,7 @@ export function awsCommandLine(region: string) {
     const action = args.slice(0, 2).join(" ");
     const words = ["aws", "--region", region, "--output", "json", ...args];
     // The standard input that Node gives a program is a socket, which cannot be opened by a name.
-    const command =
-      document === undefined
-        ? words
-        : ["bash", "-c", 'cat | "$@" --cli-input-json file:///dev/stdin', "bash", ...words];
+    const command = argument === undefined ? words : ["bash", "-c", 'cat | "$@"', "bash", ...words];
     const finished = await run(command, {
       env: {
         AWS_PAGER: "",
@@ -41,7 +38,7 @@ export function awsCommandLine(region: string) {
       },
       capture: true,
       attempt: true,
-      input: document === undefined ? input : JSON.stringify(document),
+      input: argument ?? input,
       signal,
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") {

@@ -80,15 +80,15 @@ export function awsSecrets(clusterName: string, region: string): SecretStore {
         );
       }
       const parameter = parameterOf(name);
-      await patiently(["ssm", "put-parameter"], {
-        document: {
-          Name: parameter,
-          Type: "SecureString",
-          Value: advanced(content),
-          Overwrite: true,
-        },
-        subject: parameter,
-      });
+      await patiently(
+        [
+          ...["ssm", "put-parameter", "--name", parameter],
+          ...["--type", "SecureString", "--overwrite"],
+          // The CLI reads --cli-input-json twice, which standard input does not allow.
+          ...["--value", "file:///dev/stdin"],
+        ],
+        { argument: advanced(content), subject: parameter },
+      );
     },
   };
 }
