@@ -259,8 +259,10 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
         expect(await store.phase(name)).toBe(phase);
         await store.advance(name, phase);
         contents.push(await emulator.parameter(parameter));
-        // In the middle of a rotation as well.
-        cluster.terraform(["plan", "-detailed-exitcode", "-no-color"]);
+        if (phase === "next") {
+          // In the middle of a rotation as well.
+          cluster.terraform(["plan", "-detailed-exitcode", "-no-color"]);
+        }
       }
       const [former, value = ""] = [secrets[0], contents.at(-1)];
       expect(value).toMatch(/^[A-Za-z0-9]{48}$/);
@@ -277,7 +279,7 @@ describeIf(`stack aws${reason === undefined ? "" : ` (skipped: ${reason})`}`, ()
     } finally {
       process.env = before;
     }
-  });
+  }, 420_000);
 
   describe("a host with its role's credentials", () => {
     const file = () => join(cluster.workspace.directory, "fetched");

@@ -1,11 +1,12 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { restore } from "./lifecycle/restore";
 import { upgrade } from "./lifecycle/upgrade";
+import { secrets } from "./local/secrets";
 import { changesOfTls } from "./local/tls";
 import { group, leftWell } from "./well";
 
-// A cluster of containers whose hosts are upgraded while it serves, which changes how visitors reach it, and which is lost
-// and restored. Too long for every run: npm run test:lifecycle.
+// A cluster of containers whose hosts are upgraded while it serves, whose secrets are all replaced, which changes how
+// visitors reach it, and which is lost and restored. Too long for every run: npm run test:lifecycle.
 
 const cluster = new ScratchCluster({
   name: "test-lifecycle",
@@ -19,6 +20,7 @@ afterAll(() => cluster.remove());
 
 describe("lifecycle", () => {
   group("upgrade", cluster, () => upgrade(cluster));
+  group("secrets", cluster, () => secrets(cluster));
   group("tls", cluster, () => changesOfTls(cluster));
   group("restore", cluster, () => restore(cluster));
 

@@ -5,20 +5,6 @@ import { AwsError, awsError } from "./aws-errors";
 /** For how long requests are retried while AWS is busy, in seconds. */
 const BUSY_SECONDS = 15;
 
-/**
- * Passes standard input on as a document. Version 1 of the CLI reads a document twice, which a pipe does not bear: it is
- * in a file that only this user can read, in memory where that is possible, and that has no name any more.
- */
-const WITH_DOCUMENT = `set -euo pipefail
-directory=/dev/shm
-[[ -d $directory && -w $directory ]] || directory=\${TMPDIR:-/tmp}
-umask 077
-file=$(mktemp "$directory/document.XXXXXX")
-exec 3<>"$file"
-rm "$file"
-cat >&3
-exec "$@" --cli-input-json file:///dev/fd/3`;
-
 /** The AWS CLI, for one region. Its errors are classified in aws-errors.ts. */
 export function awsCommandLine(region: string) {
   /** @throws AwsError if it fails */
@@ -27,22 +13,22 @@ export function awsCommandLine(region: string) {
     {
       subject,
       input,
-      document,
+      argument,
       signal,
       attempts,
     }: {
       subject?: string;
       input?: string;
-      /** Its arguments as an object, for what must not be in a process list. */
-      document?: object;
+      /** What an argument `file:///dev/stdin` stands for, which so is in no process list. Read once. */
+      argument?: string;
       signal?: AbortSignal;
       attempts?: number;
     } = {},
   ): Promise<string> {
     const action = args.slice(0, 2).join(" ");
     const words = ["aws", "--region", region, "--output", "json", ...args];
-    const command =
-      document === undefined ? words : ["bash", "-c", WITH_DOCUMENT, "bash", ...words];
+    // The standard input that Node gives a program is a socket, which cannot be opened by a name.
+    const command = argument === undefined ? words : ["bash", "-c", 'cat | "$@"', "bash", ...words];
     const finished = await run(command, {
       env: {
         AWS_PAGER: "",
@@ -52,7 +38,7 @@ export function awsCommandLine(region: string) {
       },
       capture: true,
       attempt: true,
-      input: document === undefined ? input : JSON.stringify(document),
+      input: argument ?? input,
       signal,
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") {

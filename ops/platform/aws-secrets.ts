@@ -89,16 +89,15 @@ export function awsSecrets(
   }
 
   async function write(parameter: string, where: string, value: string): Promise<void> {
-    await awsCommandLine(where).patiently(["ssm", "put-parameter"], {
-      document: {
-        Name: parameter,
-        Type: "SecureString",
-        Value: value,
-        KeyId: await keyOf(parameter, where),
-        Overwrite: true,
-      },
-      subject: parameter,
-    });
+    await awsCommandLine(where).patiently(
+      [
+        ...["ssm", "put-parameter", "--name", parameter, "--overwrite"],
+        ...["--type", "SecureString", "--key-id", await keyOf(parameter, where)],
+        // The CLI reads --cli-input-json twice, which standard input does not allow.
+        ...["--value", "file:///dev/stdin"],
+      ],
+      { argument: value, subject: parameter },
+    );
   }
 
   return {

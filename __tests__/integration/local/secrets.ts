@@ -313,11 +313,12 @@ export function secrets(cluster: ScratchCluster, rotated: readonly string[] = NA
   });
 }
 
-/** Without pipefail: what is searched ends with an error where the search has found something and reads no further. */
 const SEARCH = `
+set -o pipefail
 pattern=$(mktemp /dev/shm/pattern.XXXXXX)
 cat >"$pattern"
-look() { grep --quiet --text --fixed-strings --file "$pattern"; }
+# Reads to the end: with pipefail, a match at which grep ended would count as a failure of whatever goes on writing.
+look() { (($(grep --count --text --fixed-strings --file "$pattern") > 0)); }
 cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | look && echo "a process list"
 cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' ' ' | look && echo "the environment of a process"
 journalctl --no-pager --quiet | look && echo "the journal"
