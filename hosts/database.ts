@@ -2,7 +2,7 @@ import { PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, DATABASE_ACCOUNTS, databaseServerName, HAPROXY_SOCKET, MYSQL } from "./agreed";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
-import { haproxySandbox, sandbox, sandboxOf } from "./sandbox";
+import { FILES_OF_OTHERS, haproxySandbox, sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 
@@ -121,9 +121,6 @@ rpl_semi_sync_source_timeout = 4294967295
  * (scripts/database/prepare.sh).
  */
 const AGENT_MEBIBYTES = 128;
-
-/** The capabilities of root that files of other users need. */
-const FILES_OF_OTHERS = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
 
 /**
  * With automatic failover the agent outlives the server when the host is stopped: it gives the role away first

@@ -2,7 +2,7 @@ import { PORTS } from "../topology/ports";
 import { endsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, ETCD } from "./agreed";
 import { type Facts, type HostFile, type RoleContent, textFile } from "./host";
-import { sandbox, sandboxOf } from "./sandbox";
+import { FILES_OF_OTHERS, sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 
@@ -92,7 +92,7 @@ WantedBy=multi-user.target
 /** etcd's data is of its own user, and the data volume may be mounted after the unit has started. */
 const membershipSandbox = () =>
   sandboxOf("cluster-etcd-membership", {
-    capabilities: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+    capabilities: FILES_OF_OTHERS,
     writes: ["/etc/cluster", "/var/lib/cluster", `-${DATABASE.volume}`],
     asksPlatform: true,
     writesToRun: true,

@@ -1,5 +1,8 @@
 import { type HostFile, textFile } from "./host";
 
+/** The capabilities of root that files of other users need. */
+export const FILES_OF_OTHERS: readonly string[] = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
+
 /** What a unit may do in spite of its sandbox. */
 export interface Allowed {
   /** The capabilities that it needs (capabilities(7)), without `CAP_`. Default none. */

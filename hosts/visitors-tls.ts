@@ -4,7 +4,7 @@ import { hasTls } from "../topology/tls";
 import { floatingAddress, type Topology, type TopologyHost } from "../topology/topology";
 import { VISITORS_CERTIFICATE } from "./agreed";
 import type { RoleContent } from "./host";
-import { sandboxOf } from "./sandbox";
+import { FILES_OF_OTHERS, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 
 /**
@@ -77,7 +77,7 @@ export function tlsContent(topology: Topology, host: TopologyHost): Omit<RoleCon
           ...staticFiles("tls"),
           // Its group is HAProxy's.
           sandboxOf("cluster-visitors-certificate", {
-            capabilities: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+            capabilities: FILES_OF_OTHERS,
             writes: [`-${dirname(VISITORS_CERTIFICATE)}`],
             writesToRun: true,
           }),

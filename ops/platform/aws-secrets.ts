@@ -56,7 +56,7 @@ export interface SecretCopy {
   readonly region: string;
 }
 
-/** The key that encrypts a parameter: AWS's own, unless the parameter keeps the one that it has. */
+/** The key that encrypts a parameter. A new value has AWS's own, unless it is written with this one. */
 async function keyOf(parameter: string, region: string): Promise<string> {
   const filter = `Key=Name,Values=${parameter}`;
   const answer = await awsCommandLine(region).patiently(

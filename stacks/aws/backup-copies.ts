@@ -6,6 +6,7 @@ import { SsmParameter } from "@cdktf/provider-aws/lib/ssm-parameter";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
 import { BACKUP_PASSWORD, type Topology } from "../../topology/topology";
 import { declareEncryptionKey, type EncryptionKey, usingKey } from "./encryption-key";
+import { assumedBy } from "./grant";
 import { declarePrivateBucket } from "./private-bucket";
 import { declareProviderOf } from "./provider";
 
@@ -69,17 +70,7 @@ export function declareBackupCopies(
   const role = new IamRole(stack, `${id}-role`, {
     name: `${clusterName}-copies`,
     description: `Copies the backups of the cluster ${clusterName}`,
-    assumeRolePolicy: JSON.stringify({
-      Version: "2012-10-17",
-      Statement: [
-        {
-          Effect: "Allow",
-          Principal: { Service: "s3.amazonaws.com" },
-          Action: "sts:AssumeRole",
-          Condition: { StringEquals: { "aws:SourceAccount": accountId } },
-        },
-      ],
-    }),
+    assumeRolePolicy: assumedBy("s3.amazonaws.com", accountId),
     tags: { Name: `${clusterName}-copies` },
   });
   const policy = new IamRolePolicy(stack, `${id}-role-policy`, {

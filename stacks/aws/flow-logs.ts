@@ -5,6 +5,7 @@ import { IamRolePolicy } from "@cdktf/provider-aws/lib/iam-role-policy";
 import type { TerraformStack } from "cdktf";
 import type { Topology } from "../../topology/topology";
 import type { EncryptionKey } from "./encryption-key";
+import { assumedBy } from "./grant";
 import type { AwsNetwork } from "./network";
 
 /** What EC2 calls the connections that the settings ask to log. */
@@ -38,17 +39,7 @@ export function declareFlowLogs(
   const role = new IamRole(stack, "flow-logs-role", {
     name: `${clusterName}-flow-logs`,
     description: `Writes the flow logs of the cluster ${clusterName}`,
-    assumeRolePolicy: JSON.stringify({
-      Version: "2012-10-17",
-      Statement: [
-        {
-          Effect: "Allow",
-          Principal: { Service: "vpc-flow-logs.amazonaws.com" },
-          Action: "sts:AssumeRole",
-          Condition: { StringEquals: { "aws:SourceAccount": accountId } },
-        },
-      ],
-    }),
+    assumeRolePolicy: assumedBy("vpc-flow-logs.amazonaws.com", accountId),
     tags,
   });
   const policy = new IamRolePolicy(stack, "flow-logs-policy", {

@@ -15,6 +15,21 @@ export interface Statement {
 /** The permissions of a role's hosts for a resource; empty if they need none. */
 export type Grant = (role: Role) => readonly Statement[];
 
+/** Who may assume a role: an AWS service, on behalf of this account alone. */
+export function assumedBy(service: string, accountId: string): string {
+  return JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Effect: "Allow",
+        Principal: { Service: service },
+        Action: "sts:AssumeRole",
+        Condition: { StringEquals: { "aws:SourceAccount": accountId } },
+      },
+    ],
+  });
+}
+
 /** Permission to read parameters. All such statements have the same Sid, so that they can be merged. */
 export function readingParameters(...arns: string[]): Statement[] {
   return arns.length === 0
