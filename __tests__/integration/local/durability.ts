@@ -185,6 +185,13 @@ export function durability(
     test("stopping the primary acknowledges no write that waits for a replica", async () => {
       const { primary, replica } = await hosts();
       const message = `waiting-${wanted}-${Date.now()}`;
+      const archived = "/run/cluster/database/archived";
+      // Waits for the write, so that the stop interrupts it.
+      const archive = `rm --force ${archived}
+             systemctl start --no-block cluster-database-log-archive.service
+             for _ in {1..100}; do
+               if mysql -Ne 'SELECT info FROM performance_schema.processlist' | grep --quiet '^FLUSH BINARY'; then break; fi
+             done`;
       cluster.incus(["pause", replica]);
       try {
         // All of it runs on the host: a write that does not wait for ever waits for a second.
@@ -195,6 +202,7 @@ export function durability(
              began=$(date +%s%3N)
              mysql -e "${insertion(primary, message)}" 2>/dev/null & client=$!
              for _ in {1..100}; do if [[ $(waiting) == 1 ]]; then break; fi; done
+             ${wanted === "lossless" ? archive : ""}
              systemctl stop mysql.service
              if wait "$client"; then echo acknowledged; else echo refused; fi
              echo "$(($(date +%s%3N) - began))"`,
@@ -215,6 +223,15 @@ export function durability(
         cluster.on(primary, "systemctl start mysql.service");
       }
       expect(await cluster.inSync()).toBe(primary);
+      if (wanted === "lossless") {
+        expect(
+          cluster.on(primary, "journalctl --boot --unit cluster-database-log-archive"),
+        ).toContain("the binary logs were not archived");
+        await eventually(
+          "the interrupted archive of the logs is repeated",
+          () => cluster.attemptOn(primary, `test -s ${archived}`).status === 0 || undefined,
+        );
+      }
       expect(cluster.on(primary, "systemctl list-units --failed --plain --no-legend")).toBe("");
     });
 
