@@ -7,6 +7,7 @@ import { staticFiles } from "./static-files";
 export function baseContent(topology: Topology, host: TopologyHost): RoleContent {
   return {
     packages: ["ca-certificates", "curl", "jq", "nftables", "openssl"],
+    units: ["nftables.service"],
     files: [firewall(topology, host), ...staticFiles("every")],
     facts: {
       CLUSTER_NAME: topology.clusterName,

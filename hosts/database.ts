@@ -240,6 +240,12 @@ export function databaseContent(topology: Topology, host: TopologyHost): RoleCon
   const peers = hostsOf(topology, "database").filter((other) => other.name !== host.name);
   return {
     packages: ["haproxy", "mysql-server", "openssl", "curl", "mount", "restic", "nodejs"],
+    units: [
+      "haproxy.service",
+      "mysql.service",
+      "cluster-database-agent.service",
+      ...["certificates", "backup", "log-archive"].map((name) => `cluster-database-${name}.timer`),
+    ],
     files: [
       textFile(`${MYSQL.configuration}/mysqld.cnf`, serverConfiguration(host)),
       textFile("/etc/haproxy/haproxy.cfg", healthPort(host)),

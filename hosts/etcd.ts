@@ -9,6 +9,9 @@ import { HIGHEST_PRIORITY } from "./unit-priority";
 /** What voters need. The client is for a person: the scripts ask etcd's JSON gateway. */
 export const ETCD_PACKAGES = ["etcd-client", "etcd-server"] as const;
 
+/** What keeps a host's place among the members. */
+const MEMBERSHIP_UNITS = ["cluster-etcd-membership.service", "cluster-etcd-membership.timer"];
+
 /** The maximum memory of etcd, MiB. It uses some 40; the rest is room for a snapshot. */
 const ETCD_MEBIBYTES = 96;
 
@@ -122,7 +125,7 @@ function factsOf(topology: Topology, host: TopologyHost, isVoter: boolean): Fact
  */
 export function etcdContent(topology: Topology, host: TopologyHost): RoleContent {
   if (host.role === "web") {
-    return { packages: [], files: [], facts: {} };
+    return { packages: [], units: [], files: [], facts: {} };
   }
   const isVoter = endsOf(topology, host).includes("voters");
   const files: HostFile[] = [
@@ -131,6 +134,10 @@ export function etcdContent(topology: Topology, host: TopologyHost): RoleContent
   ];
   return {
     packages: isVoter ? ETCD_PACKAGES : [],
+    units: [
+      ...(topology.voters.length > 0 ? MEMBERSHIP_UNITS : []),
+      ...(isVoter ? ["cluster-etcd.service"] : []),
+    ],
     files: [...(isVoter ? files : []), ...staticFiles("etcd"), membershipSandbox()],
     facts: factsOf(topology, host, isVoter),
   };

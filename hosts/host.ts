@@ -17,6 +17,8 @@ export type Facts = Readonly<Record<string, string>>;
 export interface RoleContent {
   /** Debian and Ubuntu package names. */
   readonly packages: readonly string[];
+  /** The systemd units that are enabled. */
+  readonly units: readonly string[];
   readonly files: readonly HostFile[];
   readonly facts: Facts;
 }

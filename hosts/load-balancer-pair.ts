@@ -140,10 +140,15 @@ export function pairContent(topology: Topology, host: TopologyHost): RoleContent
   const peer = hostsOf(topology, "load-balancer").find(({ name }) => name !== host.name);
   const floating = floatingAddress(topology);
   if (peer === undefined || floating === undefined) {
-    return { packages: [], files: [], facts: {} };
+    return { packages: [], units: [], files: [], facts: {} };
   }
   return {
     packages: PAIR_PACKAGES,
+    units: [
+      "keepalived.service",
+      "cluster-visitors-address.service",
+      "cluster-load-balancer-peer.socket",
+    ],
     files: [
       textFile("/etc/keepalived/keepalived.conf", keepalivedConfiguration(topology, host, peer)),
       textFile("/etc/systemd/system/keepalived.service.d/cluster.conf", KEEPALIVED_DROP_IN),

@@ -202,6 +202,7 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
   const tls = tlsContent(topology, host);
   return {
     packages: ["haproxy", "socat", ...pair.packages],
+    units: ["haproxy.service", "cluster-silence.service", ...tls.units, ...pair.units],
     files: [
       textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
       ...staticFiles("load-balancer"),

@@ -44,6 +44,7 @@ function renderHost(topology: Topology, host: TopologyHost, placement: Placement
     ...etcd.facts,
     ...platformFacts(topology, host, placement.platform),
     PACKAGES: packages.join(" "),
+    UNITS: [...base.units, ...role.units, ...etcd.units].join(" "),
     SCRIPTS: placement.scripts,
   };
   const files = [

@@ -72,6 +72,7 @@ function namesOf(topology: Topology, host: TopologyHost): string[] {
 /** What a load balancer needs for visitors' TLS. Where they cannot use it, what it needs to end it. */
 export function tlsContent(topology: Topology, host: TopologyHost): Omit<RoleContent, "packages"> {
   return {
+    units: hasTls(topology) ? ["cluster-visitors-certificate.timer"] : [],
     files: hasTls(topology)
       ? [
           ...staticFiles("tls"),

@@ -188,6 +188,7 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
   const { database } = topology.settings;
   return {
     packages: ["haproxy", "nginx", "nodejs", "socat"],
+    units: ["haproxy.service", "nginx.service", "app.service"],
     files: [
       textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
       textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),

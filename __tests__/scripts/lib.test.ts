@@ -253,11 +253,6 @@ describe("a service", () => {
     expect(await keepServing()).toEqual({ status: 0, reloads: RELOADED });
   });
 
-  test("is enabled at boot without a daemon-reload", async () => {
-    await keepServing();
-    expect(host.calls()[0]).toBe("systemctl enable --quiet --no-reload served.service");
-  });
-
   test("that fails to reload is reloaded again the next time", async () => {
     await keepServing();
     host.put("served.cfg", "two\n");

@@ -11,23 +11,19 @@ SCRIPTS=("$HERE"/{*.sh,agent.js} /opt/cluster/scripts/host/lib.sh /etc/cluster/h
   /etc/systemd/system/cluster-database-*)
 SERVER_FILES=("$MYSQL_CONFIGURATION/mysqld.cnf" "$DROP_IN")
 
-# The drop-in is installed only now, after the package: a package that starts the server while it is being installed
-# must find it as its maintainers configured it.
-is_new=no
-[[ -e $DROP_IN ]] || is_new=yes
-cmp --quiet /etc/cluster/database/mysql.service.conf "$DROP_IN" ||
-  install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
-
 # A server on another directory is the one that the package started, on the root volume.
 if [[ ! $MYSQL_DATA_DIRECTORY -ef $DATA ]] && systemctl --quiet is-active mysql.service; then
   systemctl stop mysql.service
 fi
 
+# The drop-in is installed only now, after the package: a package that starts the server while it is being installed
+# must find it as its maintainers configured it.
+cmp --quiet /etc/cluster/database/mysql.service.conf "$DROP_IN" ||
+  install -D --mode=0644 /etc/cluster/database/mysql.service.conf "$DROP_IN"
+
+enable_units
+
 if changed database-server "${SERVER_FILES[@]}"; then
-  # If systemd had not read the unit yet, it has now read the right version.
-  if [[ $is_new == no ]] || ! has_read mysql.service "$DROP_IN"; then
-    systemctl daemon-reload
-  fi
   systemctl --no-block restart mysql.service
   mark database-server "${SERVER_FILES[@]}"
 else
@@ -44,7 +40,6 @@ for unit in cluster-database-{join,observer}.service; do
 done
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 keep_serving haproxy /etc/haproxy/haproxy.cfg
-enable_at_boot mysql.service "$AGENT" "${TIMERS[@]}"
 if changed database-scripts "${SCRIPTS[@]}"; then
   systemctl --no-block restart "$AGENT"
   mark database-scripts "${SCRIPTS[@]}"

@@ -8,17 +8,10 @@
 source /opt/cluster/scripts/etcd/common.sh
 
 MEMBERSHIP=cluster-etcd-membership
-PACKAGED=etcd.service
 
-# The package enables a unit of its own.
-if [[ -e /usr/lib/systemd/system/$PACKAGED && ! -L /etc/systemd/system/$PACKAGED ]]; then
-  # Without a reload, which converge.sh of every host makes at its end.
-  systemctl --quiet --no-reload mask "$PACKAGED"
-  systemctl stop "$PACKAGED"
-fi
 if [[ -n $ETCD_ENDPOINTS ]] || has_data; then
-  enable_at_boot "$MEMBERSHIP".{service,timer}
-  if is_voter; then enable_at_boot "$UNIT"; fi
+  # Where failover has become manual, the facts do not declare them any more.
+  if [[ -z $ETCD_ENDPOINTS ]]; then enable_at_boot "$MEMBERSHIP".{service,timer}; fi
   systemctl --no-block start "$MEMBERSHIP".{service,timer}
 elif has_volume && systemctl --quiet is-enabled "$MEMBERSHIP.timer" 2>/dev/null; then
   systemctl --quiet disable --now "$MEMBERSHIP".{service,timer}

@@ -18,16 +18,18 @@ if changed journal "$JOURNAL"; then
   systemctl restart systemd-journald.service
   mark journal "$JOURNAL"
 fi
-enable_at_boot nftables.service
-# Shell access goes through the platform.
-if [[ -e /usr/lib/systemd/system/ssh.service && ! -L /etc/systemd/system/ssh.service ]]; then
-  systemctl --quiet mask --now ssh.service ssh.socket
+# Shell access goes through the platform, and etcd has a unit of its own.
+unwanted=()
+for unit in {ssh,etcd}.service ssh.socket; do
+  if [[ -e /usr/lib/systemd/system/$unit && ! -L /etc/systemd/system/$unit ]]; then unwanted+=("$unit"); fi
+done
+if ((${#unwanted[@]} > 0)); then
+  systemctl --quiet --no-reload mask "${unwanted[@]}"
+  systemctl stop "${unwanted[@]}"
 fi
-# Drop-ins may have been written after systemd had loaded the services of packages.
-read_units haproxy nginx keepalived app
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"
 if [[ -n ${ETCD_DIRECTORY:-} ]]; then /opt/cluster/scripts/etcd/converge.sh; fi
 
-# systemd may have read its units before cloud-init wrote some of them, and units were enabled without a reload.
-read_units haproxy nginx mysql "cluster-*"
+# The role's steps may have changed some.
+read_units "cluster-*"

@@ -119,21 +119,28 @@ enable_at_boot() {
   SYSTEMCTL_SKIP_SYSV=1 systemctl enable --quiet --no-reload "$@"
 }
 
-# read_units UNIT...: makes systemd reload its units if one of these has changed on disk. Until then, changed drop-ins have
-# no effect.
+# read_units UNIT...: makes systemd reload its units if one of these, or one that the facts declare, has changed on disk.
+# Until then, changed drop-ins have no effect.
 read_units() {
-  if [[ $(systemctl show --property NeedDaemonReload --value "$@") == *yes* ]]; then systemctl daemon-reload; fi
+  local declared
+  read -ra declared <<<"$UNITS"
+  if [[ $(systemctl show --property NeedDaemonReload --value "$@" "${declared[@]}") == *yes* ]]; then
+    systemctl daemon-reload
+  fi
 }
 
-# has_read UNIT DROP_IN: whether systemd has loaded the drop-in. Loads the unit if it was not loaded yet.
-has_read() {
-  [[ $(systemctl show --property DropInPaths --value "$1") == *"$2"* ]]
+# enable_units: enables the units that the facts declare, and makes systemd read what has changed. Later links and drop-ins
+# would cost another daemon-reload.
+enable_units() {
+  local declared
+  read -ra declared <<<"$UNITS"
+  enable_at_boot "${declared[@]}"
+  read_units "cluster-*"
 }
 
 # keep_serving SERVICE CONFIGURATION: starts a service with its configuration, which must be valid. If the service is
 # already running, a change is applied by a reload, without interruption. Does nothing if nothing has changed.
 keep_serving() {
-  enable_at_boot "$1.service"
   if changed "$1" "$2" || ! systemctl --quiet is-active "$1.service"; then
     systemctl reload-or-restart "$1.service"
     mark "$1" "$2"

@@ -48,6 +48,7 @@ end_tls() {
 }
 
 main() {
+  enable_units
   # Only the version of the format: no state yet.
   [[ -s $SERVER_STATE ]] || printf '1\n' >"$SERVER_STATE"
   # HAProxy does not start without the certificate.
@@ -59,7 +60,6 @@ main() {
     mkdir --parents "$PAIR_RUN"
     keepalived --config-test --use-file "$KEEPALIVED" || fail "keepalived rejects its configuration (see above)"
     # The other one asks before its HAProxy starts.
-    enable_at_boot "$PEER"
     systemctl start "$PEER"
   fi
   if systemctl --quiet is-active haproxy.service; then
@@ -70,18 +70,15 @@ main() {
     save_server_state || log "the state of the web servers could not be saved: HAProxy starts with all of them ready"
   fi
   keep_serving haproxy "$HAPROXY"
-  enable_at_boot "$SILENCE"
   # Its script and its facts may have changed.
   systemctl restart --no-block "$SILENCE"
   if has_tls; then
-    enable_at_boot "$CERTIFICATE"
     systemctl start --no-block "$CERTIFICATE"
   else
     end_tls
   fi
   if is_pair; then
     keep_serving keepalived "$KEEPALIVED"
-    enable_at_boot "$CLAIMS"
     systemctl restart --no-block "$CLAIMS"
     # Also if an earlier attempt failed after it had handed over.
     if has_handed_over; then /opt/cluster/scripts/load-balancer/hand-over.sh end; fi

@@ -4,6 +4,7 @@
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
 
+enable_units
 haproxy -c -q -f /etc/haproxy/haproxy.cfg
 nginx -t -q
 keep_serving haproxy /etc/haproxy/haproxy.cfg

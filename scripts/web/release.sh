@@ -40,7 +40,7 @@ about() {
 }
 
 # start_release SHA256: makes the release current and starts it. A configuration that Nginx rejects is not loaded.
-# systemd's warning about unread links (see enable_at_boot) is suppressed: it would distract from a real error.
+# systemd's warning about unread units is suppressed: it would distract from a real error.
 start_release() {
   local before
   # If this is interrupted, the current release may not be the running one.
@@ -49,7 +49,6 @@ start_release() {
   if [[ -n $before && $before != "$1" ]]; then point "$PREVIOUS" "$before"; fi
   point "$CURRENT" "$1"
   nginx -t -q && systemctl --no-warn reload-or-restart nginx.service || return
-  enable_at_boot app.service
   # In two steps, so that the last output of the previous release is not attributed to this one.
   systemctl --no-warn stop app.service
   journalctl --sync || true

@@ -21,8 +21,6 @@ main() {
     ! systemctl --quiet is-active app.service; then
     start_release "${releases[0]}"
     remove_old_releases
-    # The app may have been enabled just now.
-    read_units app nginx haproxy "cluster-*"
   fi
 }
 
