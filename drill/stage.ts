@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { runSync } from "../ops/run";
 import { DirectWriter } from "./direct-writer";
 import { type LoadSettings, messageOf, type RequestRecord } from "./load";
 import type { Observed } from "./measure";
@@ -127,11 +128,21 @@ export class Stage {
 
   /** Limits a database host's data volume to 40 MiB of free space. Returns a function that removes the limit. */
   fill(host: string): () => void {
-    const used = Number(
-      this.cluster.on(host, "du --summarize --block-size=1M /srv/data | cut -f1"),
-    );
+    const { incusProject } = this.cluster;
+    // What counts for the limit; du does not see all of it.
+    const state = `/1.0/storage-pools/dwi/volumes/custom/${host}/state?project=${incusProject}`;
+    const used = Math.ceil(JSON.parse(runSync(["incus", "query", state])).usage.used / 2 ** 20);
     this.cluster.incus(["storage", "volume", "set", "dwi", host, `size=${used + 40}MiB`]);
-    return () => this.cluster.incus(["storage", "volume", "unset", "dwi", host, "size"]);
+    return () => {
+      // Btrfs cannot change the limit of a full volume through the volume itself, as the engine does.
+      const pool = "/var/lib/incus/storage-pools/dwi";
+      runSync([
+        "bash",
+        "-c",
+        `btrfs qgroup limit none "0/$(btrfs inspect-internal rootid ${pool}/custom/${incusProject}_${host})" ${pool}`,
+      ]);
+      this.cluster.incus(["storage", "volume", "unset", "dwi", host, "size"]);
+    };
   }
 
   /** Waits until the cluster has recovered, ends the load, and returns what was observed. */
