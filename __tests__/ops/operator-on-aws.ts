@@ -138,6 +138,8 @@ export class OperatorOnAws {
     execFileSync("bash", ["ops/cluster-command.sh", "--help"], { cwd: PROJECT, stdio: "ignore" });
     writeFileSync(this.settings, JSON.stringify([{ name: "demo" }]));
     mkdirSync(join(this.directory, "bin"));
+    // What an operator's shell reads is nothing to a command.
+    writeFileSync(join(this.directory, ".bashrc"), "PATH=/nonexistent\n");
     const aws = join(this.directory, "bin", "aws");
     const text = readFileSync(join(PROJECT, "__tests__", "fixtures", "aws-stand-in.js"), "utf8");
     writeFileSync(aws, `#!${process.execPath}\n${text}`);
@@ -281,6 +283,8 @@ export class OperatorOnAws {
           cwd: PROJECT,
           env: {
             ...process.env,
+            HOME: this.directory,
+            SHLVL: "0",
             CLUSTERS: this.settings,
             PATH: path ?? `${join(this.directory, "bin")}:${process.env.PATH}`,
             STAND_IN_WORLD: this.path(),

@@ -27,8 +27,9 @@ export function awsCommandLine(region: string) {
   ): Promise<string> {
     const action = args.slice(0, 2).join(" ");
     const words = ["aws", "--region", region, "--output", "json", ...args];
-    // The standard input that Node gives a program is a socket, which cannot be opened by a name.
-    const command = argument === undefined ? words : ["bash", "-c", 'cat | "$@"', "bash", ...words];
+    // The standard input that Node gives a program is a socket, which cannot be opened by a name. Not by bash: it takes a
+    // socket for a remote shell's, and then may read the user's .bashrc.
+    const command = argument === undefined ? words : ["sh", "-c", 'cat | "$@"', "sh", ...words];
     const finished = await run(command, {
       env: {
         AWS_PAGER: "",
