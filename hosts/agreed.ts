@@ -37,6 +37,15 @@ export const PAIR = {
 /** The key and the certificate that visitors get, in one file, on every load balancer with TLS. */
 export const VISITORS_CERTIFICATE = "/etc/cluster/visitors/certificate.pem";
 
+/** What a load balancer finds out about its certificate and tells its HAProxy: a map, see hosts/visitors-tls.ts. */
+export const VISITORS_MAP = "/etc/cluster/visitors/certificate.map";
+
+/** Where a load balancer that gets its certificate from an authority keeps what it needs for that. */
+export const ACME = {
+  configuration: "/etc/cluster/acme",
+  directory: "/var/lib/cluster/acme",
+} as const;
+
 /** A name in the certificate of every database host, for clients that dial a proxy: who they reach is verified by it. */
 export const databaseServerName = (clusterName: string) => `database.${clusterName}.internal`;
 

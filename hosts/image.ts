@@ -3,6 +3,7 @@ import { DISTRIBUTIONS } from "./distributions";
 import { ETCD_PACKAGES } from "./etcd";
 import type { Host } from "./host";
 import { PAIR_PACKAGES } from "./load-balancer-pair";
+import { ACME_PACKAGES } from "./visitors-tls";
 
 /** What identifies and builds a host image; the head of scripts/local/image.sh explains each value. */
 export type ImageFacts = Readonly<
@@ -18,6 +19,7 @@ export function packagesOf(hosts: readonly Host[]): string {
     ...hosts.flatMap(({ facts }) => (facts.PACKAGES ?? "").split(" ")),
     ...ETCD_PACKAGES,
     ...PAIR_PACKAGES,
+    ...ACME_PACKAGES,
   ];
   return [...new Set(packages)].filter(Boolean).sort().join(" ");
 }

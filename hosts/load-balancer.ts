@@ -7,7 +7,7 @@ import { pairContent } from "./load-balancer-pair";
 import { HEALTH_PATH } from "./release-files";
 import { haproxySandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
-import { tlsBind, tlsContent, tlsDefaults } from "./visitors-tls";
+import { tlsBind, tlsContent, tlsDefaults, tlsRules } from "./visitors-tls";
 
 /** The load balancer's health check of a web server, times in milliseconds. */
 const HEALTH_CHECK = {
@@ -142,7 +142,7 @@ ${tlsBind(topology)}  option httplog
   option idle-close-on-response
   monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
   monitor fail if { nbsrv(web) lt 1 }
-  # Host is required (RFC 9112, section 3.2) except in HTTP/1.0, and may be empty. In these cases the app gets the
+${tlsRules(topology)}  # Host is required (RFC 9112, section 3.2) except in HTTP/1.0, and may be empty. In these cases the app gets the
   # address that the request was sent to.
   http-request deny deny_status 400 if HTTP_1.1 !{ req.fhdr_cnt(Host) gt 0 }
   http-request set-header Host %[dst] unless { req.fhdr(Host),length gt 0 }
@@ -201,7 +201,7 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
   const pair = pairContent(topology, host);
   const tls = tlsContent(topology, host);
   return {
-    packages: ["haproxy", "socat", ...pair.packages],
+    packages: ["haproxy", "socat", ...tls.packages, ...pair.packages],
     units: ["haproxy.service", "cluster-silence.service", ...tls.units, ...pair.units],
     files: [
       textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),

@@ -1,9 +1,16 @@
 import { dirname } from "node:path/posix";
 import { PORTS } from "../topology/ports";
-import { hasTls } from "../topology/tls";
-import { floatingAddress, type Topology, type TopologyHost } from "../topology/topology";
-import { VISITORS_CERTIFICATE } from "./agreed";
-import type { RoleContent } from "./host";
+import { type Acme, hasTls, isTrusted, siteNames } from "../topology/tls";
+import {
+  ACME_ACCOUNT_SEED,
+  floatingAddress,
+  GIVEN_CERTIFICATE,
+  type Topology,
+  type TopologyHost,
+} from "../topology/topology";
+import { ACME, VISITORS_CERTIFICATE, VISITORS_MAP } from "./agreed";
+import { envFile } from "./env-file";
+import { type HostFile, type RoleContent, textFile } from "./host";
 import { FILES_OF_OTHERS, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 
@@ -31,6 +38,9 @@ const GUIDE = {
   ],
 } as const;
 
+/** What a load balancer needs to get certificates of an authority. */
+export const ACME_PACKAGES: readonly string[] = ["dehydrated"];
+
 /** The ports of a load balancer at which visitors arrive. */
 export function visitorsPorts({ flows }: Topology): number[] {
   return flows.flatMap(({ from, to, port }) =>
@@ -57,8 +67,62 @@ export function tlsBind(topology: Topology): string {
     : "";
 }
 
+/** Whether the map has a value for a key; HAProxy's syntax. */
+const inMap = (key: string) => `str(${key}),map(${VISITORS_MAP})`;
+
+/**
+ * HAProxy's rules for a certificate that browsers are to trust; empty if it is none. The map has `thumbprint`, that of the
+ * account's key with the authority, and `trusted`: `yes` once HAProxy serves such a certificate.
+ *
+ * Every load balancer has the same account, so any of them answers the challenge of any other (RFC 8555, section 8.3), and
+ * nothing has to be kept for that.
+ */
+export function tlsRules({ tls, settings }: Topology): string {
+  if (!isTrusted(tls)) {
+    return "";
+  }
+  const challenge = `  # The authority asks for this before it issues a certificate, always in plain text.
+  http-request return status 200 content-type application/octet-stream lf-string "%[path,field(4,/)].%[${inMap("thumbprint")}]" if { path -m reg ^/[.]well-known/acme-challenge/[A-Za-z0-9_-]+$ } { ${inMap("thumbprint")} -m len gt 1 }
+`;
+  const names = siteNames(settings, tls).join(" ");
+  const strict = tls.strictTransportDays * 24 * 60 * 60;
+  return `${tls.mode === "acme" ? challenge : ""}  # Other names and addresses are not the certificate's, and this machine's ports are not the load balancer's.
+  acl is_trusted ${inMap("trusted")} -m str yes
+  acl is_named req.hdr(Host),host_only,lower -m str ${names}
+  http-request redirect location https://%[req.hdr(Host),host_only]%[pathq] code 308 if is_trusted is_named !{ ssl_fc }
+${
+  strict === 0
+    ? ""
+    : `  http-after-response set-header Strict-Transport-Security "max-age=${strict}" if { ssl_fc } { ${inMap("trusted")} -m str yes } !{ res.hdr(Strict-Transport-Security) -m found }
+`
+}`;
+}
+
+/** The configuration of dehydrated, the ACME client: https://github.com/dehydrated-io/dehydrated */
+function acmeConfiguration({ directory, contact, profile, trust }: Acme): HostFile[] {
+  const trusted = `${ACME.configuration}/trust.pem`;
+  return [
+    textFile(
+      `${ACME.configuration}/config`,
+      envFile({
+        CA: directory,
+        CHALLENGETYPE: "http-01",
+        BASEDIR: ACME.directory,
+        // HAProxy answers by itself: nobody reads what is written there.
+        WELLKNOWN: `${ACME.directory}/challenges`,
+        CONTACT_EMAIL: contact ?? "",
+        ACME_PROFILE: profile ?? "",
+        IP_VERSION: "4",
+        CURL_OPTS: `--connect-timeout 10 --max-time 60${trust === undefined ? "" : ` --cacert ${trusted}`}`,
+        ORDER_TIMEOUT: "120",
+      }),
+    ),
+    ...(trust === undefined ? [] : [textFile(trusted, `${trust.trim()}\n`)]),
+  ];
+}
+
 /** What a self-signed certificate is for: how this machine reaches a local cluster, and the load balancer's addresses. */
-function namesOf(topology: Topology, host: TopologyHost): string[] {
+function ownNames(topology: Topology, host: TopologyHost): string[] {
   const addresses = new Set([
     "127.0.0.1",
     host.address,
@@ -69,24 +133,48 @@ function namesOf(topology: Topology, host: TopologyHost): string[] {
   return ["DNS:localhost", ...[...addresses].map((address) => `IP:${address}`)];
 }
 
+/** What the certificate is for. */
+function namesOf(topology: Topology, host: TopologyHost): string[] {
+  const { tls, settings } = topology;
+  return [
+    ...siteNames(settings, tls).map((name) => `DNS:${name}`),
+    ...(isTrusted(tls) ? [] : ownNames(topology, host)),
+  ];
+}
+
 /** What a load balancer needs for visitors' TLS. Where they cannot use it, what it needs to end it. */
-export function tlsContent(topology: Topology, host: TopologyHost): Omit<RoleContent, "packages"> {
+export function tlsContent(topology: Topology, host: TopologyHost): RoleContent {
+  const { tls } = topology;
+  if (!hasTls(topology)) {
+    return { packages: [], units: [], files: [], facts: { VISITORS_CERTIFICATE } };
+  }
+  const isAcme = tls.mode === "acme";
   return {
-    units: hasTls(topology) ? ["cluster-visitors-certificate.timer"] : [],
-    files: hasTls(topology)
-      ? [
-          ...staticFiles("tls"),
-          // Its group is HAProxy's.
-          sandboxOf("cluster-visitors-certificate", {
-            capabilities: FILES_OF_OTHERS,
-            writes: [`-${dirname(VISITORS_CERTIFICATE)}`],
-            writesToRun: true,
-          }),
-        ]
-      : [],
+    packages: isAcme ? ACME_PACKAGES : [],
+    units: ["cluster-visitors-certificate.timer"],
+    files: [
+      ...staticFiles("tls"),
+      // Its group is HAProxy's.
+      sandboxOf("cluster-visitors-certificate", {
+        capabilities: FILES_OF_OTHERS,
+        writes: [`-${dirname(VISITORS_CERTIFICATE)}`, ...(isAcme ? ["/var/lib/cluster"] : [])],
+        writesToRun: true,
+        asksPlatform: isTrusted(tls),
+      }),
+      ...(isAcme ? acmeConfiguration(tls) : []),
+    ],
     facts: {
       VISITORS_CERTIFICATE,
-      ...(hasTls(topology) ? { TLS_NAMES: namesOf(topology, host).join(" ") } : {}),
+      TLS_NAMES: namesOf(topology, host).join(" "),
+      ...(isTrusted(tls) ? { VISITORS_MAP } : {}),
+      ...(tls.mode === "files" ? { GIVEN_CERTIFICATE } : {}),
+      ...(isAcme
+        ? {
+            ACME_ACCOUNT_SEED,
+            ACME_CONFIGURATION: ACME.configuration,
+            ACME_DIRECTORY: ACME.directory,
+          }
+        : {}),
     },
   };
 }

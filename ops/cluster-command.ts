@@ -16,6 +16,7 @@ import { changePrimary } from "./operations/change-primary";
 import { drain, undrain } from "./operations/drain";
 import { release, rollback } from "./operations/release";
 import { rotateSecret } from "./operations/rotate-secret";
+import { setCertificate } from "./operations/set-certificate";
 import { gatherStatus } from "./operations/status";
 import { problemsOf } from "./operations/status-problems";
 import { natGatewayLine, statusTable } from "./operations/status-table";
@@ -174,6 +175,16 @@ function commands(stack: string): Command {
     );
 
   program
+    .command("set-certificate")
+    .description("give the load balancers a certificate for visitors, with tls.mode files")
+    .requiredOption("--certificate <file>", "PEM: the site's certificate, then its chain")
+    .requiredOption("--key <file>", "PEM: its key")
+    .addHelpText("after", "\nRun it again for each renewal. If interrupted, run it again.")
+    .action((files: { certificate: string; key: string }) =>
+      setCertificate(reach(stack), files, say),
+    );
+
+  program
     .command("drain <web-server>")
     .description("send a web server no new requests, and wait for those in flight")
     .option("--force", "even if no other web server serves: visitors then get errors", false)
@@ -257,7 +268,7 @@ function overview(): string {
     "",
     "Verbs:",
     ...commands("STACK").commands.map(
-      (command) => `  ${command.name().padEnd(15)}${command.description()}`,
+      (command) => `  ${command.name().padEnd(17)}${command.description()}`,
     ),
     "",
     "For the options of a verb: npm run cluster -- STACK VERB --help",

@@ -128,7 +128,7 @@ export function runScript(
   name: string,
   args: readonly string[],
   facts: ScriptFacts,
-  options: Pick<RunOptions, "capture" | "attempt" | "stdout" | "stderr"> = {},
+  options: Pick<RunOptions, "capture" | "attempt" | "stdout" | "stderr" | "input"> = {},
 ): Promise<Finished> {
   const script = join("scripts", "local", `${name}.sh`);
   return run(["bash", script, ...args], { ...options, env: facts });

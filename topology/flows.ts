@@ -91,11 +91,13 @@ const PAIR_FLOWS: readonly Flow[] = [
  * @param has.voters whether any of its hosts run etcd
  * @param has.pair whether it has two load balancers
  * @param has.tls whether visitors can reach it over TLS
+ * @param has.directoryPort the port of the ACME directory that load balancers get certificates from, if there is one
  */
 export function flowsOf(has: {
   readonly voters: boolean;
   readonly pair: boolean;
   readonly tls: boolean;
+  readonly directoryPort: number | undefined;
 }): Flow[] {
   const flows: Flow[] = [
     {
@@ -149,6 +151,19 @@ export function flowsOf(has: {
     },
     ...(has.voters ? ETCD_FLOWS : []),
     ...(has.pair ? PAIR_FLOWS : []),
+    // Port 443 is open to every host anyway, see below.
+    ...(has.directoryPort === undefined || has.directoryPort === 443
+      ? []
+      : [
+          {
+            name: "certificates",
+            from: "load-balancer",
+            to: "internet",
+            protocol: "tcp",
+            port: has.directoryPort,
+            purpose: "Load balancers get their certificates from an authority",
+          } satisfies Flow,
+        ]),
   ];
   for (const role of ROLES) {
     flows.push(

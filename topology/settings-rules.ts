@@ -4,7 +4,7 @@ import { publishedPorts, tlsPortOf } from "./publication";
 import { partitionOf } from "./regions";
 import { COUNTING_SETTINGS, hostCounts } from "./roles";
 import { type ClusterSettings, clusterSchema } from "./settings-schema";
-import { hasTls, tlsOn } from "./tls";
+import { hasTls, isTrusted, tlsOn } from "./tls";
 
 /** A problem: where in the settings it is, and what would be right. */
 export interface Finding {
@@ -183,10 +183,31 @@ const RULES: readonly Rule[] = [
     },
   },
   {
-    needs: ["localPort", "localTlsPort", "tls"],
-    findings: ({ localPort, localTlsPort, tls }) => {
+    needs: ["domain", "tls"],
+    findings: ({ domain, tls }) => {
+      if (tls === undefined || !isTrusted(tls)) {
+        return [];
+      }
+      if (domain === undefined) {
+        return [{ keys: ["domain"], wanted: `the site's host name: tls.mode is ${tls.mode}` }];
+      }
+      return tls.alsoFor.flatMap((name, index, names) =>
+        name === domain || names.indexOf(name) < index
+          ? [
+              {
+                keys: ["tls", "alsoFor", index],
+                wanted: "a host name that is neither the domain nor listed before",
+              },
+            ]
+          : [],
+      );
+    },
+  },
+  {
+    needs: ["localPort", "localTlsPort", "tls", "domain"],
+    findings: ({ localPort, localTlsPort, tls, domain }) => {
       const port = tlsPortOf({ localPort, localTlsPort });
-      if (!hasTls({ tls: tlsOn("local", { tls }) })) {
+      if (!hasTls({ tls: tlsOn("local", { tls, domain }) })) {
         return [];
       }
       return port > 65535 || port === localPort
@@ -249,7 +270,7 @@ export function findingsOfRules(raw: unknown, index: number): Finding[] {
 
 /** Finds settings that must differ between clusters, and do not. */
 export function findingsBetween(clusters: readonly unknown[]): Finding[] {
-  const { name, network, localPort, localTlsPort, tls } = clusterSchema.shape;
+  const { name, network, localPort, localTlsPort, tls, domain } = clusterSchema.shape;
   const soundly = clusters.map((raw) => {
     const settings = (raw ?? {}) as Record<string, unknown>;
     const ports = {
@@ -264,7 +285,10 @@ export function findingsBetween(clusters: readonly unknown[]): Finding[] {
           ? []
           : publishedPorts(
               { ...ports, localPort: ports.localPort },
-              tlsOn("local", { tls: tls.safeParse(settings.tls).data }),
+              tlsOn("local", {
+                tls: tls.safeParse(settings.tls).data,
+                domain: domain.safeParse(settings.domain).data,
+              }),
             ),
     };
   });

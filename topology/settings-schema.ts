@@ -294,10 +294,66 @@ const tagValue = text(
   "up to 256 letters, digits, spaces or _.:/=+-@, without leading or trailing spaces",
 );
 
+const hostName = text(
+  /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+  "a host name in lower case with at least one dot, for example www.example.org; no wildcard, which HTTP-01 cannot validate, and no address",
+);
+
+/** What a certificate that browsers trust is for, and what follows from it. */
+const trusted = {
+  alsoFor: z
+    .array(hostName, "a list of host names")
+    .max(20, "at most 20 host names")
+    .default([])
+    .describe("Further host names of the certificate."),
+  strictTransportDays: whole(0, 730, "days")
+    .default(365)
+    .describe(
+      "For how long browsers then refuse plain HTTP to these host names (HSTS, RFC 6797); 0 for not at all.",
+    ),
+};
+
+/** Certificates of an authority that speaks ACME (RFC 8555). */
+export const acme = z.strictObject({
+  mode: z.literal("acme"),
+  ...trusted,
+  directory: z
+    .url({
+      protocol: /^https$/,
+      error: 'the https URL of an ACME directory, for example "https://acme.example.org/directory"',
+    })
+    // It becomes a line of a configuration that a shell reads.
+    .regex(/^[\w:/.~%?&=[\]-]+$/, "a URL without spaces and quotation marks")
+    .default("https://acme-v02.api.letsencrypt.org/directory")
+    .describe("The authority's ACME directory. By using it you accept the authority's terms."),
+  contact: z
+    .email("an e-mail address")
+    .regex(/^[\w.+@-]+$/, "an e-mail address of letters, digits and .+_-@")
+    .optional()
+    .meta({ defaultInWords: "none" })
+    .describe("Where the authority sends notices."),
+  profile: text(/^[\w.-]{1,64}$/, 'the name of a profile, for example "shortlived"')
+    .optional()
+    .meta({ defaultInWords: "the authority's" })
+    .describe("The certificate's profile, as the directory lists them."),
+  trust: text(
+    /^(?:\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/,
+    "certificates in PEM format",
+  )
+    .optional()
+    .meta({ defaultInWords: "the distribution's" })
+    .describe("PEM of the authorities by which the directory's own certificate is verified."),
+});
+
 const tls = z.discriminatedUnion(
   "mode",
-  [z.strictObject({ mode: z.literal("off") }), z.strictObject({ mode: z.literal("self-signed") })],
-  '{ mode: "self-signed" } or { mode: "off" }',
+  [
+    z.strictObject({ mode: z.literal("off") }),
+    z.strictObject({ mode: z.literal("self-signed") }),
+    z.strictObject({ mode: z.literal("files"), ...trusted }),
+    acme,
+  ],
+  '{ mode: "acme" }, { mode: "files" }, { mode: "self-signed" } or { mode: "off" }',
 );
 
 const backend = z.discriminatedUnion(
@@ -368,11 +424,18 @@ export const clusterSchema = z.strictObject({
     .describe(
       "Port on this machine's 127.0.0.1 that forwards to the load balancer over TLS. Stack local only.",
     ),
+  domain: hostName
+    .optional()
+    .meta({ defaultInWords: "none" })
+    .describe("The site's host name. Its DNS record has to point to the visitors' address."),
   tls: tls
     .optional()
-    .meta({ defaultInWords: '`{ mode: "self-signed" }` locally, `{ mode: "off" }` on AWS' })
+    .meta({
+      defaultInWords:
+        '`{ mode: "self-signed" }` locally; on AWS `{ mode: "acme" }` with a `domain`, else `{ mode: "off" }`',
+    })
     .describe(
-      "How visitors reach the site: also over TLS, with a certificate that each load balancer makes for itself (self-signed), or in plain text only (off).",
+      "How visitors reach the site: over TLS, with a certificate for `domain` that each load balancer gets from an authority (acme), that you give the cluster by `set-certificate` (files), or that each load balancer makes for itself (self-signed); or in plain text only (off).",
     ),
   tags: z
     .record(tagKey, tagValue, "an object of tags")

@@ -4,18 +4,20 @@ import { floatingAddresses, placeHosts, type TopologyHost } from "./placement";
 import type { Platform } from "./platform";
 import { hostCounts, type Role } from "./roles";
 import type { ClusterSettings } from "./settings";
-import { hasTls, type Tls, tlsOn } from "./tls";
+import { directoryPort, hasTls, type Tls, tlsOn } from "./tls";
 import { chooseVoters } from "./voters";
 
 export type { TopologyHost } from "./placement";
 
-/** A generated secret. Only its name: this program never sees its value. */
+/** A secret. Only its name: this program never sees its value. */
 export interface Secret {
   readonly name: string;
   /** The roles whose hosts may read it. */
   readonly readers: readonly Role[];
   /** Whether it must outlive the cluster, because the data it decrypts does. Default no. */
   readonly outlivesCluster?: boolean;
+  /** Whether an operator gives it. Others are generated, and so is this one until it is given. Default no. */
+  readonly isGiven?: boolean;
 }
 
 /**
@@ -57,6 +59,23 @@ function etcdSecrets(voters: readonly TopologyHost[]): Secret[] {
   return voters.length === 0 ? [] : [{ name: "etcd-authority-seed", readers }];
 }
 
+/** The secret from which the key of the account with the authority of visitors' certificates is derived. */
+export const ACME_ACCOUNT_SEED = "acme-account-seed";
+
+/** The secret that holds a given certificate for visitors, with its key and its chain. */
+export const GIVEN_CERTIFICATE = "visitors-certificate";
+
+function tlsSecrets(tls: Tls): Secret[] {
+  switch (tls.mode) {
+    case "acme":
+      return [{ name: ACME_ACCOUNT_SEED, readers: ["load-balancer"] }];
+    case "files":
+      return [{ name: GIVEN_CERTIFICATE, readers: ["load-balancer"], isGiven: true }];
+    default:
+      return [];
+  }
+}
+
 /**
  * Derives the topology of one cluster from its settings and the platform that it runs on.
  *
@@ -76,8 +95,13 @@ export function buildTopology(settings: ClusterSettings, platform: Platform): To
     hosts,
     voters,
     floatingAddresses: floating,
-    flows: flowsOf({ voters: voters.length > 0, pair: floating.size > 0, tls: hasTls({ tls }) }),
-    secrets: [...SECRETS, ...etcdSecrets(voters)],
+    flows: flowsOf({
+      voters: voters.length > 0,
+      pair: floating.size > 0,
+      tls: hasTls({ tls }),
+      directoryPort: directoryPort(tls),
+    }),
+    secrets: [...SECRETS, ...etcdSecrets(voters), ...tlsSecrets(tls)],
   };
 }
 

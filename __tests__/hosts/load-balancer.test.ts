@@ -128,6 +128,69 @@ describe("visitors' TLS", () => {
     expect(namesOf("load-balancer-1", { tls: { mode: "off" } })).toBeUndefined();
   });
 
+  describe("with a certificate of an authority", () => {
+    const DOMAIN = { domain: "www.example.org" } as const;
+    const configured = (tls: object = {}) =>
+      hostOf("load-balancer-1", {
+        ...DOMAIN,
+        tls: { mode: "acme", alsoFor: ["example.org"], ...tls },
+      });
+    const haproxy = (tls?: object) => fileOf(configured(tls), "/etc/haproxy/haproxy.cfg");
+
+    test("it is the default on AWS once there is a domain, and there alone", () => {
+      expect(topologyOf(DOMAIN, "aws").tls.mode).toBe("acme");
+      expect(topologyOf(DOMAIN, "local").tls.mode).toBe("self-signed");
+      expect(topologyOf({ ...DOMAIN, tls: { mode: "off" } }, "aws").tls.mode).toBe("off");
+    });
+
+    test("it is for the site's names, and a self-signed one for the domain as well", () => {
+      expect(configured().facts.TLS_NAMES).toBe("DNS:www.example.org DNS:example.org");
+      expect(hostOf("load-balancer-1", DOMAIN).facts.TLS_NAMES).toBe(
+        "DNS:www.example.org DNS:localhost IP:127.0.0.1 IP:10.90.0.4",
+      );
+    });
+
+    test("only its names are led to TLS, and only they are told to stay there", () => {
+      expect(haproxy()).toMatch(
+        /^ {2}acl is_named req\.hdr\(Host\),host_only,lower -m str www\.example\.org example\.org$/m,
+      );
+      expect(haproxy()).toMatch(/redirect .* if is_trusted is_named !\{ ssl_fc \}$/m);
+      expect(haproxy()).toContain('Strict-Transport-Security "max-age=31536000"');
+      expect(haproxy({ strictTransportDays: 0 })).not.toContain("Strict-Transport-Security");
+    });
+
+    test("a directory at a port of its own has a flow of its own, one at 443 has not", () => {
+      const flowsFor = (tls: object) =>
+        topologyOf({ ...DOMAIN, tls: { mode: "acme", ...tls } }, "aws")
+          .flows.filter(({ name }) => name === "certificates")
+          .map(({ from, to, port }) => ({ from, to, port }));
+      expect(flowsFor({})).toEqual([]);
+      expect(flowsFor({ directory: "https://acme.example:14000/dir" })).toEqual([
+        { from: "load-balancer", to: "internet", port: 14_000 },
+      ]);
+    });
+
+    test("one that is given is the load balancers' secret, and no authority is answered", () => {
+      const given = { ...DOMAIN, tls: { mode: "files" } } as const;
+      expect(topologyOf(given, "aws").secrets.at(-1)).toEqual({
+        name: "visitors-certificate",
+        readers: ["load-balancer"],
+        isGiven: true,
+      });
+      const text = fileOf(hostOf("load-balancer-1", given), "/etc/haproxy/haproxy.cfg");
+      expect(text).not.toContain("acme-challenge");
+      expect(text).toMatch(/redirect .* if is_trusted is_named/);
+    });
+
+    test("the secret of its account is the load balancers', and there only with it", () => {
+      const readers = (settings: Parameters<typeof topologyOf>[0]) =>
+        topologyOf(settings, "aws").secrets.find(({ name }) => name === "acme-account-seed")
+          ?.readers;
+      expect(readers(DOMAIN)).toEqual(["load-balancer"]);
+      expect(readers({})).toBeUndefined();
+    });
+  });
+
   test("the app is told whether the visitor used it", () => {
     expect(configuration()).toContain("set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]");
   });

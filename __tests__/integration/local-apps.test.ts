@@ -1,4 +1,5 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { acme, givenCertificate } from "./local/acme";
 import { releases } from "./local/releases";
 import { requests } from "./local/requests";
 import { group, leftWell } from "./well";
@@ -20,6 +21,11 @@ afterAll(() => cluster.remove());
 describe("local", () => {
   group("requests", cluster, () => requests(cluster));
   group("releases", cluster, () => releases(cluster));
+
+  group("acme", cluster, () => {
+    givenCertificate(cluster);
+    acme(cluster);
+  });
 
   leftWell();
 });

@@ -75,6 +75,7 @@ class FakeCluster {
       this.step();
       return this.stored.phase;
     },
+    put: async () => undefined,
     advance: async (_name, from) => {
       this.step();
       expect(from).toBe(this.stored.phase);

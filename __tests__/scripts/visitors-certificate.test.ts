@@ -62,6 +62,8 @@ const renew = () =>
       "host/lib.sh",
       "host/certificates.sh",
       "load-balancer/servers.sh",
+      "load-balancer/visitors.sh",
+      "load-balancer/acme.sh",
     ),
   );
 const commands = () => host.read("commands").split("\n").filter(Boolean);

@@ -251,6 +251,62 @@ describe("every rule", () => {
     ["a port for root", { localPort: 80 }, "clusters[0].localPort"],
     ["a mode of TLS", { tls: { mode: "on" } }, "clusters[0].tls.mode"],
     ["TLS without a mode", { tls: "off" }, "clusters[0].tls"],
+    ["an authority without a name to certify", { tls: { mode: "acme" } }, "clusters[0].domain"],
+    ["a name without a dot", { domain: "localhost" }, "clusters[0].domain"],
+    ["a name in capital letters", { domain: "WWW.example.org" }, "clusters[0].domain"],
+    [
+      "a wildcard, which HTTP-01 cannot validate",
+      { domain: "*.example.org" },
+      "clusters[0].domain",
+    ],
+    ["an address for a name", { domain: "192.0.2.1" }, "clusters[0].domain"],
+    ["a URL for a name", { domain: "https://www.example.org" }, "clusters[0].domain"],
+    ["a name with a trailing dot", { domain: "www.example.org." }, "clusters[0].domain"],
+    [
+      "a further name that is the site's",
+      { domain: "example.org", tls: { mode: "acme", alsoFor: ["example.org"] } },
+      "clusters[0].tls.alsoFor[0]",
+    ],
+    [
+      "a further name twice",
+      { domain: "example.org", tls: { mode: "acme", alsoFor: ["a.example.org", "a.example.org"] } },
+      "clusters[0].tls.alsoFor[1]",
+    ],
+    [
+      "a directory in plain text",
+      { domain: "example.org", tls: { mode: "acme", directory: "http://acme.example/dir" } },
+      "clusters[0].tls.directory",
+    ],
+    [
+      "a directory that a shell would read on",
+      { domain: "example.org", tls: { mode: "acme", directory: "https://acme.example/$(id)" } },
+      "clusters[0].tls.directory",
+    ],
+    [
+      "a contact without a domain",
+      { domain: "example.org", tls: { mode: "acme", contact: "operator" } },
+      "clusters[0].tls.contact",
+    ],
+    [
+      "a profile in words",
+      { domain: "example.org", tls: { mode: "acme", profile: "short lived" } },
+      "clusters[0].tls.profile",
+    ],
+    [
+      "a path where certificates are wanted",
+      { domain: "example.org", tls: { mode: "acme", trust: "/etc/ssl/root.pem" } },
+      "clusters[0].tls.trust",
+    ],
+    [
+      "HSTS for ten years",
+      { domain: "example.org", tls: { mode: "acme", strictTransportDays: 3650 } },
+      "clusters[0].tls.strictTransportDays",
+    ],
+    [
+      "a setting of another mode",
+      { domain: "example.org", tls: { mode: "self-signed", contact: "me@example.org" } },
+      "clusters[0].tls.contact",
+    ],
     ["one port for both", { localPort: 8443, localTlsPort: 8443 }, "clusters[0].localTlsPort"],
     ["a port that leaves none for TLS", { localPort: 65500 }, "clusters[0].localTlsPort"],
     ["a distribution", { local: { distribution: "fedora" } }, "clusters[0].local.distribution"],
@@ -327,7 +383,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, aws, local, localPort, localTlsPort, tls, tags, backend",
+            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, aws, local, localPort, localTlsPort, domain, tls, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",

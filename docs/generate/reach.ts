@@ -38,6 +38,8 @@ const FLOW_GIVES: Readonly<Record<string, string>> = {
   "etcd-peers": "with the seed of etcd's authority: disturbing how the voters agree on it",
   "visitors-address": "taking the visitors' address",
   "load-balancer-peers": "which web servers are drained; it only answers questions",
+  certificates:
+    "the authority of visitors' certificates, or any server in the internet at its port",
   packages: "any server in the internet; packages are signed",
   apis: "any server in the internet: data can be carried away",
 };
@@ -49,6 +51,9 @@ const SECRET_GIVES: Readonly<Record<string, string>> = {
   "mysql-replication-password": "a copy of all data",
   "certificate-authority-seed": "passing for any database host",
   "etcd-authority-seed": "writing the record of who is primary",
+  "visitors-certificate": "passing for the site",
+  "acme-account-seed":
+    "the account with the authority of visitors' certificates; for a certificate it takes the host names as well",
   "backup-password": "reading and damaging the backups, with access to where they are kept",
 };
 

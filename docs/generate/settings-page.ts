@@ -25,6 +25,12 @@ interface Setting {
 /** A value that no setting takes. */
 const NOT_A_SETTING = null;
 
+/** Settings that are one of several kinds of object: what the kind with the most settings is recognized by. */
+const UNIONS: Readonly<Record<string, object>> = {
+  backend: { type: "s3" },
+  tls: { mode: "acme" },
+};
+
 /** An object that holds a value at a path and nothing else, besides what a union needs. */
 function holding(path: readonly string[], value: unknown): unknown {
   const [key, ...rest] = path;
@@ -32,8 +38,9 @@ function holding(path: readonly string[], value: unknown): unknown {
     return value;
   }
   const inner = holding(rest, value);
-  return key === "backend" && rest.length > 0
-    ? { backend: { type: "s3", ...(inner as object) } }
+  const kind = UNIONS[key];
+  return kind !== undefined && rest.length > 0
+    ? { [key]: { ...kind, ...(inner as object) } }
     : { [key]: inner };
 }
 
@@ -62,7 +69,9 @@ function settingsIn(schema: Schema, path: readonly string[] = []): Setting[] {
       required: schema.required?.includes(key) === true,
     };
     const variants = (inner.oneOf ?? []).flatMap((variant) => settingsIn(variant, here));
-    return [setting, ...variants];
+    // Several kinds may have the same one.
+    const distinct = new Map(variants.map((variant) => [variant.path.join("."), variant]));
+    return [setting, ...distinct.values()];
   });
 }
 
@@ -140,12 +149,14 @@ export function settingsPage(): string {
     sections.set(section, [...(sections.get(section) ?? []), setting]);
   }
   // A union's own row belongs with its variants.
-  const backend = sections.get("backend");
-  if (backend !== undefined) {
-    const cluster = (sections.get("cluster") ?? []).filter(({ path }) => path[0] !== "backend");
-    const own = settings.filter(({ path }) => path.length === 1 && path[0] === "backend");
-    sections.set("cluster", cluster);
-    sections.set("backend", [...own, ...backend]);
+  for (const union of Object.keys(UNIONS)) {
+    const of = (setting: Setting) => setting.path.length === 1 && setting.path[0] === union;
+    const cluster = sections.get("cluster") ?? [];
+    sections.set(
+      "cluster",
+      cluster.filter((setting) => !of(setting)),
+    );
+    sections.set(union, [...cluster.filter(of), ...(sections.get(union) ?? [])]);
   }
   const tables = [...sections].map(([section, of]) =>
     [

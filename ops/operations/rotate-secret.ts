@@ -39,6 +39,8 @@ const EFFECTS: Readonly<Record<string, string>> = {
     "replicas and web servers trust both authorities until every database host has a certificate of the new one; no server restarts",
   "etcd-authority-seed":
     "etcd trusts both authorities until every voter has a certificate of the new one; for that it restarts twice, on one voter at a time",
+  "acme-account-seed":
+    "load balancers open another account with the authority when they next need a certificate; those they have stay valid",
   "backup-password":
     "the repository opens with both passwords until every database host uses the new one; backups are not encrypted anew",
 };
@@ -194,6 +196,11 @@ export async function rotateSecret(
     const known = topology.secrets.map((one) => one.name).join(", ");
     throw new OperatorError(
       `There is no secret ${name}; there are: ${known}. Nothing was changed.`,
+    );
+  }
+  if (secret.isGiven) {
+    throw new OperatorError(
+      `Refused: ${name} is not generated, it is given: npm run cluster -- STACK set-certificate. Nothing was changed.`,
     );
   }
   const first = await secrets.phase(name);

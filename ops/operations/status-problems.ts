@@ -28,12 +28,16 @@ function problemsOfTls(host: string, { tls }: LoadBalancerFacts): string[] {
   if (tls.certificate === null) {
     return [`${host} serves no TLS: HAProxy does not answer, or has no certificate`];
   }
-  const { validFrom, validUntil } = tls.certificate;
+  const { subject, issuer, validFrom, validUntil } = tls.certificate;
+  const reason = tls.failure ? ` (${tls.failure})` : "";
+  if (tls.isToBeTrusted && subject === issuer) {
+    return [`${host} has only a certificate of its own, of which browsers warn${reason}`];
+  }
   const rest = secondsUntil(validUntil);
   if (rest > (validUntil - validFrom) * RENEWAL_OVERDUE) {
     return [];
   }
-  const journal = "journalctl -u cluster-visitors-certificate";
+  const journal = `journalctl -u cluster-visitors-certificate${reason}`;
   return [
     rest > 0
       ? `${host}: the certificate that visitors get expires on ${dateOf(validUntil)} and has not been renewed: ${journal}`

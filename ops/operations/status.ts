@@ -63,6 +63,15 @@ export interface ServedCertificate {
   readonly validUntil: number;
 }
 
+/** Visitors' TLS at a load balancer. */
+export interface ServedTls {
+  readonly certificate: ServedCertificate | null;
+  /** Whether browsers are to trust the certificate; omitted by hosts with scripts from before they could. */
+  readonly isToBeTrusted?: boolean;
+  /** Why it has no certificate that they trust, or no newer one; `null` if nothing is wrong. */
+  readonly failure?: string | null;
+}
+
 export interface LoadBalancerFacts extends HostFacts {
   readonly role: "load-balancer";
   /** Its balancing algorithm. */
@@ -73,7 +82,7 @@ export interface LoadBalancerFacts extends HostFacts {
    * `null` if visitors cannot use TLS; omitted by hosts with scripts from before they could. Without a certificate if
    * HAProxy does not answer or has none.
    */
-  readonly tls?: { readonly certificate: ServedCertificate | null } | null;
+  readonly tls?: ServedTls | null;
   /** `null` if it is the only load balancer; omitted by hosts with scripts from before there could be two. */
   readonly pair?: PairFacts | null;
 }

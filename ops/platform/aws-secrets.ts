@@ -93,6 +93,8 @@ export function awsSecrets(
       [
         ...["ssm", "put-parameter", "--name", parameter, "--overwrite"],
         ...["--type", "SecureString", "--key-id", await keyOf(parameter, where)],
+        // The advanced tier, which costs money, only for what exceeds 4 KB.
+        ...["--tier", "Intelligent-Tiering"],
         // The CLI reads --cli-input-json twice, which standard input does not allow.
         ...["--value", "file:///dev/stdin"],
       ],
@@ -118,6 +120,10 @@ export function awsSecrets(
         await write(`/${clusterName}/copies/${name}`, copy.region, next);
       }
       await write(parameterOf(name), region, next);
+    },
+
+    put(name, content) {
+      return write(parameterOf(name), region, content);
     },
   };
 }

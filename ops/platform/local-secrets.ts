@@ -34,5 +34,9 @@ export function localSecrets(project: string, { secrets, settings }: Topology): 
     async advance(name, from) {
       await runScript("secret", ["advance", name, from], factsOf(name));
     },
+
+    async put(name, content) {
+      await runScript("secret", ["put", name], factsOf(name), { input: content });
+    },
   };
 }

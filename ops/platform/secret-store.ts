@@ -31,4 +31,11 @@ export interface SecretStore {
    * @throws OperatorError if it has another one
    */
   advance(name: string, from: Phase): Promise<void>;
+  /**
+   * Stores a secret that an operator gives.
+   *
+   * @param content letters, digits and `+/=`
+   * @throws OperatorError if there is no such secret
+   */
+  put(name: string, content: string): Promise<void>;
 }

@@ -122,9 +122,9 @@ enable_at_boot() {
 # read_units UNIT...: makes systemd reload its units if one of these, or one that the facts declare, has changed on disk.
 # Until then, changed drop-ins have no effect.
 read_units() {
-  local declared
-  read -ra declared <<<"$UNITS"
-  if [[ $(systemctl show --property NeedDaemonReload --value "$@" "${declared[@]}") == *yes* ]]; then
+  local unit_names
+  read -ra unit_names <<<"$UNITS"
+  if [[ $(systemctl show --property NeedDaemonReload --value "$@" "${unit_names[@]}") == *yes* ]]; then
     systemctl daemon-reload
   fi
 }
@@ -132,9 +132,9 @@ read_units() {
 # enable_units: enables the units that the facts declare, and makes systemd read what has changed. Later links and drop-ins
 # would cost another daemon-reload.
 enable_units() {
-  local declared
-  read -ra declared <<<"$UNITS"
-  enable_at_boot "${declared[@]}"
+  local unit_names
+  read -ra unit_names <<<"$UNITS"
+  enable_at_boot "${unit_names[@]}"
   read_units "cluster-*"
 }
 

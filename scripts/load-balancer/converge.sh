@@ -5,6 +5,8 @@
 source /opt/cluster/scripts/host/lib.sh
 # shellcheck source=servers.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
+# shellcheck source=visitors.sh
+source /opt/cluster/scripts/load-balancer/visitors.sh
 # shellcheck source=pair.sh
 source /opt/cluster/scripts/load-balancer/pair.sh
 
@@ -74,6 +76,8 @@ main() {
   systemctl restart --no-block "$SILENCE"
   if has_tls; then
     systemctl start --no-block "$CERTIFICATE"
+    # An authority can check only an HAProxy that runs.
+    if is_to_be_trusted; then systemctl restart --no-block "${CERTIFICATE%.timer}.service"; fi
   else
     end_tls
   fi

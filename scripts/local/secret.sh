@@ -3,6 +3,7 @@
 #
 #   secret.sh phase NAME          prints its phase; all hosts that may read the secret can then read it as it is
 #   secret.sh advance NAME FROM   changes it from that phase to the next one
+#   secret.sh put NAME            replaces it by what is on standard input: one that an operator gives
 #
 # The profile `secrets` has what counts. The roles' profiles have copies of it, so one that is interrupted is completed by
 # the next call, or by a deploy. Values are never arguments of a program.
@@ -17,7 +18,7 @@ use_project "$DWI_PROJECT"
 # A deploy writes the same profiles.
 hold_lock "$DWI_PROJECT-foundation"
 
-usage="usage: secret.sh phase NAME | advance NAME FROM"
+usage="usage: secret.sh phase NAME | advance NAME FROM | put NAME"
 name=${2:?$usage}
 
 profiles=$(incus profile list --format csv --columns n)
@@ -88,6 +89,12 @@ case ${1:-} in
       previous) content="$value former $other" ;;
       former) content=$value ;;
     esac
+    store secrets "$content"
+    publish "$content"
+    ;;
+  put)
+    content=$(cat)
+    [[ $content =~ ^[A-Za-z0-9+/=]+$ ]] || fail "what was given for $name is not base64" "nothing was changed"
     store secrets "$content"
     publish "$content"
     ;;

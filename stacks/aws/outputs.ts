@@ -1,5 +1,5 @@
 import { TerraformOutput, type TerraformStack } from "cdktf";
-import { hasTls } from "../../topology/tls";
+import { hasTls, siteNames } from "../../topology/tls";
 import type { Topology } from "../../topology/topology";
 import type { PlacedHost } from "./hosts";
 import type { AwsNetwork } from "./network";
@@ -25,7 +25,18 @@ export function declareOutputs(
 
   output("url", "Address of the site", `http://${network.visitorAddress.publicIp}`);
   if (hasTls(topology)) {
-    output("tls_url", "Address of the site over TLS", `https://${network.visitorAddress.publicIp}`);
+    const [domain] = siteNames(settings, topology.tls);
+    output(
+      "tls_url",
+      "Address of the site over TLS",
+      `https://${domain ?? network.visitorAddress.publicIp}`,
+    );
+  } else {
+    output(
+      "notice",
+      "What visitors do not get",
+      "Visitors are served in plain text. For TLS set domain, and point its DNS record to the address in url.",
+    );
   }
   output("region", "Region of the cluster", settings.region);
   output(
