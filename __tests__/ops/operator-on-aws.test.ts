@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import {
@@ -686,5 +687,52 @@ describe("a secret that is rotated", () => {
     const busy = [throttled("PutParameter", { times: 1 }), throttled("GetParameter", { times: 1 })];
     has(`${NEW} former ${OLD}`, busy);
     expect(await cluster.run(["rotate-secret", NAME])).toMatchObject({ exitCode: 0, stderr: "" });
+  });
+});
+
+describe("a certificate for visitors that is given", () => {
+  const NAME = "visitors-certificate";
+  let other: OperatorOnAws;
+  beforeAll(() => {
+    other = new OperatorOnAws({ domain: "www.example.org", tls: { mode: "files" } });
+    execFileSync(
+      "openssl",
+      [
+        ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=given"],
+        ...["-keyout", other.file("key.pem"), "-out", other.file("certificate.pem")],
+        ...["-addext", "subjectAltName=DNS:www.example.org"],
+      ],
+      { stdio: "ignore" },
+    );
+  });
+  afterAll(() => other.remove());
+  const set = () =>
+    other.run([
+      "set-certificate",
+      ...["--certificate", other.file("certificate.pem"), "--key", other.file("key.pem")],
+    ]);
+
+  test("is in its parameter alone, in no argument, and the load balancer is told", async () => {
+    other.set();
+    expect(await set()).toMatchObject({
+      exitCode: 0,
+      stdout: "load-balancer-1 serves the certificate\n",
+      stderr: "",
+    });
+    const stored = other.parameter(`/demo/secrets/${NAME}`) ?? "";
+    expect(Buffer.from(stored, "base64").toString()).toMatch(
+      /^-----BEGIN PRIVATE KEY-----[\s\S]*-----BEGIN CERTIFICATE-----/,
+    );
+    expect(JSON.stringify(other.calls("PutParameter"))).not.toContain(stored.slice(0, 40));
+    expect(other.ran()).toEqual([`load-balancer-1 apply-secret.sh ${NAME}`]);
+  });
+
+  test("that a load balancer refuses is reported with its reason", async () => {
+    other.set({
+      scripts: { "load-balancer-1/host/apply-secret.sh": "echo it has expired >&2; exit 1" },
+    });
+    const { exitCode, stderr } = await set();
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("load-balancer-1: it has expired");
   });
 });

@@ -133,10 +133,11 @@ export class OperatorOnAws {
   private readonly directory = mkdtempSync(join(tmpdir(), "operator-"));
   private readonly settings = join(this.directory, "clusters.json");
 
-  constructor() {
+  /** @param settings of the cluster besides its name */
+  constructor(settings: object = {}) {
     // As `npm run cluster` does it.
     execFileSync("bash", ["ops/cluster-command.sh", "--help"], { cwd: PROJECT, stdio: "ignore" });
-    writeFileSync(this.settings, JSON.stringify([{ name: "demo" }]));
+    writeFileSync(this.settings, JSON.stringify([{ name: "demo", ...settings }]));
     mkdirSync(join(this.directory, "bin"));
     // What an operator's shell reads is nothing to a command.
     writeFileSync(join(this.directory, ".bashrc"), "PATH=/nonexistent\n");

@@ -262,6 +262,19 @@ export class ScratchCluster {
     return this.incus(["exec", host, "--", "bash", "-c", commandLine], seconds);
   }
 
+  /**
+   * What a command line prints on a host that only reads, and always prints something: the engine now and then loses what a
+   * short program printed, so it is run again if that was nothing.
+   */
+  readOn(host: string, commandLine: string): string {
+    for (let attempt = 1; ; attempt++) {
+      const printed = this.on(host, commandLine);
+      if (printed !== "" || attempt === 3) {
+        return printed;
+      }
+    }
+  }
+
   attemptOn(host: string, commandLine: string, seconds = 60) {
     return this.attemptIncus(["exec", host, "--", "bash", "-c", commandLine], seconds);
   }

@@ -110,7 +110,8 @@ export function acme(cluster: ScratchCluster): void {
       cluster.ensure({});
     });
 
-    const wanted = (profile?: string) => ({
+    // Without one, Pebble chooses any.
+    const wanted = (profile = "default") => ({
       domain: SITE,
       tls: {
         mode: "acme" as const,
@@ -118,7 +119,7 @@ export function acme(cluster: ScratchCluster): void {
         trust: pebble.trust,
         contact: "operator@example.test",
         alsoFor: [OTHER],
-        ...(profile === undefined ? {} : { profile }),
+        profile,
       },
     });
 

@@ -50,8 +50,9 @@ export function hardening(cluster: ScratchCluster): void {
     const printed = cluster.on(
       host,
       `for unit in ${own.map(({ unit }) => unit).join(" ")}; do
+         # Not a timer's, which may only just begin, or end meanwhile.
+         if [[ $(systemctl show --property SubState --value "$unit") != running ]]; then continue; fi
          process=$(systemctl show --property MainPID --value "$unit")
-         ((process > 0)) || continue
          printf '%s %s %s\\n' "$unit" \\
            "$(awk '$1 == "NoNewPrivs:" || $1 == "Seccomp:" { printf "%s%s ", $1, $2 }' "/proc/$process/status")" \\
            "$(awk '/^Max core file size/ { print "core:" $5 "/" $6 }' "/proc/$process/limits")"

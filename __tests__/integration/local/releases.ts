@@ -67,10 +67,10 @@ function counted(lines: string): Record<string, number> {
 }
 
 const releaseOn = (cluster: ScratchCluster, host: string) =>
-  cluster.on(host, "basename $(readlink /srv/app/current)").trim();
+  cluster.readOn(host, "basename $(readlink /srv/app/current)").trim();
 
 const runOn = (cluster: ScratchCluster, host: string) =>
-  cluster.on(host, "systemctl show --property InvocationID --value app.service").trim();
+  cluster.readOn(host, "systemctl show --property InvocationID --value app.service").trim();
 
 /** Expects what the message of a stopped release must contain. */
 function expectStopped(
