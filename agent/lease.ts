@@ -359,7 +359,9 @@ export class Lease {
       const begun = clock.monotonic();
       await this.sense().catch((error: Error) => log(`the replicas: ${error.stack}`));
       await this.others.lookForVoter();
-      await clock.sleep(Math.max(SHORTEST, begun + TIMERS.renew - clock.monotonic()));
+      // A look that comes late is a time in which writes wait.
+      const pause = Math.min(begun + TIMERS.renew - clock.monotonic(), this.replicas.untilDegrade);
+      await clock.sleep(Math.max(SHORTEST, pause));
     }
   }
 

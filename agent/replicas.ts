@@ -2,7 +2,7 @@ import type { Clock } from "./clock";
 import { type GtidSet, isSubset, union } from "./gtid-set";
 import type { Server } from "./mysql";
 import { CONNECT_SECONDS, type Peers } from "./peers";
-import { type Acknowledgements, nextForReplicas, syncName } from "./record";
+import { type Acknowledgements, nextForReplicas, syncName, TIMERS } from "./record";
 
 /** How long replicas are not looked at while nothing changes, in milliseconds. */
 const LOOK_EVERY = 2_000;
@@ -46,6 +46,15 @@ export class Replicas {
   /** Whether more replicas acknowledge than the record names. */
   get hasStrangers(): boolean {
     return this.areStrangers;
+  }
+
+  /** Milliseconds until commits have waited for as long as they may; Infinity if none waits, or they have already. */
+  get untilDegrade(): number {
+    const left =
+      (this.stalledSince ?? Number.NEGATIVE_INFINITY) +
+      TIMERS.degrade -
+      this.surroundings.clock.monotonic();
+    return left > 0 ? left : Number.POSITIVE_INFINITY;
   }
 
   /** The server was started anew: what replicas had received says nothing any more. */
