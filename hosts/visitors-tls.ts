@@ -93,7 +93,7 @@ export function tlsRules({ tls, settings }: Topology): string {
 ${
   strict === 0
     ? ""
-    : `  http-after-response set-header Strict-Transport-Security "max-age=${strict}" if { ssl_fc } { ${inMap("trusted")} -m str yes } !{ res.hdr(Strict-Transport-Security) -m found }
+    : `  http-after-response set-header Strict-Transport-Security "max-age=${strict}" if { ssl_fc } is_trusted !{ res.hdr(Strict-Transport-Security) -m found }
 `
 }`;
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash, createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import { HostFolder } from "./host-folder";
+import { runVisitorsCertificate } from "./visitors-certificate";
 
 // A certificate of an authority. openssl is the real one; dehydrated is a stand-in, which signs as an authority would, and
 // so is HAProxy, which does not run. Against the real one, and Pebble: integration/local/acme.ts.
@@ -67,21 +68,26 @@ beforeEach(() => {
 });
 afterEach(() => host.remove());
 
+/** A certificate by the authority for a key and names, PEM. */
+function signed(key: string, names: string, days: string): string {
+  execFileSync("openssl", [
+    ...["req", "-new", "-key", host.at(key), "-subj", "/", "-out", host.at("csr")],
+    ...["-addext", `subjectAltName=${names.replaceAll(" ", ",")}`],
+  ]);
+  return execFileSync(
+    "openssl",
+    [
+      ...["x509", "-req", "-in", host.at("csr"), "-CA", host.at("authority.pem")],
+      ...["-CAkey", host.at("authority.key"), "-days", days, "-copy_extensions", "copy"],
+    ],
+    { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+  );
+}
+
 const configure = (directory: string, profile = "") =>
   host.put("etc/cluster/acme/config", `CA='${directory}'\nACME_PROFILE='${profile}'\n`);
 
-const run = (...args: string[]) =>
-  host.run(
-    host.bring(
-      "load-balancer/visitors-certificate.sh",
-      "host/lib.sh",
-      "host/certificates.sh",
-      "load-balancer/servers.sh",
-      "load-balancer/visitors.sh",
-      "load-balancer/acme.sh",
-    ),
-    args,
-  );
+const run = (...args: string[]) => runVisitorsCertificate(host, args);
 const certificate = () => new X509Certificate(host.read(FILE));
 const asked = () => host.calls().map((call) => /--(register|signcsr)/.exec(call)?.[1]);
 const map = () =>
@@ -214,19 +220,9 @@ describe("one that an operator gives", () => {
         { stdio: "ignore" },
       );
     }
-    execFileSync("openssl", [
-      ...["req", "-new", "-key", host.at("given.key"), "-subj", "/", "-out", host.at("csr")],
-      ...["-addext", `subjectAltName=${names.replaceAll(" ", ",")}`],
-    ]);
-    const pem = execFileSync(
-      "openssl",
-      [
-        ...["x509", "-req", "-in", host.at("csr"), "-CA", host.at("authority.pem")],
-        ...["-CAkey", host.at("authority.key"), "-days", days, "-copy_extensions", "copy"],
-      ],
-      { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+    return Buffer.from(`${host.read(keyOf)}${signed("given.key", names, days)}`.trim()).toString(
+      "base64",
     );
-    return Buffer.from(`${host.read(keyOf)}${pem}`.trim()).toString("base64");
   }
 
   test("is waited for with a certificate of its own, and status is told", async () => {
@@ -276,19 +272,7 @@ test("a certificate that has expired is not relied on any more", async () => {
   host.put("says", "away\n");
   const key = host.read(FILE).replace(/-----BEGIN CERTIFICATE[\s\S]*/, "");
   host.put("expired.key", key);
-  execFileSync("openssl", [
-    ...["req", "-new", "-key", host.at("expired.key"), "-subj", "/", "-out", host.at("csr")],
-    ...["-addext", `subjectAltName=${NAMES.replaceAll(" ", ",")}`],
-  ]);
-  const expired = execFileSync(
-    "openssl",
-    [
-      ...["x509", "-req", "-in", host.at("csr"), "-CA", host.at("authority.pem")],
-      ...["-CAkey", host.at("authority.key"), "-days", "-1", "-copy_extensions", "copy"],
-    ],
-    { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
-  );
-  host.put(FILE, `${key}${expired}`);
+  host.put(FILE, `${key}${signed("expired.key", NAMES, "-1")}`);
   await run();
   expect(map().trusted).toBe("no");
 });

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { HostFolder } from "./host-folder";
+import { runVisitorsCertificate } from "./visitors-certificate";
 
 // The certificate that visitors get. openssl is the real one; HAProxy is a stand-in, which answers as the real one does:
 // https://docs.haproxy.org/3.2/management.html#9.3
@@ -55,17 +56,7 @@ beforeEach(() => {
 });
 afterEach(() => host.remove());
 
-const renew = () =>
-  host.run(
-    host.bring(
-      "load-balancer/visitors-certificate.sh",
-      "host/lib.sh",
-      "host/certificates.sh",
-      "load-balancer/servers.sh",
-      "load-balancer/visitors.sh",
-      "load-balancer/acme.sh",
-    ),
-  );
+const renew = () => runVisitorsCertificate(host);
 const commands = () => host.read("commands").split("\n").filter(Boolean);
 
 /** A key and its certificate, as an earlier run has made them, or something has changed since. */

@@ -16,19 +16,21 @@ request() {
   openssl req -config <(printf '[req]\ndistinguished_name = name\n[name]\n') -x509 -new "$@"
 }
 
-# make_authority_key SEED KEY: an Ed25519 key whose 32 secret bytes are the hash of the seed, in the format of RFC 8410,
-# section 7.
-make_authority_key() {
+# make_derived_key SEED KEY BEFORE [AFTER]: a key whose 32 secret bytes are the hash of the seed. BEFORE and AFTER are what
+# surrounds them in the key's format, DER in hexadecimal.
+make_derived_key() {
   local secret_bytes
   secret_bytes=$(printf '%s' "$1" | sha256)
   install --directory --mode=0700 "${2%/*}"
   (
     umask 0377
-    from_hex "302e020100300506032b657004220420$secret_bytes" |
-      openssl pkey -inform DER -out "$2.new"
+    from_hex "$3$secret_bytes${4:-}" | openssl pkey -inform DER -out "$2.new"
   )
   mv --force "$2.new" "$2"
 }
+
+# make_authority_key SEED KEY: an Ed25519 key, in the format of RFC 8410, section 7.
+make_authority_key() { make_derived_key "$1" "$2" 302e020100300506032b657004220420; }
 
 # print_authority KEY NAME: its certificate. Dates and serial are fixed, and Ed25519 signs without randomness.
 print_authority() {

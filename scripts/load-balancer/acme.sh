@@ -3,7 +3,7 @@
 # by HTTP: it asks for a path with a token of its own, and expects the token and the thumbprint of the account's key
 # (section 8.3). HAProxy answers that by itself.
 #
-# Sourced after lib.sh, servers.sh and visitors.sh.
+# Sourced after lib.sh, certificates.sh, servers.sh and visitors.sh.
 
 # The account's key, and what dehydrated keeps of the account beside it.
 ACME_KEY=/run/cluster/secrets/acme-account.key
@@ -22,18 +22,9 @@ wanted_source() {
 # source_of FILE: prints what its certificate is from, once it was obtained.
 source_of() { cat "$1.source" 2>/dev/null || true; }
 
-# make_account_key SEED KEY: a key on the curve P-256 whose secret is the hash of the seed, in the format of RFC 5915. Every
-# load balancer has the same one. OpenSSL derives the public part.
-make_account_key() {
-  local secret_bytes
-  secret_bytes=$(printf '%s' "$1" | sha256)
-  install --directory --mode=0700 "${2%/*}"
-  (
-    umask 0377
-    from_hex "30310201010420${secret_bytes}a00a06082a8648ce3d030107" | openssl pkey -inform DER -out "$2.new"
-  )
-  mv --force "$2.new" "$2"
-}
+# make_account_key SEED KEY: a key on the curve P-256, in the format of RFC 5915. Every load balancer has the same one.
+# OpenSSL derives the public part.
+make_account_key() { make_derived_key "$1" "$2" 30310201010420 a00a06082a8648ce3d030107; }
 
 base64url() { openssl base64 -A | tr '+/' '-_' | tr --delete '='; }
 

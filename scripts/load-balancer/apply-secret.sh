@@ -2,6 +2,8 @@
 # Makes this load balancer use a secret of visitors' TLS as the platform has it now: host/apply-secret.sh calls this.
 # shellcheck source=../host/lib.sh
 source /opt/cluster/scripts/host/lib.sh
+# shellcheck source=../host/certificates.sh
+source /opt/cluster/scripts/host/certificates.sh
 # shellcheck source=servers.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 # shellcheck source=visitors.sh

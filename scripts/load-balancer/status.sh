@@ -23,7 +23,8 @@ pair_as_json() {
      {holds: $holds, obstacle: ($obstacle | known), failure: ($failure | known)}'
 }
 
-# tls_as_json: what HAProxy serves, which is not always what is in the file, and why there is no newer one. null if visitors cannot use TLS.
+# tls_as_json: what HAProxy serves, which is not always what is in the file, and why there is no newer one.
+# null if visitors cannot use TLS.
 # https://docs.haproxy.org/3.2/management.html#9.3, "show ssl cert"
 tls_as_json() {
   if [[ -z ${TLS_NAMES:-} ]]; then

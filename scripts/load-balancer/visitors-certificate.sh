@@ -74,8 +74,10 @@ renew_before() {
 
 # is_good FILE: whether it has the certificate that visitors are to get, for some time yet, and the key that belongs to it.
 is_good() {
+  local content
   if uses_given; then
-    [[ -n $(given) && $(given) == "$(<"$1")" ]]
+    content=$(given)
+    [[ -n $content && $content == "$(<"$1")" ]]
     return
   fi
   is_usable "$1" && has_names "$1" && [[ $(signer "$1") == "$(wanted_signer)" ]] &&
@@ -160,7 +162,7 @@ $(<"$VISITORS_CERTIFICATE")
   fail "HAProxy rejects the new certificate and goes on with the old one: ${answer//$'\n'/ }"
 }
 
-# install_certificate FILE: makes a running HAProxy serve what is in the file, and says whether browsers may be told to rely on it.
+# install_certificate FILE: makes a running HAProxy serve what is in the file, and tells it whether browsers may rely on that.
 install_certificate() {
   local before trusted=no
   before=$(served) || before=""
