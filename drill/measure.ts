@@ -61,15 +61,28 @@ export interface DrillResults {
   readonly stopped: ReadonlyArray<{ readonly fault: string; readonly reason: string }>;
 }
 
-/** The longest time without a successful response, in seconds. */
-export function longestGap(records: readonly RequestRecord[], from: number, to: number): number {
+/** A time without a successful response. */
+interface Gap {
+  /** When it began, milliseconds since 1970. */
+  readonly from: number;
+  readonly seconds: number;
+}
+
+/** The longest time without a successful response. */
+export function longestGap(records: readonly RequestRecord[], from: number, to: number): Gap {
   const answered = records
     .filter(({ outcome, endedAt }) => outcome === "ok" && endedAt >= from && endedAt <= to)
     .map(({ endedAt }) => endedAt)
     .sort((one, other) => one - other);
   const moments = [from, ...answered, to];
-  const gaps = moments.slice(1).map((moment, index) => moment - (moments[index] as number));
-  return Math.max(0, ...gaps) / 1000;
+  const gaps = moments.slice(1).map((moment, index): Gap => {
+    const before = moments[index] as number;
+    return { from: before, seconds: (moment - before) / 1000 };
+  });
+  return gaps.reduce((one, other) => (other.seconds > one.seconds ? other : one), {
+    from,
+    seconds: 0,
+  });
 }
 
 /**
@@ -84,6 +97,13 @@ function notUnderWay(failures: readonly RequestRecord[], happenedAt: number): Re
 }
 
 const seconds = (value: number) => `${value.toFixed(1)} s`;
+
+/** With the time at which it began, to be found in the hosts' journals. */
+const shownGap = ({ from }: Gap) => {
+  const time = new Date(from).toISOString().slice(11, -1);
+  return (value: number, isMeasured: boolean) =>
+    seconds(value) + (isMeasured ? ` from ${time} UTC` : "");
+};
 
 /**
  * A recording with the faults of a later drill in place of its own, in the order in which they are injected.
@@ -131,13 +151,15 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
     const name = `${kind}: ${outcome}`;
     counted[name] = (counted[name] ?? 0) + 1;
   }
+  const readGap = longestGap(reads, from, to);
+  const writeGap = longestGap(writes, from, to);
   const row = {
     fault,
     requests: records.length,
     failed: failures.length,
     failedReads: failures.filter(({ kind }) => kind === "read").length,
-    readGap: longestGap(reads, from, to),
-    writeGap: longestGap(writes, from, to),
+    readGap: readGap.seconds,
+    writeGap: writeGap.seconds,
     commandToWrite:
       commandAt === undefined || bounds.commandToWrite === undefined
         ? undefined
@@ -156,10 +178,10 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
     what: string,
     value: number,
     bound: number | undefined,
-    shown: (value: number) => string = String,
+    shown: (value: number, isMeasured: boolean) => string = String,
   ) => {
     if (bound !== undefined && value > bound) {
-      broken.push(`${what}: ${shown(value)}, at most ${shown(bound)}`);
+      broken.push(`${what}: ${shown(value, true)}, at most ${shown(bound, false)}`);
     }
   };
   if (bounds.failed === "under-way") {
@@ -169,8 +191,8 @@ export function judge(fault: string, observed: Observed, bounds: Bounds): Row {
     atMost("failed requests", row.failed, bounds.failed);
   }
   atMost("failed reads", row.failedReads, bounds.failedReads);
-  atMost("gap in reads", row.readGap, bounds.readGap, seconds);
-  atMost("gap in writes", row.writeGap, bounds.writeGap, seconds);
+  atMost("gap in reads", row.readGap, bounds.readGap, shownGap(readGap));
+  atMost("gap in writes", row.writeGap, bounds.writeGap, shownGap(writeGap));
   atMost("from command to write", row.commandToWrite ?? 0, bounds.commandToWrite, seconds);
   atMost("acknowledged writes missing", row.missing, 0);
   if (!row.inSync) {
