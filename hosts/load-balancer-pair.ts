@@ -3,6 +3,7 @@ import { floatingAddress, hostsOf, type Topology, type TopologyHost } from "../t
 import { PAIR } from "./agreed";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
+import { sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
 import { HIGHEST_PRIORITY } from "./unit-priority";
 import { visitorsPorts } from "./visitors-tls";
@@ -29,6 +30,8 @@ function keepalivedConfiguration(topology: Topology, host: TopologyHost, peer: T
   const health = `http://127.0.0.1:${PORTS.http}${LOAD_BALANCER_HEALTH_PATH}`;
   const curl = "/usr/bin/curl --silent --output /dev/null --max-time 1";
   return `# keepalived 2 (keepalived.conf(5)): one of two load balancers holds the visitors' address.
+# Its files are in a folder of its own instead of /run.
+use_pid_dir
 global_defs {
   router_id ${host.name}
   enable_script_security
@@ -105,19 +108,30 @@ ${
 `;
 }
 
-/** Hands the address over before keepalived stops, also at a reboot, while HAProxy still runs. */
+/**
+ * Hands the address over before keepalived stops, also at a reboot, while HAProxy still runs: outside of keepalived's
+ * sandbox, since that holds back new connections.
+ */
 const KEEPALIVED_DROP_IN = `[Unit]
 After=haproxy.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStartPre=/usr/bin/mkdir --parents ${PAIR.run}
-ExecStop=-/opt/cluster/scripts/load-balancer/hand-over.sh begin
+ExecStartPre=+/usr/bin/mkdir --parents ${PAIR.run}
+ExecStop=-+/opt/cluster/scripts/load-balancer/hand-over.sh begin
 TimeoutStopSec=30
 Restart=always
 RestartSec=500ms
 ${HIGHEST_PRIORITY}
-`;
+${sandbox({
+  // It sets the address, says whose it is in packets that it makes itself, and starts its checks without its groups.
+  capabilities: ["NET_ADMIN", "NET_RAW", "SETGID", "SETUID"],
+  families: ["NETLINK", "PACKET"],
+  // It tells systemd that it is ready only after it has seen that process 1 is systemd.
+  seesProcesses: true,
+  writesToRun: true,
+  lines: ["RuntimeDirectory=keepalived"],
+})}`;
 
 function peerSocket(host: TopologyHost): string {
   return `[Unit]
@@ -154,6 +168,8 @@ export function pairContent(topology: Topology, host: TopologyHost): RoleContent
       textFile("/etc/systemd/system/keepalived.service.d/cluster.conf", KEEPALIVED_DROP_IN),
       textFile("/etc/systemd/system/cluster-load-balancer-peer.socket", peerSocket(host)),
       ...staticFiles("pair"),
+      sandboxOf("cluster-visitors-address", { families: ["NETLINK"], writesToRun: true }),
+      sandboxOf("cluster-load-balancer-peer@", { families: ["NETLINK"] }),
     ],
     facts: {
       FLOATING_ADDRESS: floating,

@@ -8,16 +8,23 @@ const MAY_DO_EVERYTHING = ["cluster-app-setup", "cluster-converge", "cluster-upd
 /** Services of packages that listen, by role. */
 const PACKAGED = { "load-balancer": ["haproxy"], web: ["haproxy", "nginx"], database: ["haproxy"] };
 
-const hosts = renderHosts(topologyOf(), { platform: "local", scripts: SCRIPTS });
+/** Every role, and a load balancer that is one of two. */
+const rendered = [{}, { loadBalancer: { count: 2 } }].flatMap((settings) =>
+  renderHosts(topologyOf(settings), { platform: "local", scripts: SCRIPTS }),
+);
 
-test.each(hosts.map((host) => [host.name, host] as const))(
+test.each(rendered.map((host) => [host.name, host] as const))(
   "on %s every service is in a sandbox, but for those that change the host",
   (_name, host) => {
     const own = host.files.flatMap(
       ({ path }) => /^\/etc\/systemd\/system\/([a-z@-]+)\.service$/.exec(path)?.[1] ?? [],
     );
     expect(own).toContain("cluster-converge");
-    const open = [...own, ...PACKAGED[host.role]].filter((unit) => {
+    const packaged = [
+      ...PACKAGED[host.role],
+      ...(host.files.some(({ path }) => path.startsWith("/etc/keepalived/")) ? ["keepalived"] : []),
+    ];
+    const open = [...own, ...packaged].filter((unit) => {
       const texts = host.files.filter(({ path }) =>
         path.startsWith(`/etc/systemd/system/${unit}.service`),
       );

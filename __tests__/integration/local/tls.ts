@@ -9,6 +9,7 @@ import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-
 import { eventually } from "../../../drill/scratch/workspace";
 import { VISITORS_CERTIFICATE } from "../../../hosts/agreed";
 import { tlsPortOf } from "../../../topology/publication";
+import { overexposed } from "./hardening";
 
 const CURL = ["--silent", "--show-error", "--output", "/dev/null"];
 
@@ -225,6 +226,7 @@ export function changesOfTls(cluster: ScratchCluster): void {
       "https: 200",
     ]);
     await cluster.serving();
+    expect(overexposed(cluster)).toEqual([]);
     const holder = async () => /CN=(.*)/.exec((await served(port())).subject)?.[1];
     const from = await eventually("a load balancer serves", holder);
     const other = from === "load-balancer-1" ? "load-balancer-2" : "load-balancer-1";
