@@ -52,13 +52,16 @@ check_distribution() {
   done < <(incus storage volume list "$POOL" type=custom --format csv --columns n)
 }
 
+# is_deployed: whether some host of the cluster has booted or been updated before.
+is_deployed() { [[ -n $(incus list --format csv --columns user.carries | tr --delete '\n",') ]]; }
+
 # Creates the host with its complete configuration in one step, so that an existing host is never incomplete.
 make_host() {
   {
     printf 'config:\n'
     printf '  limits.memory: %sMiB\n' "$DWI_MEMORY"
     # If processors are contended, hosts that already serve take precedence over one that boots.
-    [[ $DWI_ROLE == database ]] || printf '  limits.cpu.allowance: "10%%"\n'
+    if [[ $DWI_ROLE != database ]] || is_deployed; then printf '  limits.cpu.allowance: "10%%"\n'; fi
     printf '  user.address: %s\n  user.gateway: %s\n' "$DWI_ADDRESS" "$DWI_GATEWAY"
     printf '  user.nameserver: %s\n' "$(machine_nameserver)"
     printf '  user.carries-at-boot: "%s"\n' "$1"
@@ -81,15 +84,25 @@ publish_host() {
   if exists incus config show "$DWI_ENTRANCE"; then incus delete --force --quiet "$DWI_ENTRANCE"; fi
 }
 
-# Databases take longest, and the cluster serves only when they do. So if several hosts are to be created, the others wait
-# until the databases have booted; the replicas' clone, which follows, needs little processor time.
-let_databases_boot() {
+# Databases take longest, and the cluster serves only when they do. So if several hosts are to be created or updated, the
+# others wait until the databases are ready; the replicas' clone, which follows, needs little processor time.
+let_databases_go_first() {
   if [[ $DWI_ROLE == database ]]; then return; fi
   if ! flock --nonblock "$databases"; then
-    say "$DWI_HOST: waits until the databases have booted"
+    say "$DWI_HOST: waits until the databases are ready"
     flock "$databases"
   fi
   flock --unlock "$databases"
+}
+
+# The agent of a primary restarts when the host is updated, and writes go on only if it is back within its lease. Where the
+# hosts share processors, it would not be if all of them were updated at once: database hosts are, one after the other.
+take_turns() {
+  let_databases_go_first
+  if [[ $DWI_ROLE == database ]]; then
+    exec {turn}>"/run/lock/dwi-$DWI_PROJECT-database-update"
+    flock "$turn"
+  fi
 }
 
 # Prints RUNNING or another state, or nothing if the host does not exist.
@@ -152,6 +165,7 @@ fail_with_diagnosis() {
 
 update() {
   local output
+  take_turns
   say "$DWI_HOST: updating"
   # Earlier failures must not appear in the diagnosis.
   on_host systemctl reset-failed || true
@@ -202,7 +216,7 @@ if [[ -n $state ]]; then
     update
   fi
 else
-  let_databases_boot
+  let_databases_go_first
   check_distribution
   make_volume
   for port in "${LOCAL_PORTS[@]}"; do check_port "$port"; done
