@@ -8,6 +8,7 @@ import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
 import { decisionTables, stepTables, timerTable } from "./generate/decisions";
 import { drillTable } from "./generate/drill-table";
 import { historyFaultTable } from "./generate/history-faults";
+import { lynisTable } from "./generate/lynis-answers";
 import { FRANKFURT } from "./generate/prices";
 import { exposedTable, reachTables } from "./generate/reach";
 import { reachPicture } from "./generate/reach-picture";
@@ -40,7 +41,7 @@ export function embed(text: string, name: string, content: string): string {
 /**
  * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
  * default settings, from the rules of the agent, from what rooms may import, from the faults of the history check, from
- * the exceptions from scanners' rules, and from the last recorded drill.
+ * the exceptions from scanners' rules, the answers to Lynis, and from the last recorded drill.
  *
  * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
@@ -58,6 +59,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
     ["exposed", exposedTable(onAws)],
     ["reach", reachTables(onAws)],
     ["scanners", scannerTable()],
+    ["lynis", lynisTable()],
   ].reduce(
     (page, [name = "", content]) => embed(page, name, `\n\n${content}\n\n`),
     read("docs/security.md"),

@@ -3,6 +3,16 @@ import { firewall } from "./firewall";
 import type { RoleContent } from "./host";
 import { staticFiles } from "./static-files";
 
+/**
+ * Packages that nothing of the cluster needs, but an operator or an auditor of a host expects (docs/security.md). Local hosts
+ * have them from their image, and do without if that is an older one.
+ */
+export const EXPECTED_PACKAGES: readonly string[] = [
+  "debsums",
+  "libpam-passwdqc",
+  "unattended-upgrades",
+];
+
 /** The content of every host, whatever its role. */
 export function baseContent(topology: Topology, host: TopologyHost): RoleContent {
   return {

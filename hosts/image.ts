@@ -1,4 +1,5 @@
 import type { ClusterSettings } from "../topology/settings";
+import { EXPECTED_PACKAGES } from "./base";
 import { DISTRIBUTIONS } from "./distributions";
 import { ETCD_PACKAGES } from "./etcd";
 import type { Host } from "./host";
@@ -20,6 +21,7 @@ export function packagesOf(hosts: readonly Host[]): string {
     ...ETCD_PACKAGES,
     ...PAIR_PACKAGES,
     ...ACME_PACKAGES,
+    ...EXPECTED_PACKAGES,
   ];
   return [...new Set(packages)].filter(Boolean).sort().join(" ");
 }

@@ -1,6 +1,7 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { restore } from "./lifecycle/restore";
 import { upgrade } from "./lifecycle/upgrade";
+import { lynis } from "./local/lynis";
 import { secrets } from "./local/secrets";
 import { changesOfTls } from "./local/tls";
 import { group, leftWell } from "./well";
@@ -22,6 +23,7 @@ describe("lifecycle", () => {
   group("upgrade", cluster, () => upgrade(cluster));
   group("secrets", cluster, () => secrets(cluster));
   group("tls", cluster, () => changesOfTls(cluster));
+  group("lynis", cluster, () => lynis(cluster));
   group("restore", cluster, () => restore(cluster));
 
   leftWell();
