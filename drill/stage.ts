@@ -128,19 +128,24 @@ export class Stage {
 
   /** Limits a database host's data volume to 40 MiB of free space. Returns a function that removes the limit. */
   fill(host: string): () => void {
-    const { incusProject } = this.cluster;
-    // What counts for the limit; du does not see all of it.
-    const state = `/1.0/storage-pools/dwi/volumes/custom/${host}/state?project=${incusProject}`;
-    const used = Math.ceil(JSON.parse(runSync(["incus", "query", state])).usage.used / 2 ** 20);
-    this.cluster.incus(["storage", "volume", "set", "dwi", host, `size=${used + 40}MiB`]);
+    const pool = "/var/lib/incus/storage-pools/dwi";
+    const volume = `${pool}/custom/${this.cluster.incusProject}_${host}`;
+    const btrfs = (command: string) =>
+      runSync(["bash", "-c", `group="0/$(btrfs inspect-internal rootid ${volume})"; ${command}`]);
+    // What counts for the limit: du and the engine do not see what the volume shares with the host's root.
+    const used = Number(
+      btrfs(
+        `btrfs qgroup show --sync --raw ${pool} | awk -v group="$group" '$1 == group { print $2 }'`,
+      ),
+    );
+    const size = Math.ceil(used / 2 ** 20) + 40;
+    this.cluster.incus(["storage", "volume", "set", "dwi", host, `size=${size}MiB`]);
     return () => {
-      // Btrfs cannot change the limit of a full volume through the volume itself, as the engine does.
-      const pool = "/var/lib/incus/storage-pools/dwi";
-      runSync([
-        "bash",
-        "-c",
-        `btrfs qgroup limit none "0/$(btrfs inspect-internal rootid ${pool}/custom/${incusProject}_${host})" ${pool}`,
-      ]);
+      // Btrfs cannot change a limit of a full volume through the volume itself, as the engine does. There are two: of what
+      // it refers to, and of what no other volume does.
+      btrfs(
+        `btrfs qgroup limit none "$group" ${pool}; btrfs qgroup limit -e none "$group" ${pool}`,
+      );
       this.cluster.incus(["storage", "volume", "unset", "dwi", host, "size"]);
     };
   }
