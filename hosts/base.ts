@@ -4,8 +4,8 @@ import type { RoleContent } from "./host";
 import { staticFiles } from "./static-files";
 
 /**
- * Packages that nothing of the cluster needs, but an operator or an auditor of a host expects (docs/security.md). Local hosts
- * have them from their image, and do without if that is an older one.
+ * Packages that nothing of the cluster needs, but an operator or an auditor of a host expects (docs/security.md). A host from an
+ * image without them does without.
  */
 export const EXPECTED_PACKAGES: readonly string[] = [
   "debsums",
@@ -26,6 +26,7 @@ export function baseContent(topology: Topology, host: TopologyHost): RoleContent
       HOST_ROLE: host.role,
       HOST_NUMBER: String(host.number),
       HOST_ADDRESS: host.address,
+      EXPECTED_PACKAGES: EXPECTED_PACKAGES.join(" "),
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Platform } from "../topology/platform";
 import type { Role } from "../topology/roles";
 import type { Topology, TopologyHost } from "../topology/topology";
-import { baseContent, EXPECTED_PACKAGES } from "./base";
+import { baseContent } from "./base";
 import { databaseContent } from "./database";
 import { envFile } from "./env-file";
 import { etcdContent } from "./etcd";
@@ -37,10 +37,7 @@ function renderHost(topology: Topology, host: TopologyHost, placement: Placement
   const base = baseContent(topology, host);
   const role = CONTENT[host.role](topology, host);
   const etcd = etcdContent(topology, host);
-  const expected = placement.platform === "aws" ? EXPECTED_PACKAGES : [];
-  const packages = [
-    ...new Set([...base.packages, ...role.packages, ...etcd.packages, ...expected]),
-  ].sort();
+  const packages = [...new Set([...base.packages, ...role.packages, ...etcd.packages])].sort();
   const facts = {
     ...base.facts,
     ...role.facts,

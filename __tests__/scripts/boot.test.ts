@@ -55,7 +55,7 @@ beforeEach(() => {
     // What cloud-init would write of it.
     host.put(
       `store/of ${name}.env`,
-      `HOST_NAME=web-1 SCRIPTS=${scripts[name]} PACKAGES='nginx package-of-${name}'\n`,
+      `HOST_NAME=web-1 SCRIPTS=${scripts[name]} PACKAGES='nginx package-of-${name}' EXPECTED_PACKAGES=debsums\n`,
     );
   }
   host.put("etc/cluster/host.env", host.read("store/of A.env"));
@@ -85,7 +85,16 @@ describe("a first boot", () => {
       "nft",
       `platform.sh archive scripts/${scripts.A}.tar.gz`,
       "converge A",
+      "platform.sh install-packages debsums",
     ]);
+    expect(host.read(TAKEN)).toBe(TEXT.A);
+  });
+
+  test("goes on without packages that nothing needs", async () => {
+    host.put("unavailable-debsums", "");
+    const { status, stderr } = await ran();
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/converged to its declared state\n.*going on without the packages/);
     expect(host.read(TAKEN)).toBe(TEXT.A);
   });
 
@@ -303,7 +312,10 @@ test("the script can be replaced while it runs", async () => {
     cat "$ROOT/new" >"$ROOT/${boot}"\n`,
   );
   const writing = host.archive("scripts", { "host/converge.sh": host.read("store/converge") });
-  host.put("etc/cluster/host.env", `HOST_NAME=web-1 SCRIPTS=${writing} PACKAGES=nginx\n`);
+  host.put(
+    "etc/cluster/host.env",
+    `HOST_NAME=web-1 SCRIPTS=${writing} PACKAGES=nginx EXPECTED_PACKAGES=debsums\n`,
+  );
   const { status, stdout } = await ran();
   expect([status, stdout]).toEqual([0, ""]);
   expect(host.read(boot)).not.toBe(text);

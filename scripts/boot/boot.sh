@@ -58,7 +58,7 @@ install_scripts() {
 }
 
 main() {
-  local packages lacking=0
+  local packages expected lacking=0
   # A boot and an update may run at the same time.
   exec 8>/run/cluster-boot.lock
   flock 8
@@ -103,6 +103,9 @@ main() {
   cp "$WRITTEN" "$TAKEN.new"
   mv "$TAKEN.new" "$TAKEN"
   log "$HOST_NAME has converged to its declared state"
+  # Last: nothing waits for these, and nothing fails without them.
+  read -ra expected <<<"$EXPECTED_PACKAGES"
+  /opt/cluster/platform.sh install-packages "${expected[@]}" || log "going on without the packages that are missing"
 }
 
 # On one line, which bash reads completely before it runs main: the file may be replaced meanwhile.
