@@ -9,6 +9,7 @@ import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-
 import { eventually } from "../../../drill/scratch/workspace";
 import { VISITORS_CERTIFICATE } from "../../../hosts/agreed";
 import { tlsPortOf } from "../../../topology/publication";
+import { examine, type Finding, testWithTestssl } from "../../testssl";
 import { overexposed } from "./hardening";
 
 const CURL = ["--silent", "--show-error", "--output", "/dev/null"];
@@ -73,10 +74,33 @@ async function answeredDuring(urls: readonly string[], work: Promise<unknown>) {
   return outcomes;
 }
 
+/** What testssl.sh finds of a severity of MEDIUM or worse, and why it is as it is meant to be. */
+const EXPECTED_FINDINGS: Readonly<Record<string, string>> = {
+  cert_chain_of_trust: "locally the certificate is self-signed",
+  cert_revocation: "nobody could revoke a self-signed certificate",
+};
+
+const SEVERE: ReadonlyArray<Finding["severity"]> = ["MEDIUM", "HIGH", "CRITICAL", "FATAL", "WARN"];
+
+/** What testssl.sh could not examine, and why that is nothing of the server's. */
+const NOT_EXAMINED: Readonly<Record<string, string>> = {
+  engine_problem: "this machine's OpenSSL has no GOST",
+  sessionresumption_ticket:
+    "its client closes before the session arrives; another test resumes one",
+};
+
 /** Visitors' TLS, judged by what other programs are offered. */
 export function tls(cluster: ScratchCluster): void {
   const port = () => tlsPortOf(cluster.topology.settings);
   const whoami = () => `${cluster.tlsUrl}/api/whoami`;
+  let examination: Promise<readonly Finding[]>;
+
+  // It takes longer than most tests, and waits for most of that.
+  beforeAll(() => {
+    examination = examine(port());
+    examination.catch(() => undefined);
+  });
+
   const client = (options: readonly string[], input?: string) =>
     printedBy("openssl", ["s_client", "-connect", `127.0.0.1:${port()}`, ...options], input);
 
@@ -175,6 +199,28 @@ export function tls(cluster: ScratchCluster): void {
     expect(await cookieOver(cluster.tlsUrl)).toMatch(/; Secure/);
     expect(await cookieOver(cluster.url)).not.toMatch(/; Secure/);
   });
+
+  testWithTestssl(
+    "testssl.sh finds nothing of severity MEDIUM or worse but that the certificate is self-signed",
+    async () => {
+      const findings = await examination;
+      const severe = findings.filter(
+        ({ id, severity }) => SEVERE.includes(severity) && NOT_EXAMINED[id] === undefined,
+      );
+      expect(severe.filter(({ id }) => EXPECTED_FINDINGS[id] === undefined)).toEqual([]);
+      expect(severe.map(({ id }) => id)).toEqual(Object.keys(EXPECTED_FINDINGS));
+      // It has examined everything, and what it reached is this site.
+      const found = Object.fromEntries(findings.map(({ id, finding }) => [id, finding]));
+      expect(found).toMatchObject({
+        TLS1_3: "offered with final",
+        FS_KEMs: "X25519MLKEM768",
+        cert_commonName: "load-balancer-1",
+        HTTP_status_code: "200 OK ('/')",
+        heartbleed: expect.stringContaining("not vulnerable"),
+        RC4: "not vulnerable",
+      });
+    },
+  );
 
   test("a certificate that expires soon is renewed, on connections that go on and with no failed request", async () => {
     const before = await served(port());
