@@ -40,6 +40,9 @@ export const VISITORS_CERTIFICATE = "/etc/cluster/visitors/certificate.pem";
 /** What a load balancer finds out about its certificate and tells its HAProxy: a map, see hosts/visitors-tls.ts. */
 export const VISITORS_MAP = "/etc/cluster/visitors/certificate.map";
 
+/** HAProxy's second configuration file on a load balancer, which the host writes: it has a secret. */
+export const QUIC_CONFIGURATION = "/etc/haproxy/quic.cfg";
+
 /** Where a load balancer that gets its certificate from an authority keeps what it needs for that. */
 export const ACME = {
   configuration: "/etc/cluster/acme",

@@ -85,15 +85,15 @@ table inet lease {
  * refused. Its client sends it again a second later, and then reaches whoever holds the address.
  */
 function withoutListener(topology: Topology, host: TopologyHost): string {
-  const ports = `{ ${visitorsPorts(topology).join(", ")} }`;
+  const arriving = `meta l4proto { tcp, udp } th dport { ${visitorsPorts(topology).join(", ")} }`;
   return topology.floatingAddresses.has(host.name)
     ? `table inet visitors
 delete table inet visitors
 table inet visitors {
   chain input {
     type filter hook input priority filter - 1; policy accept;
-    iif != "lo" tcp dport ${ports} ct state new socket wildcard { 0, 1 } accept
-    iif != "lo" tcp dport ${ports} ct state new drop
+    iif != "lo" ${arriving} ct state new socket wildcard { 0, 1 } accept
+    iif != "lo" ${arriving} ct state new drop
   }
 }
 `

@@ -1,6 +1,6 @@
 import { LOCAL_PORTS, PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
-import { HAPROXY_SOCKET } from "./agreed";
+import { HAPROXY_SOCKET, QUIC_CONFIGURATION } from "./agreed";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { pairContent } from "./load-balancer-pair";
@@ -207,13 +207,16 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
       textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
       ...staticFiles("load-balancer"),
       ...tls.files,
-      haproxySandbox({
-        capabilities: ["NET_BIND_SERVICE"],
-        // One of two writes what the other one knows of the web servers before HAProxy starts.
-        writes: ["/var/lib/cluster"],
-        // Its regular expressions are compiled: it does not start without.
-        makesCode: true,
-      }),
+      haproxySandbox(
+        {
+          capabilities: ["NET_BIND_SERVICE"],
+          // One of two writes what the other one knows of the web servers before HAProxy starts.
+          writes: ["/var/lib/cluster"],
+          // Its regular expressions are compiled: it does not start without.
+          makesCode: true,
+        },
+        QUIC_CONFIGURATION,
+      ),
       // It ends connections.
       sandboxOf("cluster-silence", { capabilities: ["NET_ADMIN"], families: ["NETLINK"] }),
       ...pair.files,
@@ -224,6 +227,7 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
         .map(({ name, address }) => `${name}:${address}`)
         .join(" "),
       WEB_PORT: String(PORTS.http),
+      QUIC_CONFIGURATION,
       ...tls.facts,
       ...pair.facts,
     },

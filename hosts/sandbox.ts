@@ -85,14 +85,23 @@ export function sandboxOf(unit: string, allowed: Allowed = {}): HostFile {
 /**
  * HAProxy: its first process is root's, and tells others, which are of HAProxy's own user, to end. Its files are in a
  * folder of its own instead of /run.
+ *
+ * @param second a configuration file that it reads after haproxy.cfg; a running HAProxy goes on without until it restarts
  */
-export function haproxySandbox({ capabilities = [], ...more }: Allowed = {}): HostFile {
+export function haproxySandbox(
+  { capabilities = [], ...more }: Allowed = {},
+  second?: string,
+): HostFile {
+  const options = [
+    "-S /run/haproxy/master.sock",
+    ...(second === undefined ? [] : [`-f ${second}`]),
+  ];
   return sandboxOf("haproxy", {
     ...more,
     capabilities: ["SETUID", "SETGID", "KILL", ...capabilities],
     lines: [
       "RuntimeDirectory=haproxy",
-      'Environment="PIDFILE=/run/haproxy/haproxy.pid" "EXTRAOPTS=-S /run/haproxy/master.sock"',
+      `Environment="PIDFILE=/run/haproxy/haproxy.pid" "EXTRAOPTS=${options.join(" ")}"`,
     ],
   });
 }

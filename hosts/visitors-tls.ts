@@ -5,6 +5,7 @@ import {
   ACME_ACCOUNT_SEED,
   floatingAddress,
   GIVEN_CERTIFICATE,
+  QUIC_SEED,
   type Topology,
   type TopologyHost,
 } from "../topology/topology";
@@ -21,7 +22,7 @@ import { staticFiles } from "./static-files";
  * Without tickets, sessions are resumed from HAProxy's memory, for two hours at most, and no key that could decrypt them
  * outlives that.
  */
-const GUIDE = {
+export const TLS_GUIDE = {
   curves: ["X25519MLKEM768", "X25519", "prime256v1", "secp384r1"],
   ciphers: [
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -41,34 +42,60 @@ const GUIDE = {
 /** What a load balancer needs to get certificates of an authority. */
 export const ACME_PACKAGES: readonly string[] = ["dehydrated"];
 
-/** The ports of a load balancer at which visitors arrive. */
+/** For how many seconds a browser remembers that a site has HTTP/3: the default of RFC 7838, section 3.1. */
+const REMEMBERED_HTTP3 = 24 * 60 * 60;
+
+/** The ports of a load balancer at which visitors arrive, over TCP and over QUIC. */
 export function visitorsPorts({ flows }: Topology): number[] {
-  return flows.flatMap(({ from, to, port }) =>
+  const ports = flows.flatMap(({ from, to, port }) =>
     from === "internet" && to === "load-balancer" && port !== undefined ? [port] : [],
   );
+  return [...new Set(ports)];
 }
+
+/** Lines of HAProxy's configuration that apply where it was built with QUIC. */
+const whereQuic = (lines: string) => `.if feature(QUIC)\n${lines}.endif\n`;
 
 /** HAProxy's global settings for TLS; empty if visitors cannot use it. */
 export function tlsDefaults(topology: Topology): string {
   return hasTls(topology)
     ? `  # TLS after the intermediate configuration of the TLS guide 6.0: https://configurator.tlsref.org/
-  ssl-default-bind-curves ${GUIDE.curves.join(":")}
-  ssl-default-bind-ciphers ${GUIDE.ciphers.join(":")}
-  ssl-default-bind-ciphersuites ${GUIDE.ciphersuites.join(":")}
+  ssl-default-bind-curves ${TLS_GUIDE.curves.join(":")}
+  ssl-default-bind-ciphers ${TLS_GUIDE.ciphers.join(":")}
+  ssl-default-bind-ciphersuites ${TLS_GUIDE.ciphersuites.join(":")}
   ssl-default-bind-options prefer-client-ciphers ssl-min-ver TLSv1.2 no-tls-tickets
-`
+${whereQuic(`  # Each connection of HTTP/3 has a socket at port 443, so that it stays with its process when HAProxy reloads.
+  setcap cap_net_bind_service
+`)}`
     : "";
 }
 
-/** The line with which HAProxy listens for visitors' TLS; empty if they cannot use it. */
+/** The lines with which HAProxy listens for visitors' TLS; empty if they cannot use it. */
 export function tlsBind(topology: Topology): string {
+  const certificate = `ssl crt ${VISITORS_CERTIFICATE}`;
   return hasTls(topology)
-    ? `  bind :${PORTS.https} ssl crt ${VISITORS_CERTIFICATE} alpn h2,http/1.1\n`
+    ? `  bind :${PORTS.https} ${certificate} alpn h2,http/1.1
+${whereQuic(`  bind quic4@:${PORTS.https} ${certificate} alpn h3\n`)}`
     : "";
+}
+
+/**
+ * HAProxy's rules that tell browsers of HTTP/3. Only those that came to its own port: where another one is forwarded to it, as
+ * those of this machine are, that is TCP alone.
+ */
+function http3Rules(): string {
+  return whereQuic(`  http-request set-var(txn.port) req.hdr(Host),port_only
+  http-after-response set-header Alt-Svc 'h3=":${PORTS.https}"; ma=${REMEMBERED_HTTP3}' if { ssl_fc } { var(txn.port) -m int 0 ${PORTS.https} } !{ res.hdr(Alt-Svc) -m found }
+`);
 }
 
 /** Whether the map has a value for a key; HAProxy's syntax. */
 const inMap = (key: string) => `str(${key}),map(${VISITORS_MAP})`;
+
+/** HAProxy's rules for visitors' TLS; empty if they cannot use it. */
+export function tlsRules(topology: Topology): string {
+  return hasTls(topology) ? `${http3Rules()}${trustedRules(topology)}` : "";
+}
 
 /**
  * HAProxy's rules for a certificate that browsers are to trust; empty if it is none. The map has `thumbprint`, that of the
@@ -77,7 +104,7 @@ const inMap = (key: string) => `str(${key}),map(${VISITORS_MAP})`;
  * Every load balancer has the same account, so any of them answers the challenge of any other (RFC 8555, section 8.3), and
  * nothing has to be kept for that.
  */
-export function tlsRules({ tls, settings }: Topology): string {
+function trustedRules({ tls, settings }: Topology): string {
   if (!isTrusted(tls)) {
     return "";
   }
@@ -166,6 +193,7 @@ export function tlsContent(topology: Topology, host: TopologyHost): RoleContent 
     facts: {
       VISITORS_CERTIFICATE,
       TLS_NAMES: namesOf(topology, host).join(" "),
+      QUIC_DERIVED_FROM: QUIC_SEED,
       ...(isTrusted(tls) ? { VISITORS_MAP } : {}),
       ...(tls.mode === "files" ? { GIVEN_CERTIFICATE } : {}),
       ...(isAcme

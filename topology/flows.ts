@@ -27,14 +27,25 @@ export interface Flow {
 /** The number of the protocol VRRP in IP headers (RFC 9568, section 5.1.1.4). */
 export const VRRP_NUMBER = 112;
 
-const VISITORS_OVER_TLS: Flow = {
-  name: "visitors-tls",
-  from: "internet",
-  to: "load-balancer",
-  protocol: "tcp",
-  port: PORTS.https,
-  purpose: "Visitors reach the site over TLS",
-};
+/** The flows of visitors' TLS. */
+const TLS_FLOWS: readonly Flow[] = [
+  {
+    name: "visitors-tls",
+    from: "internet",
+    to: "load-balancer",
+    protocol: "tcp",
+    port: PORTS.https,
+    purpose: "Visitors reach the site over TLS",
+  },
+  {
+    name: "visitors-http3",
+    from: "internet",
+    to: "load-balancer",
+    protocol: "udp",
+    port: PORTS.https,
+    purpose: "Visitors reach the site over HTTP/3, which is over QUIC",
+  },
+];
 
 /** The flows of etcd, which is there only where there are voters. */
 const ETCD_FLOWS: readonly Flow[] = [
@@ -108,7 +119,7 @@ export function flowsOf(has: {
       port: PORTS.http,
       purpose: "Visitors reach the site",
     },
-    ...(has.tls ? [VISITORS_OVER_TLS] : []),
+    ...(has.tls ? TLS_FLOWS : []),
     {
       name: "requests",
       from: "load-balancer",

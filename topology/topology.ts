@@ -65,13 +65,22 @@ export const ACME_ACCOUNT_SEED = "acme-account-seed";
 /** The secret that holds a given certificate for visitors, with its key and its chain. */
 export const GIVEN_CERTIFICATE = "visitors-certificate";
 
+/**
+ * The secret from which HAProxy's `cluster-secret` is derived: with it, a load balancer tells a client of HTTP/3 at once
+ * that it does not know the client's connection, whichever of them began it (RFC 9000, section 10.3).
+ */
+export const QUIC_SEED = "quic-seed";
+
 function tlsSecrets(tls: Tls): Secret[] {
+  const quic: Secret = { name: QUIC_SEED, readers: ["load-balancer"] };
   switch (tls.mode) {
     case "acme":
-      return [{ name: ACME_ACCOUNT_SEED, readers: ["load-balancer"] }];
+      return [quic, { name: ACME_ACCOUNT_SEED, readers: ["load-balancer"] }];
     case "files":
-      return [{ name: GIVEN_CERTIFICATE, readers: ["load-balancer"], isGiven: true }];
-    default:
+      return [quic, { name: GIVEN_CERTIFICATE, readers: ["load-balancer"], isGiven: true }];
+    case "self-signed":
+      return [quic];
+    case "off":
       return [];
   }
 }

@@ -103,6 +103,37 @@ describe("visitors' TLS", () => {
     expect(ciphers.filter((one) => !/^ECDHE-(ECDSA|RSA)-.*(GCM|CHACHA20)/.test(one))).toEqual([]);
   });
 
+  test("is over QUIC too where HAProxy has it, with an own socket for each connection and no early data", () => {
+    const text = configuration();
+    const conditional = [...text.matchAll(/^\.if feature\(QUIC\)\n(.*?)^\.endif$/gms)].map(
+      ([, lines = ""]) => lines.trim(),
+    );
+    expect(conditional).toContain(`bind quic4@:443 ssl crt ${VISITORS_CERTIFICATE} alpn h3`);
+    expect(conditional.join("\n")).toMatch(/^ *setcap cap_net_bind_service$/m);
+    expect(conditional.join("\n")).toMatch(/set-header Alt-Svc 'h3=":443"; ma=86400' if /);
+    expect(text.replace(/^\.if .*?^\.endif$/gms, "")).not.toMatch(/quic|Alt-Svc/);
+    expect(text).not.toContain("0rtt");
+  });
+
+  test("QUIC has a flow, a secret and no line where visitors cannot use TLS", () => {
+    const off = { tls: { mode: "off" } } as const;
+    const quicOf = (settings: Parameters<typeof topologyOf>[0]) => {
+      const { flows, secrets } = topologyOf(settings);
+      return {
+        flows: flows.filter(({ protocol }) => protocol === "udp").map(({ name }) => name),
+        secrets: secrets.filter(({ name }) => name === "quic-seed"),
+      };
+    };
+    expect(quicOf({})).toEqual({
+      flows: ["visitors-http3"],
+      secrets: [{ name: "quic-seed", readers: ["load-balancer"] }],
+    });
+    expect(quicOf(off)).toEqual({ flows: [], secrets: [] });
+    expect(fileOf(hostOf("load-balancer-1", off), "/etc/haproxy/haproxy.cfg")).not.toMatch(
+      /quic|Alt-Svc/,
+    );
+  });
+
   test("is the default locally, but not on AWS, where nobody could verify the certificate", () => {
     const onAws = hostOf("load-balancer-1", {}, "aws");
     expect(bindsOf(fileOf(onAws, "/etc/haproxy/haproxy.cfg"))).toEqual(["  bind :80"]);

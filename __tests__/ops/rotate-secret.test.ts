@@ -1,11 +1,11 @@
 import { decideRotation, rotateSecret } from "../../ops/operations/rotate-secret";
-import type { ClusterStatus } from "../../ops/operations/status";
+import type { ClusterStatus, HostStatus } from "../../ops/operations/status";
 import type { HostAccess, Power } from "../../ops/platform/host-access";
 import { PHASES, type Phase, phaseAfter, type SecretStore } from "../../ops/platform/secret-store";
 import type { ClusterSettingsInput } from "../../topology/settings";
 import type { Secret, Topology } from "../../topology/topology";
 import { topologyOf } from "../hosts/rendered";
-import { clusterWith, database, primary, silent } from "./statuses";
+import { clusterWith, database, primary } from "./statuses";
 
 const REREADS = { app: { directory: "app", rereadsSecrets: true } };
 const READS_ONCE = { app: { directory: "app" } };
@@ -154,7 +154,7 @@ describe.each(names)("%s", (name) => {
     const cluster = new FakeCluster(name);
     const { said } = await cluster.rotate();
     const hosts = cluster.concerned;
-    expect(hosts.length).toBeGreaterThan(1);
+    expect(hosts).not.toEqual([]);
     expect(cluster.done).toEqual([
       ...(["next", "previous", "former"] as const).flatMap((phase) => [
         `store ${phase}`,
@@ -205,8 +205,11 @@ describe.each(names)("%s", (name) => {
   });
 
   test("a host that runs and does not answer is a refusal, with its name; one that does not run is left out", async () => {
-    const last = "database-2";
-    const without = (power: Power) => clusterWith(silent(2, power));
+    const { concerned } = new FakeCluster(name);
+    // The primary has to answer anyway.
+    const last = ["database-2", "load-balancer-1"].find((host) => concerned.includes(host)) ?? "";
+    const answering = all.hosts.find(({ host }) => host === last) as HostStatus;
+    const without = (power: Power) => clusterWith({ ...answering, power, facts: undefined });
     const running = new FakeCluster(name, REREADS, without("running"), { [last]: "running" });
     await expect(running.rotate()).rejects.toThrow(
       new RegExp(`^Refused. Nothing was changed.\\n {2}${last}[^\\n]*start it, or stop it$`),

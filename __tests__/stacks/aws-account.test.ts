@@ -149,7 +149,7 @@ describe("a key of the cluster", () => {
     for (const [, instance] of resources(keyed, "aws_instance")) {
       expect(instance.root_block_device).toMatchObject({ encrypted: true, kms_key_id: KEY });
     }
-    for (const { name } of topologyOf().secrets) {
+    for (const { name } of topologyOf({}, "aws").secrets) {
       expect(keyed.resource.aws_ssm_parameter[name].key_id).toBe(KEY);
     }
     for (const id of ["store", "backups"]) {
@@ -175,7 +175,7 @@ describe("a key of the cluster", () => {
     for (const [, { lifecycle }] of resources(keyed, "aws_instance")) {
       expect(lifecycle.ignore_changes).toContain("root_block_device[0].kms_key_id");
     }
-    for (const { name } of topologyOf().secrets) {
+    for (const { name } of topologyOf({}, "aws").secrets) {
       expect(keyed.resource.aws_ssm_parameter[name].lifecycle.ignore_changes).toEqual(["key_id"]);
     }
   });

@@ -49,13 +49,19 @@ describe("security groups", () => {
 
   test("let visitors in over TLS where that is on, and an output tells the address", () => {
     const stack = synthesize({ tls: { mode: "self-signed" } }).json;
-    expect(stack.resource.aws_vpc_security_group_ingress_rule["visitors-tls-in"]).toMatchObject({
-      cidr_ipv4: ANYWHERE,
-      ip_protocol: "tcp",
-      from_port: 443,
-      to_port: 443,
-      security_group_id: group("load-balancer"),
-    });
+    const rules = stack.resource.aws_vpc_security_group_ingress_rule;
+    for (const [name, protocol] of [
+      ["visitors-tls-in", "tcp"],
+      ["visitors-http3-in", "udp"],
+    ] as const) {
+      expect(rules[name]).toMatchObject({
+        cidr_ipv4: ANYWHERE,
+        ip_protocol: protocol,
+        from_port: 443,
+        to_port: 443,
+        security_group_id: group("load-balancer"),
+      });
+    }
     expect(stack.output.tls_url.value).toBe(`https://\${aws_eip.visitor-address.public_ip}`);
     expect(json.output.tls_url).toBeUndefined();
   });

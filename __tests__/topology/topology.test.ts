@@ -154,13 +154,13 @@ describe("voters", () => {
     expect(topology.secrets.map(({ name }) => name)).not.toContain("etcd-authority-seed");
   });
 
-  test("whoever has a load balancer that is a voter can read etcd's secret and no other", () => {
+  test("whoever has a load balancer that is a voter can read etcd's secret, and none of the databases' or the app's", () => {
     const readable = (replicas: number) =>
       topologyOf({ database: { failover: "automatic", replicas } })
         .secrets.filter(({ readers }) => readers.includes("load-balancer"))
         .map(({ name }) => name);
-    expect(readable(1)).toEqual(["etcd-authority-seed"]);
-    expect(readable(2)).toEqual([]);
+    expect(readable(1)).toEqual(["etcd-authority-seed", "quic-seed"]);
+    expect(readable(2)).toEqual(["quic-seed"]);
   });
 });
 
@@ -169,8 +169,9 @@ describe("flows", () => {
 
   test("only visitors connect from the internet, and only to the load balancer", () => {
     expect(flows.filter((flow) => flow.from === "internet")).toMatchObject([
-      { to: "load-balancer", port: 80 },
-      { to: "load-balancer", port: 443 },
+      { to: "load-balancer", protocol: "tcp", port: 80 },
+      { to: "load-balancer", protocol: "tcp", port: 443 },
+      { to: "load-balancer", protocol: "udp", port: 443 },
     ]);
   });
 

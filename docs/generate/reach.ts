@@ -54,6 +54,7 @@ const SECRET_GIVES: Readonly<Record<string, string>> = {
   "visitors-certificate": "passing for the site",
   "acme-account-seed":
     "the account with the authority of visitors' certificates; for a certificate it takes the host names as well",
+  "quic-seed": "ending connections of HTTP/3 of which it sees the identifier; reading none of them",
   "backup-password": "reading and damaging the backups, with access to where they are kept",
 };
 

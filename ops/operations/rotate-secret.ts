@@ -41,6 +41,8 @@ const EFFECTS: Readonly<Record<string, string>> = {
     "etcd trusts both authorities until every voter has a certificate of the new one; for that it restarts twice, on one voter at a time",
   "acme-account-seed":
     "load balancers open another account with the authority when they next need a certificate; those they have stay valid",
+  "quic-seed":
+    "load balancers reload HAProxy with what is derived from the new one; connections go on",
   "backup-password":
     "the repository opens with both passwords until every database host uses the new one; backups are not encrypted anew",
 };

@@ -138,12 +138,12 @@ enable_units() {
   read_units "cluster-*"
 }
 
-# keep_serving SERVICE CONFIGURATION: starts a service with its configuration, which must be valid. If the service is
+# keep_serving SERVICE CONFIGURATION...: starts a service with its configuration, which must be valid. If the service is
 # already running, a change is applied by a reload, without interruption. Does nothing if nothing has changed.
 keep_serving() {
-  if changed "$1" "$2" || ! systemctl --quiet is-active "$1.service"; then
+  if changed "$@" || ! systemctl --quiet is-active "$1.service"; then
     systemctl reload-or-restart "$1.service"
-    mark "$1" "$2"
+    mark "$@"
   fi
 }
 

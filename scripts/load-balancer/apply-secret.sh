@@ -8,6 +8,8 @@ source /opt/cluster/scripts/host/certificates.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 # shellcheck source=visitors.sh
 source /opt/cluster/scripts/load-balancer/visitors.sh
+# shellcheck source=quic.sh
+source /opt/cluster/scripts/load-balancer/quic.sh
 # shellcheck source=acme.sh
 source /opt/cluster/scripts/load-balancer/acme.sh
 
@@ -24,6 +26,12 @@ case $1 in
     # A certificate that is there stays valid: another account renews it.
     rm --force "$ACME_KEY"
     prepare_account
+    ;;
+  "${QUIC_DERIVED_FROM:-none}")
+    fetch_secret "$1"
+    write_quic_configuration
+    # A reload ends no connection.
+    keep_serving haproxy /etc/haproxy/haproxy.cfg "$QUIC_CONFIGURATION"
     ;;
   *) fail "this load balancer does not read the secret $1" ;;
 esac

@@ -7,6 +7,8 @@ source /opt/cluster/scripts/host/lib.sh
 source /opt/cluster/scripts/load-balancer/servers.sh
 # shellcheck source=visitors.sh
 source /opt/cluster/scripts/load-balancer/visitors.sh
+# shellcheck source=quic.sh
+source /opt/cluster/scripts/load-balancer/quic.sh
 # shellcheck source=pair.sh
 source /opt/cluster/scripts/load-balancer/pair.sh
 
@@ -55,7 +57,8 @@ main() {
   [[ -s $SERVER_STATE ]] || printf '1\n' >"$SERVER_STATE"
   # HAProxy does not start without the certificate.
   if has_tls; then /opt/cluster/scripts/load-balancer/visitors-certificate.sh; fi
-  haproxy -c -q -f "$HAPROXY"
+  write_quic_configuration
+  haproxy -c -q -f "$HAPROXY" -f "$QUIC_CONFIGURATION"
   if is_pair; then
     name_interface
     # keepalived watches a file there.
@@ -65,13 +68,13 @@ main() {
     systemctl start "$PEER"
   fi
   if systemctl --quiet is-active haproxy.service; then
-    if is_pair && { changed haproxy "$HAPROXY" || changed keepalived "$KEEPALIVED"; } && holds; then
+    if is_pair && { changed haproxy "$HAPROXY" "$QUIC_CONFIGURATION" || changed keepalived "$KEEPALIVED"; } && holds; then
       # Without the other one, a reload still drops no request.
       /opt/cluster/scripts/load-balancer/hand-over.sh begin || true
     fi
     save_server_state || log "the state of the web servers could not be saved: HAProxy starts with all of them ready"
   fi
-  keep_serving haproxy "$HAPROXY"
+  keep_serving haproxy "$HAPROXY" "$QUIC_CONFIGURATION"
   # Its script and its facts may have changed.
   systemctl restart --no-block "$SILENCE"
   if has_tls; then

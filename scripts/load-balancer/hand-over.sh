@@ -69,7 +69,7 @@ delete table $HOLDING_BACK
 table $HOLDING_BACK {
   chain input {
     type filter hook input priority filter - 1; policy accept;
-    iif != "lo" tcp dport { ${VISITORS_PORTS// /, } } ct state new drop
+    iif != "lo" meta l4proto { tcp, udp } th dport { ${VISITORS_PORTS// /, } } ct state new drop
   }
 }
 RULES

@@ -1,50 +1,18 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type BrowserContext, chromium } from "playwright-core";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
-import { attemptSync } from "../../../ops/run";
-
-const CHROMIUM = attemptSync([
-  "sh",
-  "-c",
-  "command -v chromium || command -v chromium-browser",
-]).stdout.trim();
-
-/** Without a browser its tests count as skipped. */
-const inBrowser = CHROMIUM === "" ? test.skip : test;
+import { inBrowser, type OpenBrowser, openBrowser } from "../../chromium";
 
 /** The site in a real browser. */
 export function browser(cluster: ScratchCluster): void {
-  const profile = mkdtempSync(join(tmpdir(), "browser-"));
-  let context: BrowserContext | undefined;
+  let browser: OpenBrowser | undefined;
 
   beforeAll(async () => {
-    if (CHROMIUM === "") {
-      return;
-    }
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath: CHROMIUM,
-      args: [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    browser = await openBrowser(["--disable-quic"]);
   });
 
-  afterAll(async () => {
-    await context?.close();
-    rmSync(profile, { recursive: true, force: true });
-  });
+  afterAll(() => browser?.close());
 
   async function open() {
-    const page = await (context as BrowserContext).newPage();
+    const page = await (browser as OpenBrowser).context.newPage();
     const complaints: string[] = [];
     page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
     page.on("pageerror", (error) => complaints.push(error.message));

@@ -1,12 +1,13 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { Stage } from "../../../drill/stage";
-import { DATABASE_ACCOUNTS, ETCD, MYSQL } from "../../../hosts/agreed";
+import { DATABASE_ACCOUNTS, ETCD, MYSQL, QUIC_CONFIGURATION } from "../../../hosts/agreed";
 import { attemptSync, runSync } from "../../../ops/run";
 import { backupDirectory } from "../../../topology/names";
 import { parseClusters } from "../../../topology/settings";
-import { buildTopology, hostsOf } from "../../../topology/topology";
+import { buildTopology, hostsOf, QUIC_SEED } from "../../../topology/topology";
 
 function everyFile(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
@@ -124,6 +125,12 @@ export function secrets(cluster: ScratchCluster, rotated: readonly string[] = NA
             .status === 0;
         expect([host, isOf(kept(name)), isOf(own.authority)]).toEqual([host, false, true]);
         expect(cluster.on(host, `grep -c BEGIN ${own.authority}`).trim()).toBe("1");
+      }
+    } else if (name === QUIC_SEED) {
+      const derived = createHash("sha256").update(value).digest("hex");
+      for (const { name: host } of hostsOf(cluster.topology, "load-balancer")) {
+        const secret = cluster.on(host, `grep cluster-secret ${QUIC_CONFIGURATION}`).trim();
+        expect([host, secret]).toEqual([host, `cluster-secret ${derived}`]);
       }
     } else {
       expect([opens(former), opens(value)]).toEqual([false, true]);

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { ask, type ScratchCluster, tally } from "../../../drill/scratch/scratch-
 import { eventually } from "../../../drill/scratch/workspace";
 import { VISITORS_CERTIFICATE } from "../../../hosts/agreed";
 import { tlsPortOf } from "../../../topology/publication";
+import { inBrowser, type OpenBrowser, openBrowser } from "../../chromium";
 import { examine, type Finding, testWithTestssl } from "../../testssl";
 import { overexposed } from "./hardening";
 
@@ -94,6 +95,9 @@ export function tls(cluster: ScratchCluster): void {
   const port = () => tlsPortOf(cluster.topology.settings);
   const whoami = () => `${cluster.tlsUrl}/api/whoami`;
   let examination: Promise<readonly Finding[]>;
+  let browser: OpenBrowser | undefined;
+
+  afterAll(() => browser?.close());
 
   // It takes longer than most tests, and waits for most of that.
   beforeAll(() => {
@@ -200,6 +204,65 @@ export function tls(cluster: ScratchCluster): void {
     expect(await cookieOver(cluster.url)).not.toMatch(/; Secure/);
   });
 
+  /** The SHA-256 of the certificate that a new client of HTTP/3 gets. */
+  const servedOverQuic = () =>
+    /Fingerprint=(\S+)/.exec(
+      cluster.on(
+        "load-balancer-1",
+        `openssl s_client -quic -alpn h3 -connect ${cluster.address("load-balancer-1")}:443 </dev/null 2>/dev/null |
+           openssl x509 -noout -fingerprint -sha256`,
+      ),
+    )?.[1];
+
+  test("browsers are told of HTTP/3 at the load balancer's own port, not at this machine's, where there is none", async () => {
+    const advertised = async (url: string) => (await ask(`${url}/`)).headers["alt-svc"];
+    const own = cluster.address("load-balancer-1");
+    expect(await advertised(`https://${own}`)).toBe('h3=":443"; ma=86400');
+    expect(await advertised(`http://${own}`)).toBeUndefined();
+    expect(await advertised(cluster.tlsUrl)).toBeUndefined();
+    expect(await advertised(cluster.url)).toBeUndefined();
+  });
+
+  inBrowser(
+    "over HTTP/3 a browser gets the site and the app learns the scheme, and a reload costs no request",
+    async () => {
+      const own = `${cluster.address("load-balancer-1")}:443`;
+      const key = (await served(port())).publicKey.export({ type: "spki", format: "der" });
+      const trusted = createHash("sha256").update(key).digest("base64");
+      // A browser speaks HTTP/3 of itself only where it trusts the authority.
+      browser = await openBrowser([
+        `--origin-to-force-quic-on=${own}`,
+        `--ignore-certificate-errors-spki-list=${trusted}`,
+      ]);
+      const { context } = browser as OpenBrowser;
+      const page = await context.newPage();
+      await page.goto(`https://${own}/`);
+      const statusOf = (path: string, options = "{}") =>
+        page.evaluate(`fetch("${path}", ${options}).then(({ status }) => status)`);
+      const statuses: unknown[] = [];
+      const asking = (async () => {
+        for (let index = 0; index < 40; index++) {
+          statuses.push(await statusOf(`/api/whoami?${index}`));
+          await pause(50);
+        }
+      })();
+      await cluster.printedOn("load-balancer-1", "systemctl reload haproxy.service");
+      await asking;
+      expect(statuses).toEqual(Array(40).fill(200));
+      const post = {
+        method: "POST",
+        headers: { "content-type": "application/json", "idempotency-key": `http3-${Date.now()}` },
+        body: JSON.stringify({ name: "integration", message: "over HTTP/3" }),
+      };
+      expect(await statusOf("/api/entries", JSON.stringify(post))).toBe(201);
+      expect(await context.cookies()).toEqual([expect.objectContaining({ secure: true })]);
+      const protocols = await page.evaluate(
+        `performance.getEntries().map(({ nextHopProtocol }) => nextHopProtocol).filter(Boolean)`,
+      );
+      expect([...new Set(protocols as string[])]).toEqual(["h3"]);
+    },
+  );
+
   testWithTestssl(
     "testssl.sh finds nothing of severity MEDIUM or worse but that the certificate is self-signed",
     async () => {
@@ -250,6 +313,7 @@ export function tls(cluster: ScratchCluster): void {
     expect(kept).toEqual({ status: 200, port: first.port });
     agent.destroy();
     const after = await served(port());
+    expect(servedOverQuic()).toBe(after.fingerprint256);
     expect(after.fingerprint256).not.toBe(before.fingerprint256);
     expect(after.subject).toBe(`O=${cluster.topology.clusterName}\nCN=load-balancer-1`);
     expect(Date.parse(after.validTo) - Date.now()).toBeGreaterThan(89 * DAY);
