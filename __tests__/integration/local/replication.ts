@@ -40,6 +40,34 @@ export function replication(cluster: ScratchCluster): void {
     expect(durable).toEqual(["ON\tROW\t1\t1\t1"]);
   });
 
+  test("a replica refuses a primary whose certificate is of the authority, but for another host", async () => {
+    const { primary, replica } = await hosts();
+    cluster.on(
+      primary,
+      `source /opt/cluster/scripts/database/common.sh
+       source /opt/cluster/scripts/host/certificates.sh
+       HOST_NAME=other HOST_ADDRESS=192.0.2.1
+       issue "$MYSQL_CONFIGURATION/certificate-authority.pem" /run/cluster/secrets/certificate-authority.key \\
+         "$MYSQL_CONFIGURATION/server.key" "$MYSQL_CONFIGURATION/server.pem" mysql
+       mysql --execute 'ALTER INSTANCE RELOAD TLS'`,
+    );
+    cluster.on(replica, `/opt/cluster/scripts/database/follow.sh ${cluster.address(primary)}`);
+    const connects = (pattern: RegExp) =>
+      eventually(`the replica's connection is ${pattern}`, () => {
+        const [connection = ""] = cluster.query(
+          replica,
+          "SELECT SERVICE_STATE, LAST_ERROR_MESSAGE FROM performance_schema.replication_connection_status",
+        );
+        return pattern.test(connection) ? true : undefined;
+      });
+    await connects(/^CONNECTING\t.*certificate verify failed/);
+    // The primary's own certificate is issued again, and the replica connects by itself.
+    cluster.on(primary, "rm --force /run/cluster/database/certificates-seen");
+    cluster.on(primary, "/opt/cluster/scripts/database/certificates.sh");
+    await connects(/^ON\t/);
+    await cluster.inSync();
+  });
+
   test("the replica refuses writes, even from its own root", async () => {
     const { replica } = await hosts();
     expect(() => cluster.query(replica, "DELETE FROM app.guestbook_entries")).toThrow(
