@@ -1,6 +1,13 @@
 import { LOCAL_PORTS, PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { HAPROXY_SOCKET, QUIC_CONFIGURATION } from "./agreed";
+import {
+  limitsDefaults,
+  limitsOfConnections,
+  limitsOfRequests,
+  limitTables,
+  REQUESTS_PER_WEB_SERVER,
+} from "./client-limits";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { pairContent } from "./load-balancer-pair";
@@ -95,8 +102,6 @@ global
   stats timeout 30s
   # Drained servers stay drained, and servers that are down stay down, across reloads and restarts.
   server-state-file ${SERVER_STATE}
-  # maxconn is derived from this limit on open files, or from the host's own limit if that is lower.
-  fd-hard-limit 40000
   # A reload hands over the listening sockets. The old process exits with its last connection, but tunnels may be idle for
   # long. So that old processes do not accumulate, each exits at the fifth reload after it at the latest.
   hard-stop-after ${Math.max(60, app.tunnelTimeout)}s
@@ -106,7 +111,7 @@ global
   tune.bufsize 20480
   # Headers are limited by their size, not by their number.
   tune.http.maxhdr 1000
-${tlsDefaults(topology)}
+${limitsDefaults(topology)}${tlsDefaults(topology)}
 defaults
   mode http
   log global
@@ -140,9 +145,9 @@ ${tlsBind(topology)}  option httplog
   # A reload closes an idle connection only after its next response, with "Connection: close". So no visitor's request
   # meets a connection that is being closed.
   option idle-close-on-response
-  monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
+${limitsOfConnections(topology)}  monitor-uri ${LOAD_BALANCER_HEALTH_PATH}
   monitor fail if { nbsrv(web) lt 1 }
-${tlsRules(topology)}  # Host is required (RFC 9112, section 3.2) except in HTTP/1.0, and may be empty. In these cases the app gets the
+${limitsOfRequests(topology)}${tlsRules(topology)}  # Host is required (RFC 9112, section 3.2) except in HTTP/1.0, and may be empty. In these cases the app gets the
   # address that the request was sent to.
   http-request deny deny_status 400 if HTTP_1.1 !{ req.fhdr_cnt(Host) gt 0 }
   http-request set-header Host %[dst] unless { req.fhdr(Host),length gt 0 }
@@ -175,8 +180,6 @@ backend web
   acl repeatable method GET HEAD OPTIONS
   acl repeatable req.hdr(Idempotency-Key) -m found
   http-request disable-l7-retry unless repeatable
-  # It can be retried only if it is completely buffered before it is sent.
-  http-request wait-for-body time 300s if { req.hdr(Idempotency-Key) -m found }
   # For these Nginx cannot enforce the app's timeout. The load balancer's own one expires instead, whether the app is slow
   # or the web server is dead; hence one retry at most.
   acl long-lived req.hdr(Upgrade) -m found
@@ -184,9 +187,10 @@ backend web
   http-request set-retries 1 if long-lived
   http-response set-timeout server ${app.tunnelTimeout}s if { res.hdr(Content-Type) -m beg -i text/event-stream }
   # A server is down until a check has succeeded; a server that comes back gets its share gradually.
-  default-server check init-state down inter ${interval}ms fastinter ${fastInterval}ms downinter ${fastInterval}ms fall ${fall} rise ${rise} slowstart 10s maxconn 2000
+  default-server check init-state down inter ${interval}ms fastinter ${fastInterval}ms downinter ${fastInterval}ms fall ${fall} rise ${rise} slowstart 10s maxconn ${REQUESTS_PER_WEB_SERVER}
 ${servers.join("\n")}
 
+${limitTables()}
 frontend metrics
   bind 127.0.0.1:${LOCAL_PORTS.statistics}
   no log

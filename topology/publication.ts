@@ -1,3 +1,4 @@
+import type { Network } from "./network";
 import { PORTS } from "./ports";
 import type { ClusterSettings } from "./settings-schema";
 import { hasTls, type Tls } from "./tls";
@@ -51,4 +52,12 @@ export function localUrls(settings: ClusterSettings, tls: Tls): string[] {
   return publishedPorts(settings, tls).map(
     ({ localPort, port }) => `${port === PORTS.https ? "https" : "http"}://127.0.0.1:${localPort}/`,
   );
+}
+
+/**
+ * The address of the container that publishes two load balancers: it is reserved for a NAT gateway, and locally there is
+ * none.
+ */
+export function entranceAddress({ subnets }: Network): string {
+  return subnets.find(({ natAddress }) => natAddress !== undefined)?.natAddress as string;
 }

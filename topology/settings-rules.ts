@@ -28,6 +28,12 @@ const OWN_TAGS = ["Cluster", "ManagedBy", "Name", "Role"];
 /** What hosts that run etcd need, MiB: what they need without it, and etcd's share (hosts/etcd.ts). */
 const LEAST_MEMORY_OF_VOTERS = { database: 768 + 96, loadBalancer: 256 } as const;
 
+/**
+ * What a load balancer needs: MiB for its programs, etcd included, and KiB for each connection, as measured: 26 for TLS, 5 in
+ * the kernel, and half of 40 for the buffers of a request, since half of the connections may have one in progress.
+ */
+const LOAD_BALANCER_MEMORY = { programs: 150, connection: 51 } as const;
+
 const RULES: readonly Rule[] = [
   {
     needs: ["network"],
@@ -144,6 +150,22 @@ const RULES: readonly Rule[] = [
                 ]
               : []),
           ],
+  },
+  {
+    needs: ["loadBalancer"],
+    findings: ({ loadBalancer: { memory, connections } }) => {
+      const { programs, connection } = LOAD_BALANCER_MEMORY;
+      const needed = programs + Math.ceil((connections * connection) / 1024);
+      const most = Math.floor(((memory - programs) * 1024) / connection);
+      return memory < needed
+        ? [
+            {
+              keys: ["loadBalancer", "memory"],
+              wanted: `at least ${needed} (MiB) with ${connections} connections; or set loadBalancer.connections to ${most} or less`,
+            },
+          ]
+        : [];
+    },
   },
   {
     needs: ["webServers"],

@@ -81,7 +81,39 @@ const loadBalancer = z.strictObject({
     .describe(
       "How HAProxy chooses a web server: in turn, the one with the fewest connections, or by a hash of the client's address.",
     ),
-  ...machine({ instanceType: "t3.micro", memory: 256 }),
+  connections: whole(500, 20_000)
+    .default(4000)
+    .describe(
+      "Most connections of all clients at the same time; half as many may be requests in progress. Each may take 51 KiB of memory, on both platforms.",
+    ),
+  connectionsPerClient: whole(10, 20_000)
+    .default(2000)
+    .describe(
+      "Most connections of one address at the same time, which may be a whole company's; a tenth while half of `connections` is taken.",
+    ),
+  connectionRatePerClient: whole(1, 10_000, "per second")
+    .default(200)
+    .describe("Most new connections of one address per second, over ten seconds."),
+  requestsPerClient: whole(10, 20_000)
+    .default(1000)
+    .describe(
+      "Most requests of one address in progress at the same time, each WebSocket being one; a tenth while half of all that are possible are in progress.",
+    ),
+  requestRatePerClient: whole(1, 100_000, "per second")
+    .default(1000)
+    .describe("Most requests of one address per second, over ten seconds."),
+  uploadsPerClient: whole(1, 10_000)
+    .default(100)
+    .describe("Most requests of one address in progress with a body of more than 2 KB."),
+  unlimitedClients: z
+    .array(
+      z.cidrv4("an IPv4 network in CIDR notation, for example 203.0.113.0/24"),
+      "a list of IPv4 networks in CIDR notation",
+    )
+    .max(100, "at most 100 networks")
+    .default([])
+    .describe("Networks without these limits, for example those of a CDN, or of a load test."),
+  ...machine({ instanceType: "t3.micro", memory: 384 }),
 });
 
 const webServers = z.strictObject({

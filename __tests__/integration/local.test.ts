@@ -1,4 +1,5 @@
 import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
+import { abuse } from "./local/abuse";
 import { appDatabase } from "./local/app-database";
 import { balancing } from "./local/balancing";
 import { browser } from "./local/browser";
@@ -56,6 +57,7 @@ describe("local", () => {
   group("firewall", cluster, () => firewall(cluster));
   group("balancing", cluster, () => balancing(cluster));
   group("tls", cluster, () => tls(cluster));
+  group("abuse", cluster, () => abuse(cluster));
   group("operations", cluster, () => operations(cluster));
   group("secrets", cluster, () => secrets(cluster, ["mysql-app-password"]));
   group("history", cluster, () => history(cluster));

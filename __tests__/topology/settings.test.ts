@@ -57,7 +57,9 @@ describe("sound settings", () => {
 
   test("a load balancer that is no voter needs no memory for etcd", () => {
     const database = { failover: "automatic", replicas: 2 };
-    expect(problemsOf({ name: "demo", database, loadBalancer: { memory: 200 } })).toEqual({});
+    expect(
+      problemsOf({ name: "demo", database, loadBalancer: { memory: 200, connections: 900 } }),
+    ).toEqual({});
   });
 
   test.each([0, 1, 3, 5])("%d replicas are possible", (replicas) => {
@@ -159,8 +161,18 @@ describe("every rule", () => {
     ],
     [
       "a load balancer too small for etcd",
-      { database: { failover: "automatic" }, loadBalancer: { memory: 200 } },
+      { database: { failover: "automatic" }, loadBalancer: { memory: 200, connections: 900 } },
       "clusters[0].loadBalancer.memory",
+    ],
+    [
+      "a load balancer too small for its connections",
+      { loadBalancer: { connections: 8000 } },
+      "clusters[0].loadBalancer.memory",
+    ],
+    [
+      "an unlimited client that is no network",
+      { loadBalancer: { unlimitedClients: ["203.0.113.7"] } },
+      "clusters[0].loadBalancer.unlimitedClients[0]",
     ],
     ["a schema of MySQL's own", { database: { name: "mysql" } }, "clusters[0].database.name"],
     [

@@ -4,11 +4,11 @@ import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
 import type { ImageFacts } from "../../hosts/image";
 import { ENTRANCE, type LocalNames } from "../../topology/names";
-import { publishedInWords, publishedPorts } from "../../topology/publication";
+import { entranceAddress, publishedInWords, publishedPorts } from "../../topology/publication";
 import { machineOf } from "../../topology/roles";
 import { floatingAddress, hostsOf, type Topology } from "../../topology/topology";
 import { onCreate, recipe, sha256, terraform, unfinished } from "./provisioners";
-import { entranceAddress, type Removables } from "./removables";
+import type { Removables } from "./removables";
 
 interface Surroundings {
   readonly hosts: readonly Host[];
@@ -86,7 +86,7 @@ export function declareHosts(
       onCreate(project, "publish", {
         DWI_HOST: ENTRANCE,
         DWI_BRIDGE: names.bridge,
-        DWI_ADDRESS: `${entranceAddress(topology)}/${network.prefixLength}`,
+        DWI_ADDRESS: `${entranceAddress(topology.network)}/${network.prefixLength}`,
         ...imageFacts,
         DWI_PUBLISHED: published,
         DWI_FLOATING_ADDRESS: floating,

@@ -3,16 +3,9 @@ import { TerraformIterator } from "cdktf/lib/terraform-iterator";
 import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
 import { ENTRANCE, type LocalNames } from "../../topology/names";
+import { entranceAddress } from "../../topology/publication";
 import { hostsOf, type Topology } from "../../topology/topology";
 import { onDestroy, terraform } from "./provisioners";
-
-/**
- * The address of the container that publishes two load balancers: it is reserved for a NAT gateway, and locally there is
- * none.
- */
-export function entranceAddress({ network }: Topology): string {
-  return network.subnets.find(({ natAddress }) => natAddress !== undefined)?.natAddress as string;
-}
 
 /** The resources that represent the parts of a cluster that have to be removed. */
 export interface Removables {
@@ -60,7 +53,7 @@ export function declareRemovables(
       Object.fromEntries([
         ...hosts.map(({ name, role, address }) => [name, { role, address }] as const),
         ...(topology.floatingAddresses.size > 0
-          ? ([[ENTRANCE, { role: ENTRANCE, address: entranceAddress(topology) }]] as const)
+          ? ([[ENTRANCE, { role: ENTRANCE, address: entranceAddress(topology.network) }]] as const)
           : []),
       ]),
     ),
