@@ -7,6 +7,7 @@ import { oldAndOdd } from "./requests/old-and-odd";
 import { ownPaths } from "./requests/own-paths";
 import { repeats } from "./requests/repeats";
 import { sizes } from "./requests/sizes";
+import { smuggling } from "./requests/smuggling";
 import { upgrades } from "./requests/upgrades";
 import { whatTakesLong } from "./requests/what-takes-long";
 
@@ -23,6 +24,7 @@ export function requests(cluster: ScratchCluster): void {
   describe("slow requests", () => slow.begins());
   describe("upgrades", () => upgrades(cluster));
   describe("sizes", () => sizes(cluster));
+  describe("requests that hide another one", () => smuggling(cluster));
   describe("unusual requests", () => oldAndOdd(cluster));
   describe("responses", () => answers(cluster));
   describe("headers that claim who or where a visitor is", () => claims(cluster));

@@ -120,6 +120,27 @@ export function tls(cluster: ScratchCluster): void {
     expect(await client(options)).toMatch(answer);
   });
 
+  // Each would cost the load balancer as much as a new connection, without counting as one.
+  test("a client cannot renegotiate", async () => {
+    const outcome = await new Promise<string>((resolve) => {
+      const socket = connect(
+        { port: port(), host: "127.0.0.1", rejectUnauthorized: false, maxVersion: "TLSv1.2" },
+        () => {
+          const isBegun = socket.renegotiate({ rejectUnauthorized: false }, (error) =>
+            resolve(error === null ? "renegotiated" : String(error)),
+          );
+          if (!isBegun) {
+            resolve("this client does not renegotiate");
+          }
+        },
+      );
+      socket.on("error", (error) => resolve(String(error)));
+      socket.on("close", () => resolve("closed"));
+      socket.resume();
+    });
+    expect(outcome).toMatch(/no renegotiation/i);
+  });
+
   test("the exchange of keys is hybrid with a client that can do that", () => {
     const offered = "X25519MLKEM768:X25519";
     expect(
