@@ -10,6 +10,7 @@ import { staticFiles } from "./static-files";
 export const EXPECTED_PACKAGES: readonly string[] = [
   "debsums",
   "libpam-passwdqc",
+  "libpam-tmpdir",
   "unattended-upgrades",
 ];
 

@@ -13,8 +13,8 @@ const NO_LOGIN = "nobody logs in to a host with a password: shells come through 
 /** Every suggestion that is left; a test compares the list with what Lynis finds on hosts. */
 export const LYNIS_ANSWERS: readonly LynisAnswer[] = [
   {
-    tests: ["AUTH-9282", "DEB-0280", "DEB-0880"],
-    suggests: "expiry dates of accounts, a folder for temporary files for each session, fail2ban",
+    tests: ["AUTH-9282", "DEB-0880"],
+    suggests: "expiry dates of accounts, and fail2ban",
     answer: NO_LOGIN,
   },
   {
