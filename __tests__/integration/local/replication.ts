@@ -64,7 +64,7 @@ export function replication(cluster: ScratchCluster): void {
     // The primary's own certificate is issued again, and the replica connects by itself.
     cluster.on(primary, "rm --force /run/cluster/database/certificates-seen");
     cluster.on(primary, "/opt/cluster/scripts/database/certificates.sh");
-    await connects(/^ON\t/);
+    await connects(/^ON\b/);
     await cluster.inSync();
   });
 
