@@ -2,12 +2,13 @@ import { ScratchCluster } from "../../drill/scratch/scratch-cluster";
 import { restore } from "./lifecycle/restore";
 import { upgrade } from "./lifecycle/upgrade";
 import { lynis } from "./local/lynis";
+import { outages } from "./local/replication";
 import { secrets } from "./local/secrets";
 import { changesOfTls } from "./local/tls";
 import { group, leftWell } from "./well";
 
-// A cluster of containers whose hosts are upgraded while it serves, whose secrets are all replaced, which changes how
-// visitors reach it, and which is lost and restored. Too long for every run: npm run test:lifecycle.
+// A cluster of containers whose hosts are upgraded while it serves and examined by Lynis, whose secrets are all replaced,
+// which is powered off, changes how visitors reach it, and is lost and restored. Too long for every run: npm run test:lifecycle.
 
 const cluster = new ScratchCluster({
   name: "test-lifecycle",
@@ -22,6 +23,7 @@ afterAll(() => cluster.remove());
 describe("lifecycle", () => {
   group("upgrade", cluster, () => upgrade(cluster));
   group("secrets", cluster, () => secrets(cluster));
+  group("outages", cluster, () => outages(cluster));
   group("tls", cluster, () => changesOfTls(cluster));
   group("lynis", cluster, () => lynis(cluster));
   group("restore", cluster, () => restore(cluster));

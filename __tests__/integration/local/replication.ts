@@ -16,12 +16,15 @@ function replace(cluster: ScratchCluster, resources: readonly string[]): void {
   );
 }
 
-/** The database through replacements, losses and boots in any order. */
+/** The database hosts of a cluster with one replica, by their role, once it is in sync. */
+async function rolesOf(cluster: ScratchCluster): Promise<{ primary: string; replica: string }> {
+  const primary = await cluster.inSync();
+  return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
+}
+
+/** The database through replacements and losses. */
 export function replication(cluster: ScratchCluster): void {
-  const hosts = async () => {
-    const primary = await cluster.inSync();
-    return { primary, replica: cluster.databases.find((name) => name !== primary) as string };
-  };
+  const hosts = () => rolesOf(cluster);
 
   test("replication runs over verified TLS with auto-position, semi-synchronously", async () => {
     const { primary, replica } = await hosts();
@@ -142,30 +145,6 @@ export function replication(cluster: ScratchCluster): void {
     await sameRows(cluster);
   }, 300_000);
 
-  test.each([
-    ["the replica first", ["replica", "primary"]],
-    ["the primary first", ["primary", "replica"]],
-  ])(
-    "the cluster recovers if all hosts are stopped and started again with %s",
-    async (_, order) => {
-      const roles = await hosts();
-      const others = cluster.topology.hosts
-        .map(({ name }) => name)
-        .filter((name) => !cluster.databases.includes(name));
-      cluster.incus(["stop", "--force", ...others, ...cluster.databases]);
-      for (const role of order) {
-        cluster.incus(["start", roles[role as keyof typeof roles]]);
-        await new Promise((resolve) => setTimeout(resolve, 8_000));
-      }
-      cluster.incus(["start", ...others]);
-      expect(await cluster.inSync()).toBe(roles.primary);
-      await cluster.serving();
-      await write(cluster, `after-start-${Date.now()}`);
-      await sameRows(cluster);
-    },
-    300_000,
-  );
-
   test("an acknowledged write survives the loss of the primary, and a replica takes over", async () => {
     await outlivesPrimary(cluster, async (_, replica) => {
       await eventually(
@@ -190,4 +169,31 @@ export function replication(cluster: ScratchCluster): void {
     // The remaining data can still be read.
     await cluster.serving();
   }, 300_000);
+}
+
+/** The cluster through total outages, and boots in any order. */
+export function outages(cluster: ScratchCluster): void {
+  test.each([
+    ["the replica first", ["replica", "primary"]],
+    ["the primary first", ["primary", "replica"]],
+  ])(
+    "the cluster recovers if all hosts are stopped and started again with %s",
+    async (_, order) => {
+      const roles = await rolesOf(cluster);
+      const others = cluster.topology.hosts
+        .map(({ name }) => name)
+        .filter((name) => !cluster.databases.includes(name));
+      cluster.incus(["stop", "--force", ...others, ...cluster.databases]);
+      for (const role of order) {
+        cluster.incus(["start", roles[role as keyof typeof roles]]);
+        await new Promise((resolve) => setTimeout(resolve, 8_000));
+      }
+      cluster.incus(["start", ...others]);
+      expect(await cluster.inSync()).toBe(roles.primary);
+      await cluster.serving();
+      await write(cluster, `after-start-${Date.now()}`);
+      await sameRows(cluster);
+    },
+    300_000,
+  );
 }

@@ -42,7 +42,8 @@ const NAMES = buildTopology(parseClusters([{ name: "any" }])[0] as never, "local
 /**
  * The rotation of secrets under load, and the search for their values where they must not be.
  *
- * @param rotated the secrets that are rotated; by default all, which takes some six minutes
+ * @param rotated the secrets that are rotated; by default all, one of them interrupted again and again, which takes some seven
+ *   minutes
  */
 export function secrets(cluster: ScratchCluster, rotated: readonly string[] = NAMES): void {
   /** Every value that a secret had, and has, in this group of tests. */
@@ -188,29 +189,31 @@ export function secrets(cluster: ScratchCluster, rotated: readonly string[] = NA
     },
   );
 
-  test("a rotation that is killed again and again is completed by the same command", async () => {
-    const name = "mysql-app-password";
-    const former = stored(name);
-    await underLoad(async () => {
-      for (const marks of [
-        /will be replaced/,
-        /every host accepts both values/,
-        /every host uses the new value/,
-        /the former value is refused everywhere/,
-      ]) {
-        await cluster.interruptOperation(["rotate-secret", name], marks);
-        for (const value of stored(name).match(/[A-Za-z0-9]{48}/g) ?? []) {
-          note(name, value);
+  if (rotated === NAMES) {
+    test("a rotation that is killed again and again is completed by the same command", async () => {
+      const name = "mysql-app-password";
+      const former = stored(name);
+      await underLoad(async () => {
+        for (const marks of [
+          /will be replaced/,
+          /every host accepts both values/,
+          /every host uses the new value/,
+          /the former value is refused everywhere/,
+        ]) {
+          await cluster.interruptOperation(["rotate-secret", name], marks);
+          for (const value of stored(name).match(/[A-Za-z0-9]{48}/g) ?? []) {
+            note(name, value);
+          }
+          cluster.on("web-1", "systemctl restart cluster-converge.service");
         }
-        cluster.on("web-1", "systemctl restart cluster-converge.service");
-      }
-      cluster.operate("rotate-secret", name);
+        cluster.operate("rotate-secret", name);
+      });
+      const value = stored(name);
+      note(name, value);
+      expectRotated(name, former, value);
+      expect(cluster.operate("status").split("\n")).toContain("all is well");
     });
-    const value = stored(name);
-    note(name, value);
-    expectRotated(name, former, value);
-    expect(cluster.operate("status").split("\n")).toContain("all is well");
-  });
+  }
 
   test("afterwards all is well, and no host has become the primary meanwhile", () => {
     expect(cluster.operate("status").split("\n")).toContain("all is well");
