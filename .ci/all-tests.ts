@@ -205,11 +205,11 @@ const AWS: Step = jest("aws", ["--runInBand"], { isNice: true });
 const HOSTS: readonly Step[] = [
   jest("local", ["--runInBand"], { missing: localMissing, file: "local" }),
   jest("local", ["--runInBand"], { missing: localMissing, file: "local-apps" }),
-  jest("etcd", ["--runInBand"]),
   {
     ...jest("ubuntu", ["--runInBand"], { missing: localMissing, file: "ubuntu" }),
     unavailable: ubuntuMissing,
   },
+  jest("etcd", ["--runInBand"]),
 ];
 
 function localMissing({ output, path }: Log): string | undefined {
