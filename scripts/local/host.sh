@@ -99,10 +99,7 @@ let_databases_go_first() {
 # hosts share processors, it would not be if all of them were updated at once: database hosts are, one after the other.
 take_turns() {
   let_databases_go_first
-  if [[ $DWI_ROLE == database ]]; then
-    exec {turn}>"/run/lock/dwi-$DWI_PROJECT-database-update"
-    flock "$turn"
-  fi
+  if [[ $DWI_ROLE == database ]]; then hold_lock "$DWI_PROJECT-database-update"; fi
 }
 
 # Prints RUNNING or another state, or nothing if the host does not exist.

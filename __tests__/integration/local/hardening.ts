@@ -54,13 +54,21 @@ export function overexposed(cluster: ScratchCluster): string[] {
   });
 }
 
-/** Settings of the kernel that a host sets whatever it is; a container may not set those with a hyphen. */
-function kernelSettings(): Array<[string, string]> {
+/** A setting of the kernel that hosts declare. */
+interface KernelSetting {
+  readonly name: string;
+  readonly value: string;
+  /** Whether a container may not set it: it has that of its machine. */
+  readonly isOfMachine: boolean;
+}
+
+export function kernelSettings(): KernelSetting[] {
   const file = readFileSync(join(ARCHIVED_FILES, "etc", "sysctl.d", "60-cluster.conf"), "utf8");
-  return file.split("\n").flatMap((line): Array<[string, string]> => {
-    const [, name, value] = /^([a-z][^ ]*) = (.*)$/.exec(line) ?? [];
-    return name === undefined || value === undefined ? [] : [[name, value]];
-  });
+  return [...file.matchAll(/^(-?)([a-z]\S*) = (.*)$/gm)].map(([, mark, name = "", value = ""]) => ({
+    name,
+    value,
+    isOfMachine: mark === "-",
+  }));
 }
 
 /** What an intruder would find on a host: how little each program may do, and what is switched off. */
@@ -111,10 +119,10 @@ export function hardening(cluster: ScratchCluster): void {
   });
 
   test("the kernel refuses redirected, source-routed and spoofed packets on every interface", () => {
-    const settings = kernelSettings();
-    expect(settings.map(([name]) => name)).toContain("net.ipv4.conf.*.rp_filter");
+    const settings = kernelSettings().filter(({ isOfMachine }) => !isOfMachine);
+    expect(settings.map(({ name }) => name)).toContain("net.ipv4.conf.*.rp_filter");
     for (const host of names()) {
-      const wanted = settings.flatMap(([name, value]) =>
+      const wanted = settings.flatMap(({ name, value }) =>
         (name.includes("*") ? ["all", "default", "eth0"] : [""]).map(
           (one) => `${name.replace("*", one)} ${value}`,
         ),

@@ -1,21 +1,18 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { LYNIS_ANSWERS } from "../../../docs/generate/lynis-answers";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
-import { ARCHIVED_FILES } from "../../../hosts/static-files";
+import { kernelSettings } from "./hardening";
 
 /** The index, in per cent, below which Lynis sees room for additional hardening. */
 const LEAST_INDEX = 80;
 
-/** Settings that a container may not set: those of its machine are not the host's. */
-function settingsOfMachine(): string[] {
-  const file = readFileSync(join(ARCHIVED_FILES, "etc", "sysctl.d", "60-cluster.conf"), "utf8");
-  return [...file.matchAll(/^-(\S+) = /gm)].map(([, name = ""]) => name);
-}
-
 /** What does not belong to a container, in Lynis' own form. */
 const profile = () =>
-  ["USB-3000", ...settingsOfMachine().map((name) => `KRNL-6000:${name}`)]
+  [
+    "USB-3000",
+    ...kernelSettings().flatMap(({ name, isOfMachine }) =>
+      isOfMachine ? [`KRNL-6000:${name}`] : [],
+    ),
+  ]
     .map((test) => `skip-test=${test}\n`)
     .join("");
 
