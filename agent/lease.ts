@@ -508,8 +508,12 @@ export class Lease {
     }
   }
 
-  /** Closes the server, or at least what leads to it. Whether it is certain that no client is told of a commit. */
-  private async shut(): Promise<boolean> {
+  /**
+   * Closes the server, or at least what leads to it. Whether it is certain that no client is told of a commit.
+   *
+   * @param patience how long the server may take before it is killed, in milliseconds
+   */
+  private async shut(patience: number = TIMERS.kill): Promise<boolean> {
     const { fence, server, log, observe } = this.surroundings;
     this.armedUntil = Number.NEGATIVE_INFINITY;
     const [fenced, closed] = await Promise.all([
@@ -520,7 +524,7 @@ export class Lease {
           return false;
         },
       ),
-      server.shut(TIMERS.kill).catch(() => false),
+      server.shut(patience).catch(() => false),
     ]);
     if (closed && this.watch.mayBeOpen) {
       this.watch.condition = "closed";
@@ -532,7 +536,10 @@ export class Lease {
   private async vacate(): Promise<void> {
     const { record } = this.copy.stored as Stored;
     this.replicas.withdraw();
-    if (await this.shut()) {
+    // Nobody takes over before its lease has ended, and a server that is killed takes seconds to come back: commits in
+    // progress may end.
+    const left = this.leaseUntil - this.surroundings.clock.monotonic();
+    if (await this.shut(Math.max(0, left) + TIMERS.kill)) {
       const { successor } = this;
       const sequence = record.sequence + 1;
       await this.copy.write({

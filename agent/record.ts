@@ -167,6 +167,10 @@ export const TIMER_TABLE = {
     1_000,
     "`available`: after this long without an acknowledgement, commits wait no more",
   ),
+  gone: timer(
+    500,
+    "`available`: after this long without a replica that is connected, commits wait no more",
+  ),
   unwell: timer(1_500, "a server that has not answered for this long is given up by the holder"),
   hung: timer(
     2_000,
@@ -501,6 +505,9 @@ export type ReplicasStep = "degrade" | "await" | "enter" | "keep";
 const isSame = (one: readonly string[], other: readonly string[]) =>
   one.length === other.length && one.every((entry) => other.includes(entry));
 
+/** How long commits may wait for replicas, by how many are connected, in milliseconds. */
+export const patience = (clients: number) => (clients === 0 ? TIMERS.gone : TIMERS.degrade);
+
 /**
  * What the holder does about its replicas. Every acknowledged write is on at least one host of `sync`: so whoever may
  * acknowledge is entered, and all of them are asked before one takes over; and before the others are left out, one that
@@ -508,7 +515,7 @@ const isSame = (one: readonly string[], other: readonly string[]) =>
  */
 export function nextForReplicas(view: ReplicasView): ReplicasStep {
   const { durability, sync, isOn, clients, stalled, following, hasCaughtUp } = view;
-  if (durability === "available" && (isOn || sync.length > 0) && stalled >= TIMERS.degrade) {
+  if (durability === "available" && (isOn || sync.length > 0) && stalled >= patience(clients)) {
     return "degrade";
   }
   if (!isOn) {

@@ -2,7 +2,7 @@ import type { Clock } from "./clock";
 import { type GtidSet, isSubset, union } from "./gtid-set";
 import type { Server } from "./mysql";
 import { CONNECT_SECONDS, type Peers } from "./peers";
-import { type Acknowledgements, nextForReplicas, syncName, TIMERS } from "./record";
+import { type Acknowledgements, nextForReplicas, patience, syncName } from "./record";
 
 /** How long replicas are not looked at while nothing changes, in milliseconds. */
 const LOOK_EVERY = 2_000;
@@ -30,6 +30,7 @@ export class Replicas {
   private isDegrading = false;
   private stalledSince: number | undefined;
   private lastAcknowledged = -1;
+  private clients = 0;
   private baseline: Baseline | undefined;
   private following: readonly string[] = [];
   private lookedAt = Number.NEGATIVE_INFINITY;
@@ -52,7 +53,7 @@ export class Replicas {
   get untilDegrade(): number {
     const left =
       (this.stalledSince ?? Number.NEGATIVE_INFINITY) +
-      TIMERS.degrade -
+      patience(this.clients) -
       this.surroundings.clock.monotonic();
     return left > 0 ? left : Number.POSITIVE_INFINITY;
   }
@@ -101,6 +102,7 @@ export class Replicas {
     const isStalled =
       seen.clients === 0 || (seen.waiting > 0 && seen.acknowledged === this.lastAcknowledged);
     this.lastAcknowledged = seen.acknowledged;
+    this.clients = seen.clients;
     this.stalledSince = isStalled && seen.isOn ? (this.stalledSince ?? at) : undefined;
     return this.stalledSince === undefined
       ? 0

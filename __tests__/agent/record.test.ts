@@ -481,7 +481,7 @@ describe("the holder's next step for its replicas", () => {
     following: ["database-2@run-2"],
     hasCaughtUp: true,
   };
-  const away = { clients: 0, following: [], hasCaughtUp: false, stalled: TIMERS.degrade };
+  const away = { clients: 0, following: [], hasCaughtUp: false, stalled: TIMERS.gone };
   const alone = { ...WELL, sync: [], isOn: false };
 
   test.each<[string, ReplicasView, ReturnType<typeof nextForReplicas>]>([
@@ -489,9 +489,11 @@ describe("the holder's next step for its replicas", () => {
     ["the replica is gone", { ...WELL, ...away }, "degrade"],
     [
       "the replica is gone, but not for long enough",
-      { ...WELL, ...away, stalled: TIMERS.degrade - 1 },
+      { ...WELL, ...away, stalled: TIMERS.gone - 1 },
       "keep",
     ],
+    ["the replica is connected and silent", { ...WELL, stalled: TIMERS.degrade }, "degrade"],
+    ["it is, but not for long enough", { ...WELL, stalled: TIMERS.degrade - 1 }, "keep"],
     ["the replica is gone, lossless", { ...WELL, ...away, durability: "lossless" }, "keep"],
     ["no replica is recorded, and commits still wait", { ...WELL, ...away, sync: [] }, "degrade"],
     ["no replica", { ...alone, ...away, stalled: 0 }, "keep"],
