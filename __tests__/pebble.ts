@@ -21,7 +21,7 @@ function programs(): { pebble: string; names: string } | undefined {
 }
 
 /** An address of this machine that hosts reach as they reach the internet. */
-function addressOfMachine(): string {
+export function addressOfMachine(): string {
   const found = Object.entries(networkInterfaces())
     .filter(([name]) => !name.startsWith("dwi-"))
     .flatMap(([, addresses]) => addresses ?? [])

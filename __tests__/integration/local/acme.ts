@@ -3,7 +3,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
+import { attemptSync } from "../../../ops/run";
 import { tlsPortOf } from "../../../topology/publication";
+import { hostsOf } from "../../../topology/topology";
 import { describeWithPebble, Pebble } from "../../pebble";
 
 const SITE = "www.example.test";
@@ -92,12 +94,12 @@ export function acme(cluster: ScratchCluster): void {
       writeFileSync(file, await pebble.root());
       return curl(["--cacert", file, "--write-out", print, `https://${name}/api/whoami`], name);
     };
-    const serial = () =>
+    const serial = (host = HOST) =>
       cluster.on(
-        HOST,
-        `openssl s_client -connect ${cluster.address(HOST)}:443 -servername ${SITE} </dev/null 2>/dev/null | openssl x509 -noout -serial`,
+        host,
+        `openssl s_client -connect ${cluster.address(host)}:443 -servername ${SITE} </dev/null 2>/dev/null | openssl x509 -noout -serial`,
       );
-    const renew = () => cluster.attemptOn(HOST, `systemctl start ${UNIT}`).status;
+    const renew = (host = HOST) => cluster.attemptOn(host, `systemctl start ${UNIT}`).status;
 
     beforeAll(() => {
       pebble = new Pebble(join(cluster.workspace.directory, "pebble"), cluster.address(HOST), {
@@ -195,6 +197,41 @@ export function acme(cluster: ScratchCluster): void {
         40,
       );
       cluster.attemptOn(HOST, `systemctl stop ${UNIT}; systemctl reset-failed ${UNIT}`);
+    }, 300_000);
+
+    test("issues each of two load balancers a certificate of its own", async () => {
+      await pebble.start();
+      cluster.ensure({ ...wanted(), loadBalancer: { count: 2 } });
+      const file = join(cluster.workspace.directory, "root.pem");
+      writeFileSync(file, await pebble.root());
+      const pair = hostsOf(cluster.topology, "load-balancer").map(({ name }) => name);
+      const serials = await Promise.all(
+        pair.map((host) =>
+          eventually(
+            `${host} serves a certificate of the authority`,
+            async () => {
+              renew(host);
+              const { stdout } = attemptSync([
+                ...["curl", "--silent", "--max-time", "10", "--output", "/dev/null"],
+                ...["--cacert", file, "--write-out", "%{http_code} %{ssl_verify_result}"],
+                ...["--resolve", `${SITE}:443:${cluster.address(host)}`],
+                `https://${SITE}/api/whoami`,
+              ]);
+              return stdout === "200 0" ? serial(host) : undefined;
+            },
+            60,
+          ),
+        ),
+      );
+      expect(new Set(serials).size).toBe(2);
+      // The one that visitors do not reach has one as well: it serves as soon as it takes over.
+      cluster.incus(["stop", "--force", pair[0] as string]);
+      await eventually(
+        "the other one serves visitors, with its own",
+        async () => ((await trusting("%{http_code}")) === "200" ? true : undefined),
+        30,
+      );
+      cluster.incus(["start", pair[0] as string]);
     }, 300_000);
   });
 }
