@@ -12,6 +12,7 @@
  */
 import { join } from "node:path";
 import { GuestbookInMysql, type Log } from "./guestbook-in-mysql";
+import { Metrics } from "./metrics";
 import { ReadinessProbe } from "./readiness";
 import { type Settings, SettingsError, settingsFromEnvironment } from "./settings-from-environment";
 import { stop } from "./shutdown";
@@ -29,6 +30,7 @@ async function run(settings: Settings): Promise<void> {
     hostName: settings.hostName,
     guestbook,
     readiness,
+    metrics: new Metrics(),
     logging: true,
     publicFolder: join(__dirname, "public"),
   });

@@ -18,6 +18,7 @@ import {
   type Stored,
   UnavailableError,
 } from "./guestbook";
+import type { Metrics } from "./metrics";
 import { renderMessagePage, renderPage, type WhoAmI } from "./page";
 import { READ_AFTER_HEADER, readAfterCookie, readAfterOf } from "./read-after";
 import type { ReadinessProbe } from "./readiness";
@@ -52,6 +53,8 @@ export interface WebServerParts {
   readonly hostName: string;
   readonly guestbook: Guestbook;
   readonly readiness: ReadinessProbe;
+  /** If omitted, there is no `/metrics`. */
+  readonly metrics?: Metrics;
   /** Whether to log each request as lines of JSON on standard output. Default: false. */
   readonly logging?: boolean;
   /** Folder with the files below `/static/`; if omitted, a proxy serves them. */
@@ -80,11 +83,12 @@ class RefusedError extends Error {
  * | `GET /api/whoami`   | the web server that answers and the database servers it reaches     |
  * | `GET /healthz`      | 200 as long as the process runs                                     |
  * | `GET /readyz`       | 200 when a read works, else 503 with the reason                     |
+ * | `GET /metrics`      | numbers for a monitor, in Prometheus' format                        |
  *
  * Programs get their errors as JSON, `{"error": ..., "problems": [...]}`; browsers as a page.
  */
 export function makeWebServer(parts: WebServerParts): FastifyInstance {
-  const { guestbook, hostName, readiness } = parts;
+  const { guestbook, hostName, metrics, readiness } = parts;
   const app = Fastify({
     bodyLimit: LONGEST_BODY,
     forceCloseConnections: "idle",
@@ -120,8 +124,11 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
     if (readiness.isDraining) reply.header("connection", "close");
   });
 
+  if (metrics !== undefined) serveMetrics(app, metrics);
+
   app.get("/", async (request, reply) => {
     const listing = await guestbook.list(readAfterOf(request.headers));
+    metrics?.used("read", listing.database);
     return await sendPage(reply, 200, listing);
   });
 
@@ -129,6 +136,7 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
     const sent = fieldsOf(request.body);
     try {
       const stored = await guestbook.add(draftFrom(sent, [sent.requestKey]));
+      metrics?.used("write", stored.entry.database);
       rememberWrite(request, reply, stored);
       return await reply.redirect("/", 303);
     } catch (error) {
@@ -151,6 +159,7 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
 
   app.get("/api/entries", async (request) => {
     const listing = await guestbook.list(readAfterOf(request.headers));
+    metrics?.used("read", listing.database);
     return {
       entries: listing.entries.map(asJson),
       webServer: hostName,
@@ -163,6 +172,7 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
     const sent = fieldsOf(request.body);
     const draft = draftFrom(sent, [request.headers["idempotency-key"], sent.requestKey]);
     const stored = await guestbook.add(draft);
+    metrics?.used("write", stored.entry.database);
     rememberWrite(request, reply, stored);
     return await reply.code(stored.replayed ? 200 : 201).send({
       entry: asJson(stored.entry),
@@ -220,6 +230,21 @@ export function makeWebServer(parts: WebServerParts): FastifyInstance {
   }
 
   return app;
+}
+
+/** Counts requests, and answers who asks for the counts. */
+function serveMetrics(app: FastifyInstance, metrics: Metrics): void {
+  app.addHook("onResponse", async (request, reply) => {
+    metrics.answered({
+      method: request.method,
+      route: request.routeOptions.url ?? "none",
+      statusCode: reply.statusCode,
+      seconds: reply.elapsedTime / 1000,
+    });
+  });
+  app.get("/metrics", { logLevel: "warn" }, async (_request, reply) => {
+    return await reply.type(metrics.contentType).send(await metrics.text());
+  });
 }
 
 /** Uses the proxy's identifier of the request, if it is well-formed. */

@@ -1,6 +1,7 @@
-import { chmodSync, cpSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AGENT_PROGRAM } from "../hosts/database";
+import { METRICS_FILES } from "../hosts/metrics";
 import { ARCHIVED_SCRIPTS, SCRIPTS } from "../hosts/scripts";
 import { ARCHIVED_FILES } from "../hosts/static-files";
 import { type Archive, pack } from "./archive";
@@ -21,6 +22,10 @@ export function packScripts(project: string): Archive {
       }
     }
     cpSync(ARCHIVED_FILES, join(folder, "files"), { recursive: true });
+    for (const { path, content } of METRICS_FILES) {
+      mkdirSync(join(folder, "files", dirname(path)), { recursive: true });
+      writeFileSync(join(folder, "files", path), content);
+    }
     writeFileSync(join(folder, AGENT_PROGRAM), bundle(dirname(SCRIPTS), "agent/agent.ts"));
   });
 }

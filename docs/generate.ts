@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DrillResults } from "../drill/measure";
 import { PROJECT } from "../hosts/project";
 import { parseClusters } from "../topology/settings";
 import { buildTopology } from "../topology/topology";
+import { alertsPage } from "./generate/alerts-page";
 import { costPage, costTable, monthlyCost, sumOf } from "./generate/cost";
 import { decisionTables, stepTables, timerTable } from "./generate/decisions";
-import { drillTable } from "./generate/drill-table";
+import { DRILLS, drillTable } from "./generate/drill-table";
 import { historyFaultTable } from "./generate/history-faults";
 import { lynisTable } from "./generate/lynis-answers";
 import { FRANKFURT } from "./generate/prices";
@@ -41,7 +41,7 @@ export function embed(text: string, name: string, content: string): string {
 /**
  * Everything in the documentation that is derived: from the schema of the settings, from the topology of a cluster with
  * default settings, from the rules of the agent, from what rooms may import, from the faults of the history check, from
- * the exceptions from scanners' rules, the answers to Lynis, and from the last recorded drill.
+ * the exceptions from scanners' rules, the answers to Lynis, and from the recorded drills.
  *
  * @param read gives a file of the project as it is, by its path; what is derived is embedded in some
  */
@@ -52,8 +52,10 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
   }
   const topology = buildTopology(settings, "local");
   const onAws = buildTopology(settings, "aws");
+  const [everything] = parseClusters([{ name: "demo", monitor: true, loadBalancer: { count: 2 } }]);
+  const watched = buildTopology(everything as typeof settings, "local");
   const lines = monthlyCost(onAws, FRANKFURT);
-  const drill: DrillResults = JSON.parse(read("docs/drill.json"));
+  const drills = DRILLS.map(({ path }) => ({ path, results: JSON.parse(read(path)) }));
   const withTimers = embed(read("docs/record.md"), "timers", `\n\n${timerTable()}\n\n`);
   const security = [
     ["exposed", exposedTable(onAws)],
@@ -72,6 +74,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
       path: "docs/architecture.md",
       content: embed(read("docs/architecture.md"), "rooms", `\n\n${roomsTable()}\n\n`),
     },
+    { path: "docs/alerts.md", content: alertsPage(watched) },
     { path: "docs/reach.svg", content: reachPicture(onAws) },
     { path: "docs/security.md", content: security },
     { path: "docs/cost.md", content: costPage(onAws, FRANKFURT) },
@@ -92,7 +95,7 @@ export function generatedFiles(read: (path: string) => string): GeneratedFile[] 
       content: embed(
         embed(read("docs/failover.md"), "timers", `\n\n${timerTable()}\n\n`),
         "drill",
-        `\n\n${drillTable(drill)}\n\n`,
+        `\n\n${drillTable(drills)}\n\n`,
       ),
     },
     {

@@ -52,14 +52,29 @@ export const ACME = {
 /** A name in the certificate of every database host, for clients that dial a proxy: who they reach is verified by it. */
 export const databaseServerName = (clusterName: string) => `database.${clusterName}.internal`;
 
+/** Where a data volume is mounted, which outlives its host. */
+const DATA_VOLUME = "/srv/data";
+
 /** Other paths on a database host. */
 export const DATABASE = {
-  /** The data volume, which outlives its host. */
-  volume: "/srv/data",
+  /** The data volume. */
+  volume: DATA_VOLUME,
   /** A folder that a reboot empties. */
   run: "/run/cluster/database",
   /** How much of the volume must be free for writes to be accepted: the server itself needs space. */
   reserve: "64MiB",
   /** The map from which the health port answers. */
   answers: "/etc/haproxy/answers.map",
+} as const;
+
+/** Paths of metrics and alerts. */
+export const MONITORING = {
+  /** A monitor's data volume. */
+  volume: DATA_VOLUME,
+  /** A folder of a monitor that a reboot empties: what operators gave it, for Alertmanager only. */
+  run: "/run/cluster/monitor",
+  /** What scripts of a host tell its node exporter, on every host. */
+  textfiles: "/var/lib/prometheus/node-exporter",
+  /** The user of Debian's and Ubuntu's packages of Prometheus and its exporters. */
+  user: "prometheus",
 } as const;

@@ -1,6 +1,7 @@
 import { PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE, DATABASE_ACCOUNTS, databaseServerName, HAPROXY_SOCKET, MYSQL } from "./agreed";
+import { metricsFrontend } from "./haproxy-metrics";
 import { type RoleContent, SCRIPTS_PATH, textFile } from "./host";
 import { FILES_OF_OTHERS, haproxySandbox, sandbox, sandboxOf } from "./sandbox";
 import { staticFiles } from "./static-files";
@@ -230,7 +231,8 @@ frontend health
   http-request return status 200 content-type text/plain lf-string "%[${authority}]\\n" if is_authority { ${authority} -m len gt 64 }
   http-request return status 503 content-type text/plain string "not yet\\n" if is_authority
   http-request return status 404 content-type text/plain string "not found\\n"
-`;
+
+${metricsFrontend(host)}`;
 }
 
 /** The content of a database host beyond that of every host. */

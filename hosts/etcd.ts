@@ -36,6 +36,8 @@ function configuration({ name, address }: TopologyHost, directory: string): stri
     "advertise-client-urls": clients,
     "listen-peer-urls": peers,
     "initial-advertise-peer-urls": peers,
+    // Numbers only, and in plain text: only a monitor may reach it.
+    "listen-metrics-urls": `http://${address}:${PORTS.etcdMetrics}`,
     "client-transport-security": security,
     "peer-transport-security": security,
     "tls-min-version": "TLS1.3",
@@ -124,7 +126,7 @@ function factsOf(topology: Topology, host: TopologyHost, isVoter: boolean): Fact
  * have been a voter before, and a database host asks the voters.
  */
 export function etcdContent(topology: Topology, host: TopologyHost): RoleContent {
-  if (host.role === "web") {
+  if (host.role === "web" || host.role === "monitor") {
     return { packages: [], units: [], files: [], facts: {} };
   }
   const isVoter = endsOf(topology, host).includes("voters");

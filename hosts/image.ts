@@ -4,6 +4,8 @@ import { DISTRIBUTIONS } from "./distributions";
 import { ETCD_PACKAGES } from "./etcd";
 import type { Host } from "./host";
 import { PAIR_PACKAGES } from "./load-balancer-pair";
+import { METRICS_PACKAGES } from "./metrics";
+import { MONITOR_PACKAGES } from "./monitor";
 import { ACME_PACKAGES } from "./visitors-tls";
 
 /** What identifies and builds a host image; the head of scripts/local/image.sh explains each value. */
@@ -21,6 +23,8 @@ export function packagesOf(hosts: readonly Host[]): string {
     ...ETCD_PACKAGES,
     ...PAIR_PACKAGES,
     ...ACME_PACKAGES,
+    ...METRICS_PACKAGES,
+    ...MONITOR_PACKAGES,
     ...EXPECTED_PACKAGES,
   ];
   return [...new Set(packages)].filter(Boolean).sort().join(" ");

@@ -9,6 +9,7 @@ import {
   REQUESTS_PER_WEB_SERVER,
   timeoutOfUploads,
 } from "./client-limits";
+import { metricsFrontend } from "./haproxy-metrics";
 import { type RoleContent, textFile } from "./host";
 import { LOAD_BALANCER_HEALTH_PATH } from "./load-balancer-health";
 import { pairContent } from "./load-balancer-pair";
@@ -89,7 +90,7 @@ const CLAIMS = [
   "x-request-id",
 ];
 
-function haproxyConfiguration(topology: Topology): string {
+function haproxyConfiguration(topology: Topology, host: TopologyHost): string {
   const { loadBalancer, webServers, app } = topology.settings;
   const { interval, fastInterval, timeout, fall, rise } = HEALTH_CHECK;
   const servers = hostsOf(topology, "web").map((host, index) => {
@@ -195,13 +196,13 @@ ${timeoutOfUploads(Math.max(CLIENT_TIMEOUT, app.responseTimeout))}  http-respons
 ${servers.join("\n")}
 
 ${limitTables()}
-frontend metrics
+frontend statistics
   bind 127.0.0.1:${LOCAL_PORTS.statistics}
   no log
-  http-request use-service prometheus-exporter if { path /metrics }
   stats enable
   stats uri /
-`;
+
+${metricsFrontend(host)}`;
 }
 
 /** HAProxy in front of the web servers, with the chosen algorithm. */
@@ -212,7 +213,7 @@ export function loadBalancerContent(topology: Topology, host: TopologyHost): Rol
     packages: ["haproxy", "socat", ...tls.packages, ...pair.packages],
     units: ["haproxy.service", "cluster-silence.service", ...tls.units, ...pair.units],
     files: [
-      textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology)),
+      textFile("/etc/haproxy/haproxy.cfg", haproxyConfiguration(topology, host)),
       ...staticFiles("load-balancer"),
       ...tls.files,
       haproxySandbox(

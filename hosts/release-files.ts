@@ -1,3 +1,4 @@
+import { PORTS } from "../topology/ports";
 import type { ClusterSettings } from "../topology/settings";
 import { envFile } from "./env-file";
 
@@ -42,7 +43,7 @@ export function releaseFiles(app: ClusterSettings["app"]): ReleaseFile[] {
         healthHost: app.healthHost,
       })}\n`,
     ),
-    file("nginx/http/app.conf", upstream(app.port) + LONG_LIVED),
+    file("nginx/http/app.conf", upstream(app.port) + LONG_LIVED + metrics(app)),
     file("nginx/server/app.conf", locations(app)),
   ];
 }
@@ -67,6 +68,29 @@ map "$http_upgrade|$http_accept" $long_lived {
   "~*\\|.*text/event-stream" 1;
 }
 `;
+
+/** Where a monitor asks for the app's metrics: the firewall lets nobody else reach the port. */
+function metrics({ metricsPath }: ClusterSettings["app"]): string {
+  return metricsPath === undefined
+    ? ""
+    : `
+server {
+  listen ${PORTS.appMetrics};
+  server_name _;
+  access_log off;
+  location = /metrics {
+    proxy_pass http://app${metricsPath};
+    proxy_read_timeout 4s;
+    proxy_pass_request_headers off;
+    proxy_set_header Host localhost;
+    proxy_set_header Connection "";
+  }
+  location / {
+    return 404;
+  }
+}
+`;
+}
 
 function locations(app: ClusterSettings["app"]): string {
   const longest = Math.max(app.tunnelTimeout, app.responseTimeout) + 60;
@@ -93,7 +117,16 @@ location /static/ {
   proxy_set_header Connection "";
   access_log off;
 }
-${staticFiles}
+${staticFiles}${
+  app.metricsPath === undefined
+    ? ""
+    : `
+# For a monitor, at a port of its own.
+location = ${app.metricsPath} {
+  return 404;
+}
+`
+}
 # Applies to chunked bodies as well.
 client_max_body_size ${app.maxBodySize}m;
 error_page 413 @too-large;

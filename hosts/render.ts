@@ -7,6 +7,8 @@ import { envFile } from "./env-file";
 import { etcdContent } from "./etcd";
 import { FACTS_PATH, type Facts, type Host, type RoleContent, textFile } from "./host";
 import { loadBalancerContent } from "./load-balancer";
+import { metricsContent } from "./metrics";
+import { monitorContent } from "./monitor";
 import { bootScripts } from "./scripts";
 import { cloudConfig, compressUserData, USER_DATA_LIMIT } from "./user-data";
 import { webContent } from "./web";
@@ -23,6 +25,7 @@ const CONTENT: Readonly<Record<Role, (topology: Topology, host: TopologyHost) =>
   "load-balancer": loadBalancerContent,
   web: webContent,
   database: databaseContent,
+  monitor: monitorContent,
 };
 
 function platformFacts(topology: Topology, host: TopologyHost, platform: Platform): Facts {
@@ -34,25 +37,24 @@ function platformFacts(topology: Topology, host: TopologyHost, platform: Platfor
 }
 
 function renderHost(topology: Topology, host: TopologyHost, placement: Placement): Host {
-  const base = baseContent(topology, host);
-  const role = CONTENT[host.role](topology, host);
-  const etcd = etcdContent(topology, host);
-  const packages = [...new Set([...base.packages, ...role.packages, ...etcd.packages])].sort();
-  const facts = {
-    ...base.facts,
-    ...role.facts,
-    ...etcd.facts,
+  const parts = [
+    baseContent(topology, host),
+    CONTENT[host.role](topology, host),
+    etcdContent(topology, host),
+    metricsContent(topology, host),
+  ];
+  const packages = [...new Set(parts.flatMap((part) => part.packages))].sort();
+  const facts: Facts = {
+    ...Object.assign({}, ...parts.map((part) => part.facts)),
     ...platformFacts(topology, host, placement.platform),
     PACKAGES: packages.join(" "),
-    UNITS: [...base.units, ...role.units, ...etcd.units].join(" "),
+    UNITS: parts.flatMap(({ units }) => units).join(" "),
     SCRIPTS: placement.scripts,
   };
   const files = [
     textFile(FACTS_PATH, envFile(facts)),
     ...bootScripts(placement.platform),
-    ...base.files,
-    ...role.files,
-    ...etcd.files,
+    ...parts.flatMap((part) => part.files),
   ];
   return { ...host, files, facts, userData: cloudConfig(host.name, files) };
 }

@@ -2,6 +2,7 @@ import { LOCAL_PORTS, PORTS } from "../topology/ports";
 import { hostsOf, type Topology, type TopologyHost } from "../topology/topology";
 import { DATABASE_ACCOUNTS, databaseServerName, HAPROXY_SOCKET } from "./agreed";
 import { envFile } from "./env-file";
+import { metricsFrontend } from "./haproxy-metrics";
 import { type RoleContent, textFile } from "./host";
 import { CURRENT_RELEASE, HEALTH_PATH } from "./release-files";
 import { haproxySandbox, sandboxOf } from "./sandbox";
@@ -15,7 +16,7 @@ export function roleCheckInterval(webServers: number): number {
   return Math.max(500, webServers * 10);
 }
 
-function databaseRouter(topology: Topology): string {
+function databaseRouter(topology: Topology, host: TopologyHost): string {
   const databases = hostsOf(topology, "database");
   const interval = roleCheckInterval(topology.settings.webServers.count);
   // The part of a server's name before the colon is the path that its health check requests.
@@ -69,7 +70,8 @@ ${servers("replica")}
   # backup server that is up is used.
 ${servers("primary", " backup")}
 ${servers("readable", " backup")}
-`;
+
+${metricsFrontend(host)}`;
 }
 
 function nginxConfiguration(topology: Topology): string {
@@ -159,6 +161,15 @@ ${loadBalancers.map((host) => `  set_real_ip_from ${host.address};`).join("\n")}
   # Only the load balancer retries: it has other servers to try.
   proxy_next_upstream off;
 
+  # Its own numbers, for the exporter.
+  server {
+    listen 127.0.0.1:${LOCAL_PORTS.nginxStatus};
+    access_log off;
+    location = / {
+      stub_status;
+    }
+  }
+
   # The app's port, and what Nginx serves itself, are part of the app's release.
   include ${CURRENT_RELEASE}/nginx/http/*.conf;
 
@@ -190,7 +201,7 @@ export function webContent(topology: Topology, host: TopologyHost): RoleContent 
     packages: ["haproxy", "nginx", "nodejs", "socat"],
     units: ["haproxy.service", "nginx.service", "app.service"],
     files: [
-      textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology)),
+      textFile("/etc/haproxy/haproxy.cfg", databaseRouter(topology, host)),
       textFile("/etc/nginx/nginx.conf", nginxConfiguration(topology)),
       ...staticFiles("web"),
       haproxySandbox(),

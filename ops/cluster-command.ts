@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { PROJECT } from "../hosts/project";
 import { localNames, stackNames } from "../topology/names";
@@ -17,6 +18,7 @@ import { drain, undrain } from "./operations/drain";
 import { release, rollback } from "./operations/release";
 import { rotateSecret } from "./operations/rotate-secret";
 import { setCertificate } from "./operations/set-certificate";
+import { setReceiver } from "./operations/set-receiver";
 import { gatherStatus } from "./operations/status";
 import { problemsOf } from "./operations/status-problems";
 import { natGatewayLine, statusTable } from "./operations/status-table";
@@ -182,6 +184,19 @@ function commands(stack: string): Command {
     .addHelpText("after", "\nRun it again for each renewal. If interrupted, run it again.")
     .action((files: { certificate: string; key: string }) =>
       setCertificate(reach(stack), files, say),
+    );
+
+  program
+    .command("set-receiver <receiver>")
+    .description(
+      "give the monitor, on standard input, what it needs to send alerts: the address of the webhook or the heartbeat, or the password for email",
+    )
+    .addHelpText(
+      "after",
+      "\nFor example: set-receiver webhook < address.txt. If interrupted, run it again.",
+    )
+    .action((receiver: string) =>
+      setReceiver(reach(stack), receiver, readFileSync(0, "utf8"), say),
     );
 
   program

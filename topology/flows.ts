@@ -1,11 +1,9 @@
+import { METRICS } from "./metrics";
 import { PORTS } from "./ports";
-import { ROLES, type Role } from "./roles";
+import { type Group, ROLES, type Role } from "./roles";
 
 /** Where a flow may come from or go to, besides the cluster's own hosts. */
 export type Outside = "internet";
-
-/** Hosts that are not all of a role, nor of one role alone: see voters.ts. */
-export type Group = "voters";
 
 /**
  * Permitted traffic in one direction. Everything that is not listed is denied: security groups and each host's nftables
@@ -96,18 +94,51 @@ const PAIR_FLOWS: readonly Flow[] = [
   },
 ];
 
+/** The flows of a monitor: what it asks hosts for, and the mail server that it may send alerts to. */
+function monitorFlows(mailPort: number | undefined): Flow[] {
+  const asked = METRICS.flatMap(({ job, of, port, what }) =>
+    of.map(
+      (to): Flow => ({
+        name: `${job}-metrics-of-${to}`,
+        from: "monitor",
+        to,
+        protocol: "tcp",
+        port,
+        purpose: `The monitor asks for ${what}`,
+      }),
+    ),
+  );
+  // Ports 80 and 443 are open to every host anyway, see below.
+  const hasOwnPort = mailPort !== undefined && mailPort !== 80 && mailPort !== 443;
+  const mail: Flow[] = hasOwnPort
+    ? [
+        {
+          name: "alerts-by-mail",
+          from: "monitor",
+          to: "internet",
+          protocol: "tcp",
+          port: mailPort,
+          purpose: "The monitor sends alerts by e-mail",
+        },
+      ]
+    : [];
+  return [...asked, ...mail];
+}
+
 /**
  * Every flow of a cluster.
  *
  * @param has.voters whether any of its hosts run etcd
  * @param has.pair whether it has two load balancers
  * @param has.tls whether visitors can reach it over TLS
+ * @param has.monitor whether it has a monitor, and the port of the mail server that this sends alerts to, if there is one
  * @param has.directoryPort the port of the ACME directory that load balancers get certificates from, if there is one
  */
 export function flowsOf(has: {
   readonly voters: boolean;
   readonly pair: boolean;
   readonly tls: boolean;
+  readonly monitor: { readonly mailPort: number | undefined } | undefined;
   readonly directoryPort: number | undefined;
 }): Flow[] {
   const flows: Flow[] = [
@@ -162,6 +193,7 @@ export function flowsOf(has: {
     },
     ...(has.voters ? ETCD_FLOWS : []),
     ...(has.pair ? PAIR_FLOWS : []),
+    ...(has.monitor ? monitorFlows(has.monitor.mailPort) : []),
     // Port 443 is open to every host anyway, see below.
     ...(has.directoryPort === undefined || has.directoryPort === 443
       ? []
@@ -176,7 +208,7 @@ export function flowsOf(has: {
           } satisfies Flow,
         ]),
   ];
-  for (const role of ROLES) {
+  for (const role of ROLES.filter((role) => role !== "monitor" || has.monitor)) {
     flows.push(
       {
         name: `${role}-packages`,

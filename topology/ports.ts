@@ -9,6 +9,13 @@ export const PORTS = {
   etcdPeers: 2380,
   /** On each of two load balancers: what it tells the other one, in lines of text. */
   loadBalancerPeer: 8405,
+  /** What Prometheus asks hosts for: see metrics.ts. */
+  hostMetrics: 9100,
+  proxyMetrics: 8406,
+  nginxMetrics: 9113,
+  appMetrics: 9464,
+  mysqlMetrics: 9104,
+  etcdMetrics: 2381,
 } as const;
 
 /** Ports on 127.0.0.1 that hosts use themselves. */
@@ -19,4 +26,9 @@ export const LOCAL_PORTS = {
   databaseReads: 3307,
   /** HAProxy's statistics on a load balancer. */
   statistics: 8404,
+  /** Nginx's own numbers, on a web server. */
+  nginxStatus: 8407,
+  /** On a monitor. */
+  prometheus: 9090,
+  alertmanager: 9093,
 } as const;

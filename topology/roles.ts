@@ -5,6 +5,7 @@ export const COUNTING_SETTINGS = [
   "loadBalancer",
   "webServers",
   "database",
+  "monitor",
 ] as const satisfies ReadonlyArray<keyof ClusterSettings>;
 
 type CountingSettings = Pick<ClusterSettings, (typeof COUNTING_SETTINGS)[number]>;
@@ -15,11 +16,21 @@ type MachineSettings = Pick<
   "instanceType" | "rootVolumeSize" | "memory"
 >;
 
+/** A volume of a host's data, apart from its root volume. */
+export interface DataVolume {
+  /** GiB. Stack aws only. */
+  readonly size: number;
+  /** Whether the cluster could not be had again without its data. */
+  readonly isProtected: boolean;
+}
+
 interface RoleDefinition {
   /** The number of its hosts in a cluster. */
   readonly count: (settings: CountingSettings) => number;
   /** The settings of its machines. */
   readonly machine: (settings: ClusterSettings) => MachineSettings;
+  /** The volume of each of its hosts, which outlives the host; none if omitted. */
+  readonly volume?: (settings: ClusterSettings) => DataVolume;
   /** Whether its hosts are in public subnets rather than in private ones. */
   readonly isPublic: boolean;
   /** Number of addresses at the start of each of its subnets that are left for other roles. */
@@ -44,13 +55,25 @@ const DEFINITIONS = {
   database: {
     count: ({ database }) => 1 + database.replicas,
     machine: ({ database }) => database,
+    volume: ({ database }) => ({ size: database.dataVolumeSize, isProtected: true }),
     isPublic: false,
     leaves: 0,
+  },
+  monitor: {
+    count: ({ monitor }) => (monitor ? 1 : 0),
+    machine: ({ monitoring }) => monitoring,
+    volume: ({ monitoring }) => ({ size: monitoring.dataVolumeSize, isProtected: false }),
+    isPublic: false,
+    // The last of the addresses that web servers leave; databases are six at most.
+    leaves: 7,
   },
 } satisfies Record<string, RoleDefinition>;
 
 /** The role of a host. */
 export type Role = keyof typeof DEFINITIONS;
+
+/** Hosts that are not all of a role, nor of one role alone: see voters.ts. */
+export type Group = "voters";
 
 export const ROLES = Object.keys(DEFINITIONS) as readonly Role[];
 
@@ -63,6 +86,12 @@ export function hostCounts(settings: CountingSettings): Readonly<Record<Role, nu
 /** The settings of a role's machines. */
 export function machineOf(settings: ClusterSettings, role: Role): MachineSettings {
   return DEFINITIONS[role].machine(settings);
+}
+
+/** The volume of each host of a role; `undefined` if they have none. */
+export function volumeOf(settings: ClusterSettings, role: Role): DataVolume | undefined {
+  const definition: RoleDefinition = DEFINITIONS[role];
+  return definition.volume?.(settings);
 }
 
 /** Where in the network a role's hosts are placed. */

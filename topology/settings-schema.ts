@@ -11,6 +11,12 @@ const USED_PORTS: readonly number[] = [
   LOCAL_PORTS.databaseReads,
   PORTS.databaseHealth,
   LOCAL_PORTS.statistics,
+  LOCAL_PORTS.nginxStatus,
+  PORTS.hostMetrics,
+  PORTS.proxyMetrics,
+  PORTS.nginxMetrics,
+  PORTS.appMetrics,
+  PORTS.mysqlMetrics,
 ];
 
 const WHOLE_NUMBER = "a whole number";
@@ -298,6 +304,11 @@ const app = z.strictObject({
     .describe(
       "How long a WebSocket or another upgraded connection, or a stream of server-sent events, may be idle, seconds.",
     ),
+  metricsPath: urlPath
+    .optional()
+    .describe(
+      "Path at which the app gives its metrics, in the format of Prometheus. The monitor asks for it; visitors get 404 there. If omitted: the app has none.",
+    ),
   maxBodySize: whole(1, 1024, "MiB")
     .default(1)
     .describe("Largest request body, MiB. A larger one is answered with 413."),
@@ -388,6 +399,61 @@ const tls = z.discriminatedUnion(
   '{ mode: "acme" }, { mode: "files" }, { mode: "self-signed" } or { mode: "off" }',
 );
 
+const address = z.email("an e-mail address");
+
+const email = z.strictObject({
+  to: address.describe("Where alerts are sent."),
+  from: address.describe("Their sender."),
+  server: text(
+    /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?:[1-9]\d{0,4}$/,
+    'a mail server with its port, for example "smtp.example.org:587"',
+  ).describe(
+    "The mail server, with its port; the connection is encrypted by STARTTLS, or from its beginning at port 465.",
+  ),
+  user: text(/^[\w.+@-]+$/, "a user name of letters, digits and .+_-@")
+    .optional()
+    .describe(
+      "User name at the mail server, whose password you give the cluster by `set-receiver email`. If omitted: none.",
+    ),
+});
+
+const monitoring = z.strictObject({
+  keepDays: whole(1, 365, "days").default(15).describe("How long metrics are kept, days."),
+  dataVolumeSize: whole(8, 16384, "GiB")
+    .default(10)
+    .describe(
+      "Data volume of the monitor, GiB, of which metrics take 70 % at most. Stack aws only; the limit applies locally as well.",
+    ),
+  webhook: z
+    .boolean("true or false")
+    .default(false)
+    .describe(
+      "Whether alerts are sent to a webhook, whose address you give the cluster by `set-receiver webhook`.",
+    ),
+  email: email.optional().describe("Alerts by e-mail. If omitted: none."),
+  heartbeat: z
+    .boolean("true or false")
+    .default(false)
+    .describe(
+      "Whether the monitor tells an address every minute that it works, so that somebody else notices when it does not. You give the cluster the address by `set-receiver heartbeat`.",
+    ),
+  availability: z
+    .number("a number from 90 to 99.99")
+    .min(90, "a number from 90 to 99.99")
+    .max(99.99, "a number from 90 to 99.99")
+    .default(99.9)
+    .describe(
+      "Objective: the percentage of requests that are not answered with a status of 500 or more, over 30 days.",
+    ),
+  latency: z
+    .literal([0.05, 0.1, 0.25, 0.5, 1, 2.5, 5], "one of 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 (seconds)")
+    .default(0.5)
+    .describe(
+      "Objective: 99 % of requests take no longer, seconds; judged by the app's own metrics (`http_request_duration_seconds`), if it has them.",
+    ),
+  ...machine({ instanceType: "t3.micro", memory: 512, leastMemory: 384 }),
+});
+
 const backend = z.discriminatedUnion(
   "type",
   [
@@ -437,7 +503,19 @@ export const clusterSchema = z.strictObject({
   webServers: webServers.prefault({}),
   database: database.prefault({}),
   backup: backup.prefault({}),
-  app: app.prefault({ bundle: "server.ts", staticDirectory: "public", rereadsSecrets: true }),
+  app: app.prefault({
+    bundle: "server.ts",
+    staticDirectory: "public",
+    rereadsSecrets: true,
+    metricsPath: "/metrics",
+  }),
+  monitor: z
+    .boolean("true or false")
+    .default(false)
+    .describe(
+      "Whether the cluster has a monitor, a host that watches the others and raises alerts.",
+    ),
+  monitoring: monitoring.prefault({}),
   natGateways: oneOf(["one", "per-zone"])
     .default("one")
     .describe(
@@ -493,6 +571,7 @@ export const clusterShapes: Record<string, unknown> = {
   aws: aws.shape,
   local: local.shape,
   app: app.shape,
+  monitoring: monitoring.shape,
 };
 
 /** The settings of one cluster as the user writes them: everything but the name has a default. */

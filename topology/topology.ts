@@ -1,8 +1,8 @@
-import { type Flow, flowsOf, type Group } from "./flows";
+import { type Flow, flowsOf } from "./flows";
 import { type Network, planNetwork } from "./network";
 import { floatingAddresses, placeHosts, type TopologyHost } from "./placement";
 import type { Platform } from "./platform";
-import { hostCounts, type Role } from "./roles";
+import { type Group, hostCounts, ROLES, type Role } from "./roles";
 import type { ClusterSettings } from "./settings";
 import { directoryPort, hasTls, type Tls, tlsOn } from "./tls";
 import { chooseVoters } from "./voters";
@@ -65,11 +65,32 @@ export const ACME_ACCOUNT_SEED = "acme-account-seed";
 /** The secret that holds a given certificate for visitors, with its key and its chain. */
 export const GIVEN_CERTIFICATE = "visitors-certificate";
 
+/** The secrets that an operator gives a monitor (`set-receiver`), by what they are for. */
+export const ALERT_SECRETS = {
+  /** The address that alerts are sent to. */
+  webhook: "alert-webhook",
+  /** The password of the mail server. */
+  email: "alert-email-password",
+  /** The address that is told every minute that the monitor works. */
+  heartbeat: "alert-heartbeat",
+} as const;
+
 /**
  * The secret from which HAProxy's `cluster-secret` is derived: with it, a load balancer tells a client of HTTP/3 at once
  * that it does not know the client's connection, whichever of them began it (RFC 9000, section 10.3).
  */
 export const QUIC_SEED = "quic-seed";
+
+/** The secrets of a monitor: what an operator gives it, so that it can tell somebody. */
+function monitorSecrets({ monitor, monitoring }: ClusterSettings): Secret[] {
+  const { webhook, email, heartbeat } = monitoring;
+  const names = [
+    ...(webhook ? [ALERT_SECRETS.webhook] : []),
+    ...(email?.user === undefined ? [] : [ALERT_SECRETS.email]),
+    ...(heartbeat ? [ALERT_SECRETS.heartbeat] : []),
+  ];
+  return monitor ? names.map((name) => ({ name, readers: ["monitor"], isGiven: true })) : [];
+}
 
 function tlsSecrets(tls: Tls): Secret[] {
   const quic: Secret = { name: QUIC_SEED, readers: ["load-balancer"] };
@@ -108,15 +129,26 @@ export function buildTopology(settings: ClusterSettings, platform: Platform): To
       voters: voters.length > 0,
       pair: floating.size > 0,
       tls: hasTls({ tls }),
+      monitor: settings.monitor ? { mailPort: mailPort(settings.monitoring) } : undefined,
       directoryPort: directoryPort(tls),
     }),
-    secrets: [...SECRETS, ...etcdSecrets(voters), ...tlsSecrets(tls)],
+    secrets: [...SECRETS, ...etcdSecrets(voters), ...tlsSecrets(tls), ...monitorSecrets(settings)],
   };
+}
+
+/** The port of the mail server that alerts are sent to; `undefined` if there is none. */
+function mailPort({ email }: ClusterSettings["monitoring"]): number | undefined {
+  return email === undefined ? undefined : Number(email.server.split(":").at(-1));
 }
 
 /** The hosts of one role, in the order of their numbers. */
 export function hostsOf(topology: Topology, role: Role): TopologyHost[] {
   return topology.hosts.filter((host) => host.role === role);
+}
+
+/** The roles that the cluster has hosts of, in their order. */
+export function rolesOf({ hosts }: Topology): Role[] {
+  return ROLES.filter((one) => hosts.some(({ role }) => role === one));
 }
 
 /** The hosts at one end of a flow. */

@@ -2,19 +2,19 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { embed, generatedFiles } from "../../docs/generate";
 import { monthlyCost, sumOf } from "../../docs/generate/cost";
-import { drillTable } from "../../docs/generate/drill-table";
+import { drillTable, type RecordedDrill } from "../../docs/generate/drill-table";
 import { FRANKFURT } from "../../docs/generate/prices";
 import { reachTables } from "../../docs/generate/reach";
 import { reachPicture } from "../../docs/generate/reach-picture";
 import { settingsPage } from "../../docs/generate/settings-page";
 import { topologyPicture } from "../../docs/generate/topology-picture";
+import { FAULTS } from "../../drill/faults";
 import type { Row } from "../../drill/measure";
 import { PROJECT } from "../../hosts/project";
 import type { Flow } from "../../topology/flows";
-import { ROLES } from "../../topology/roles";
 import { type ClusterSettingsInput, parseClusters } from "../../topology/settings";
 import { clusterSchema } from "../../topology/settings-schema";
-import { buildTopology, type Topology } from "../../topology/topology";
+import { buildTopology, rolesOf, type Topology } from "../../topology/topology";
 
 const read = (path: string) => readFileSync(join(PROJECT, path), "utf8");
 
@@ -92,14 +92,31 @@ describe("what an intruder could reach", () => {
     ["by default", topologyOf()],
     ["with two load balancers, none a voter", large],
     ["without voters", topologyOf({ database: { replicas: 0 } })],
+    [
+      "with a monitor that sends e-mail",
+      topologyOf({
+        monitor: true,
+        monitoring: {
+          webhook: true,
+          heartbeat: true,
+          email: {
+            to: "a@example.org",
+            from: "b@example.org",
+            server: "smtp.example.org:587",
+            user: "a",
+          },
+        },
+      }),
+    ],
   ])("is every flow that starts at a role, and every secret that it reads: %s", (_, topology) => {
     const sections = reachTables(topology).split("### ").slice(1);
     const rows = (section: string | undefined) =>
       [...(section ?? "").matchAll(/^\| (?!It can|-)(.+?) *\| (.+?) *\|/gm)].map(
         ([, first, second]) => (first?.startsWith("`") ? first.slice(1, -1) : second),
       );
-    expect(sections).toHaveLength(ROLES.length);
-    ROLES.forEach((role, index) => {
+    const roles = rolesOf(topology);
+    expect(sections).toHaveLength(roles.length);
+    roles.forEach((role, index) => {
       const isVoter = topology.voters.some((voter) => voter.role === role);
       const flows = topology.flows.filter(
         ({ from }) => from === role || (from === "voters" && isVoter),
@@ -217,33 +234,42 @@ describe("the table of faults", () => {
     failures: {},
     broken: [],
   };
-  const results = { distribution: "Debian", date: "2026-01-02", rows: [row], stopped: [] };
+  const rows = FAULTS.map(({ name }) => ({ ...row, fault: name }));
+  const drill = (distribution: string, more: Partial<RecordedDrill["results"]> = {}) => ({
+    path: `docs/drill/${distribution.toLowerCase()}.json`,
+    results: { distribution, date: "2026-01-02", rows, stopped: [], ...more },
+  });
 
-  test("says what happened, and what it cost", () => {
-    const page = drillTable(results);
-    expect(page).toContain("Recorded on 2026-01-02, with hosts of Debian");
+  test("says what happened, and what it cost on each distribution", () => {
+    const slower = rows.map((one) => ({ ...one, requests: 90, readGap: 0.4 }));
+    const page = drillTable([drill("Debian"), drill("Ubuntu", { rows: slower })]);
+    expect(page).toContain("- hosts of Debian, recorded on 2026-01-02");
     const cells = page
       .split("\n")
-      .at(-1)
+      .find((line) => line.includes("The replica's MySQL server is killed"))
       ?.split("|")
       .map((cell) => cell.trim());
     expect(cells?.slice(1, -1)).toEqual([
       "The replica's MySQL server is killed",
-      "100",
-      "1",
-      "0.3 s",
-      "1.5 s",
+      "100<br>90",
+      "1<br>1",
+      "0.3 s<br>0.4 s",
+      "1.5 s<br>1.5 s",
       "",
-      "0 of 20",
-      "7.2 s",
+      "0 of 20<br>0 of 20",
+      "7.2 s<br>7.2 s",
     ]);
   });
 
-  test("is not made of a drill in which a bound broke, or a fault could not be injected", () => {
-    const broken = { ...row, broken: ["failed reads: 1, at most 0"] };
+  test("is not made of a drill in which a bound broke, a fault could not be injected, or one is missing", () => {
+    const broken = rows
+      .filter(({ fault }) => fault !== "upgrade" && fault !== "disk-full")
+      .map((one) =>
+        one.fault === "replica-killed" ? { ...one, broken: ["failed reads: 1, at most 0"] } : one,
+      );
     const stopped = [{ fault: "upgrade", reason: "no answer" }];
-    expect(() => drillTable({ ...results, rows: [broken], stopped })).toThrow(
-      /replica-killed: failed reads: 1, at most 0; upgrade: no answer.*npm run drill/,
+    expect(() => drillTable([drill("Debian"), drill("Ubuntu", { rows: broken, stopped })])).toThrow(
+      /ubuntu.json: replica-killed: failed reads: 1, at most 0\n.*upgrade: no answer\n.*disk-full is missing\n.*npm run drill/,
     );
   });
 });

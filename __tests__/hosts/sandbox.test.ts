@@ -1,22 +1,30 @@
+import { METRICS_FILES } from "../../hosts/metrics";
 import { renderHosts } from "../../hosts/render";
 import { sandbox } from "../../hosts/sandbox";
+import type { Role } from "../../topology/roles";
 import { fileOf, hostOf, SCRIPTS, topologyOf } from "./rendered";
 
 /** They bring a host to its declared state: they install packages, write units and start them. */
 const MAY_DO_EVERYTHING = ["cluster-app-setup", "cluster-converge", "cluster-update"];
 
 /** Services of packages that listen, by role. */
-const PACKAGED = { "load-balancer": ["haproxy"], web: ["haproxy", "nginx"], database: ["haproxy"] };
+const PACKAGED: Readonly<Record<Role, readonly string[]>> = {
+  "load-balancer": ["haproxy", "prometheus-node-exporter"],
+  web: ["haproxy", "nginx", "prometheus-node-exporter", "prometheus-nginx-exporter"],
+  database: ["haproxy", "prometheus-node-exporter", "prometheus-mysqld-exporter"],
+  monitor: ["prometheus", "prometheus-alertmanager", "prometheus-node-exporter"],
+};
 
 /** Every role, and a load balancer that is one of two. */
-const rendered = [{}, { loadBalancer: { count: 2 } }].flatMap((settings) =>
-  renderHosts(topologyOf(settings), { platform: "local", scripts: SCRIPTS }),
+const rendered = [{ monitor: true }, { monitor: true, loadBalancer: { count: 2 } }].flatMap(
+  (settings) => renderHosts(topologyOf(settings), { platform: "local", scripts: SCRIPTS }),
 );
 
 test.each(rendered.map((host) => [host.name, host] as const))(
   "on %s every service is in a sandbox, but for those that change the host",
   (_name, host) => {
-    const own = host.files.flatMap(
+    const files = [...host.files, ...METRICS_FILES];
+    const own = files.flatMap(
       ({ path }) => /^\/etc\/systemd\/system\/([a-z@-]+)\.service$/.exec(path)?.[1] ?? [],
     );
     expect(own).toContain("cluster-converge");
@@ -25,7 +33,7 @@ test.each(rendered.map((host) => [host.name, host] as const))(
       ...(host.files.some(({ path }) => path.startsWith("/etc/keepalived/")) ? ["keepalived"] : []),
     ];
     const open = [...own, ...packaged].filter((unit) => {
-      const texts = host.files.filter(({ path }) =>
+      const texts = files.filter(({ path }) =>
         path.startsWith(`/etc/systemd/system/${unit}.service`),
       );
       return !texts.some(({ content }) => /^ProtectSystem=strict$/m.test(content));

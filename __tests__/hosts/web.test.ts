@@ -90,8 +90,12 @@ describe("HAProxy on a web server", () => {
     expect(text).not.toContain("track ");
   });
 
-  test("listens only on the loopback", () => {
-    expect(text.match(/bind .*/g)).toEqual(["bind 127.0.0.1:3306", "bind 127.0.0.1:3307"]);
+  test("gives databases on the loopback only, and metrics to a monitor", () => {
+    expect(text.match(/bind .*/g)).toEqual([
+      "bind 127.0.0.1:3306",
+      "bind 127.0.0.1:3307",
+      "bind 10.90.2.12:8406",
+    ]);
   });
 
   test.each([

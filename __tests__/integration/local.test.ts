@@ -9,6 +9,7 @@ import { hardening } from "./local/hardening";
 import { history } from "./local/history";
 import { hosts } from "./local/hosts";
 import { manualFailover } from "./local/manual-failover";
+import { monitor } from "./local/monitor";
 import { operations } from "./local/operations";
 import { replication } from "./local/replication";
 import { secrets } from "./local/secrets";
@@ -23,6 +24,8 @@ const cluster = new ScratchCluster({
   name: "test",
   network: { cidr: "10.94.0.0/22" },
   localPort: 18094,
+  monitor: true,
+  monitoring: { webhook: true, heartbeat: true },
 });
 
 /** Only an operator decides who is primary: no replica takes over by itself. */
@@ -60,6 +63,7 @@ describe("local", () => {
   group("abuse", cluster, () => abuse(cluster));
   group("operations", cluster, () => operations(cluster));
   group("secrets", cluster, () => secrets(cluster, ["mysql-app-password"]));
+  group("monitor", cluster, () => monitor(cluster));
   group("history", cluster, () => history(cluster));
   group("the app's database", cluster, () => appDatabase(cluster));
   group("durability", cluster, () => durability(cluster), MANUAL);

@@ -33,6 +33,7 @@ const SERVICES: Record<Role, readonly string[]> = {
   "load-balancer": ["haproxy"],
   web: ["nginx", "haproxy", "app"],
   database: ["haproxy", "mysql", "cluster-database-agent"],
+  monitor: ["prometheus", "prometheus-alertmanager"],
 };
 
 /** Prints all tables sorted by name: the kernel lists a reloaded table last. */

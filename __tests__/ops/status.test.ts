@@ -6,6 +6,7 @@ import {
   clusterWith,
   database,
   loadBalancer,
+  monitor,
   ofPair,
   pairWith,
   primary,
@@ -30,6 +31,47 @@ test("a healthy cluster has no problem, and its table says so", () => {
     ["database-1", "10.90.2.4", "primary"],
     ["database-2", "10.90.2.5", "replica"],
   ]);
+});
+
+describe("a monitor", () => {
+  const watched = (facts: Parameters<typeof monitor>[0] = {}) => {
+    const { cluster, hosts } = clusterWith();
+    return { cluster, hosts: [...hosts, monitor(facts)] };
+  };
+
+  test("says what it watches", () => {
+    expect(statusTable(watched())).toContainEqual(
+      expect.stringMatching(/^monitor-1 .* watches .*1 of 1 targets answer; no alert$/),
+    );
+    expect(problemsOf(watched())).toEqual([]);
+  });
+
+  test("its alerts are shown, and are no problems", () => {
+    const status = watched({
+      alerts: [
+        {
+          name: "HostDown",
+          severity: "critical",
+          host: "web-2",
+          since: Math.floor(Date.now() / 1000) - 240,
+          summary: "web-2 does not answer",
+        },
+      ],
+    });
+    expect(statusTable(status)).toContain(
+      "alert (critical) since 4 min: web-2 does not answer (HostDown, docs/alerts.md)",
+    );
+    expect(problemsOf(status)).toEqual([]);
+  });
+
+  test("without its programs it does not watch", () => {
+    const status = watched({ targets: null, alerts: null, alertmanagerReady: false });
+    expect(problemsOf(status)).toEqual([
+      expect.stringMatching(/^monitor-1: Prometheus does not answer/),
+      expect.stringMatching(/^monitor-1: Alertmanager does not answer/),
+    ]);
+    expect(statusTable(status)).toContainEqual(expect.stringContaining("does not watch"));
+  });
 });
 
 describe("a web server serves only when the load balancer sends it requests", () => {

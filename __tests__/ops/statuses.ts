@@ -4,6 +4,7 @@ import type {
   DatabaseFacts,
   HostStatus,
   LoadBalancerFacts,
+  MonitorFacts,
   Updates,
   WebFacts,
 } from "../../ops/operations/status";
@@ -134,6 +135,24 @@ export function loadBalancer(facts: Partial<LoadBalancerFacts> = {}, number = 1)
       role: "load-balancer",
       balance: "roundrobin",
       servers: [checked("web-1"), checked("web-2")],
+      ...facts,
+    },
+  };
+}
+
+/** A monitor that watches, and raises no alert. */
+export function monitor(facts: Partial<MonitorFacts> = {}): HostStatus {
+  return {
+    host: "monitor-1",
+    address: "10.90.2.11",
+    role: "monitor",
+    power: "running",
+    facts: {
+      ...every,
+      role: "monitor",
+      alertmanagerReady: true,
+      targets: [{ host: "web-1", job: "nginx", up: true }],
+      alerts: [],
       ...facts,
     },
   };

@@ -4,7 +4,7 @@ import { type Json, synthesizedAws } from "./synthesized";
 
 // What the settings of the AWS account add to the stack: logs, a key, and copies in another region.
 
-const plain = synthesizedAws().json;
+const plain = synthesizedAws({ monitor: true }).json;
 const keyed = synthesizedAws({ aws: { encryptionKey: "customer-managed" } }).json;
 const copied = synthesizedAws({ backup: { copyRegion: "eu-west-1" } }).json;
 const both = synthesizedAws({

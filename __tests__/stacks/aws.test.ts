@@ -244,7 +244,8 @@ describe("hosts", () => {
   ])(
     "in %s the stack uses the partition's Canonical account and EC2 service name",
     (region, owner, principal) => {
-      const stack = synthesize({ region, availabilityZones: [`${region}a`, `${region}b`] });
+      const availabilityZones = [`${region}a`, `${region}b`];
+      const stack = synthesize({ monitor: true, region, availabilityZones });
       expect(stack.json.data.aws_ami.ubuntu.owners).toEqual([owner]);
       for (const role of ROLES) {
         const { assume_role_policy } = stack.json.resource.aws_iam_role[`${role}-role`];
@@ -331,6 +332,9 @@ describe("databases", () => {
 });
 
 describe("access", () => {
+  // With hosts of every role.
+  const watched = { monitor: true, monitoring: { webhook: true } };
+  const { json } = synthesize(watched);
   const policyOf = (role: Role) =>
     JSON.parse(json.resource.aws_iam_role_policy[`${role}-policy`].policy);
   const list = (value: string | string[]) => [value].flat();
@@ -348,7 +352,7 @@ describe("access", () => {
       .flatMap(({ Resource }: Json) => list(Resource));
 
   test.each(ROLES)("role %s can read only its own secrets", (role) => {
-    const own = topologyOf({}, "aws").secrets.filter(({ readers }) => readers.includes(role));
+    const own = topologyOf(watched, "aws").secrets.filter(({ readers }) => readers.includes(role));
     expect(allowed(role, "ssm:GetParameter").sort()).toEqual(
       [
         "store-bucket",
@@ -472,6 +476,17 @@ describe("the buckets", () => {
       expect(Object.keys(rule.expiration[0])).toEqual(["expired_object_delete_marker"]);
     },
   );
+
+  test("a monitor's data outlives its host, and goes with the setting", () => {
+    const stack = synthesize({ monitor: true, monitoring: { dataVolumeSize: 30 } }).json;
+    const volume = stack.resource.aws_ebs_volume["monitor-1-data"];
+    expect(volume).toMatchObject({ size: 30, encrypted: true, final_snapshot: false });
+    expect(volume.lifecycle.prevent_destroy).not.toBe(true);
+    expect(stack.resource.aws_volume_attachment["monitor-1-data-attachment"].skip_destroy).toBe(
+      true,
+    );
+    expect(stack.resource.aws_instance["monitor-1"].disable_api_termination).toBe(false);
+  });
 
   test("backups are protected from destruction like the data volumes", () => {
     const kept = { lifecycle: { prevent_destroy: true } };

@@ -395,7 +395,7 @@ describe("the message", () => {
           path: "clusters[0].colour",
           got: '"red"',
           wanted:
-            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, natGateways, aws, local, localPort, localTlsPort, domain, tls, tags, backend",
+            "nothing: there is no such setting here; there are name, region, availabilityZones, network, loadBalancer, webServers, database, backup, app, monitor, monitoring, natGateways, aws, local, localPort, localTlsPort, domain, tls, tags, backend",
         },
         {
           path: "clusters[1].network.cidr",

@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { METRICS } from "../../topology/metrics";
 import { addressesPerSubnet, overlap } from "../../topology/network";
 import { addressesNeeded } from "../../topology/placement";
 import { ROLES } from "../../topology/roles";
@@ -118,9 +119,9 @@ describe("the address of a NAT gateway", () => {
 
   test("is counted, whichever role fills a subnet", () => {
     // AWS's five, the gateway's, a load balancer's floating one, and the hosts.
-    expect(addressesNeeded({ "load-balancer": 9, web: 0, database: 0 }, 1)).toBe(16);
+    expect(addressesNeeded({ "load-balancer": 9, web: 0, database: 0, monitor: 0 }, 1)).toBe(16);
     expect(addressesPerSubnet("10.90.0.0/26", 2)).toBe(16);
-    expect(addressesNeeded({ "load-balancer": 18, web: 0, database: 0 }, 2)).toBe(16);
+    expect(addressesNeeded({ "load-balancer": 18, web: 0, database: 0, monitor: 0 }, 2)).toBe(16);
   });
 
   test("moves no host: the addresses are those that clusters have had before", () => {
@@ -165,7 +166,7 @@ describe("voters", () => {
 });
 
 describe("flows", () => {
-  const { flows } = topologyOf();
+  const { flows } = topologyOf({ monitor: true });
 
   test("only visitors connect from the internet, and only to the load balancer", () => {
     expect(flows.filter((flow) => flow.from === "internet")).toMatchObject([
@@ -176,8 +177,20 @@ describe("flows", () => {
   });
 
   test("only web servers and database hosts reach a database", () => {
-    const sources = flows.filter((flow) => flow.to === "database").map((flow) => flow.from);
+    const sources = flows
+      .filter(({ to, port }) => to === "database" && !METRICS.some((one) => one.port === port))
+      .map((flow) => flow.from);
     expect(new Set(sources)).toEqual(new Set(["web", "database"]));
+  });
+
+  test("only a monitor asks for metrics, and nobody connects to it", () => {
+    for (const { port } of METRICS) {
+      const sources = flows.filter((flow) => flow.port === port).map(({ from }) => from);
+      expect(new Set(sources)).toEqual(new Set(["monitor"]));
+    }
+    expect(flows.filter(({ to }) => to === "monitor")).toEqual([]);
+    const without = topologyOf({ monitor: false }).flows;
+    expect(without.filter(({ from }) => from === "monitor")).toEqual([]);
   });
 
   test("every flow has a name of its own", () => {

@@ -1,4 +1,4 @@
-import { machineOf, ROLES } from "../../topology/roles";
+import { machineOf, ROLES, volumeOf } from "../../topology/roles";
 import {
   type ClusterSettings,
   type ClusterSettingsInput,
@@ -53,8 +53,8 @@ export function monthlyCost(topology: Topology, prices: PriceList): CostLine[] {
     (sum, role) => sum + hostsOf(topology, role).length * machineOf(settings, role).rootVolumeSize,
     0,
   );
-  const databases = hostsOf(topology, "database").length;
-  const dataGigabytes = databases * settings.database.dataVolumeSize;
+  const volumes = topology.hosts.flatMap(({ role }) => volumeOf(settings, role) ?? []);
+  const dataGigabytes = volumes.reduce((sum, { size }) => sum + size, 0);
   const zones = network.subnets.filter((subnet) => subnet.isPublic).length;
   const gateways = settings.natGateways === "per-zone" ? zones : 1;
   // One for visitors, one for each NAT gateway, and one for each of two load balancers.
@@ -70,7 +70,12 @@ export function monthlyCost(topology: Topology, prices: PriceList): CostLine[] {
       rootGigabytes,
       prices.gp3,
     ),
-    line(`EBS gp3: ${databases} data volumes`, `${dataGigabytes} GB`, dataGigabytes, prices.gp3),
+    line(
+      `EBS gp3: ${volumes.length} data volumes`,
+      `${dataGigabytes} GB`,
+      dataGigabytes,
+      prices.gp3,
+    ),
     line("NAT gateway", hoursText(gateways), hours(gateways), prices.natGatewayHour),
     line(
       topology.floatingAddresses.size === 0
@@ -120,6 +125,7 @@ const ADDITIONS: ReadonlyArray<readonly [setting: string, value: Partial<Cluster
     { loadBalancer: { count: 2 } },
   ],
   ["`webServers.count: 3`: a host", { webServers: { count: 3 } }],
+  ["`monitor: true`: a host with a data volume", { monitor: true }],
   ["`database.replicas: 2`: a host with a data volume", { database: { replicas: 2 } }],
   [
     '`aws.encryptionKey: "customer-managed"`: a key',

@@ -32,7 +32,7 @@ const LIGHT: Colours = {
   line: "#d1d9e0",
   text: "#1f2328",
   faint: "#59636e",
-  roles: { "load-balancer": "#0969da", web: "#1a7f37", database: "#8250df" },
+  roles: { "load-balancer": "#0969da", web: "#1a7f37", database: "#8250df", monitor: "#9a6700" },
 };
 
 const DARK: Colours = {
@@ -42,7 +42,7 @@ const DARK: Colours = {
   line: "#3d444d",
   text: "#f0f6fc",
   faint: "#9198a1",
-  roles: { "load-balancer": "#4493f8", web: "#3fb950", database: "#ab7df8" },
+  roles: { "load-balancer": "#4493f8", web: "#3fb950", database: "#ab7df8", monitor: "#d29922" },
 };
 
 function rules({ paper, network, subnet, line, text, faint, roles }: Colours): string[] {
@@ -99,6 +99,7 @@ export function glyph(role: Role, x: number, y: number): string {
     web: "M3 4H25V24H3ZM3 10H25M6.5 7H6.6M10 7H10.1M8 15H20M8 19H16",
     database:
       "M4 6.5C4 4 8.5 2.5 14 2.5S24 4 24 6.5S19.5 10.5 14 10.5S4 9 4 6.5ZM4 6.5V21.5C4 24 8.5 25.5 14 25.5S24 24 24 21.5V6.5M4 14C4 16.5 8.5 18 14 18S24 16.5 24 14",
+    monitor: "M3 4H25V20H3ZM14 20V25M9 25H19M6.5 13H10L12 8.5L15.5 16.5L17.5 12H21.5",
   };
   return `<path d="${paths[role]}" transform="translate(${x} ${y})" class="glyph ${role}"/>`;
 }

@@ -1,6 +1,6 @@
-import type { Flow, Group } from "../../topology/flows";
-import { ROLES, type Role } from "../../topology/roles";
-import type { Topology } from "../../topology/topology";
+import type { Flow } from "../../topology/flows";
+import type { Group, Role } from "../../topology/roles";
+import { rolesOf, type Topology } from "../../topology/topology";
 import { type Box, chip, drawing, glyph, middleOf, portOf, rectangle, text } from "./drawing";
 import { endsOfRole, reachedBy, readBy } from "./reach";
 
@@ -20,12 +20,14 @@ const HAS: Readonly<Record<Role, string>> = {
   "load-balancer": "all requests and responses",
   web: "the app, and what it may do to its data",
   database: "all data",
+  monitor: "the numbers of every host",
 };
 
 const NAMES: Readonly<Record<Role, string>> = {
   "load-balancer": "Load balancer",
   web: "Web server",
   database: "Database host",
+  monitor: "Monitor",
 };
 
 interface Card {
@@ -36,7 +38,7 @@ interface Card {
 
 function cardsOf(topology: Topology): Card[] {
   let y = MARGIN + INTERNET_HEIGHT + GAP;
-  return ROLES.map((role) => {
+  return rolesOf(topology).map((role) => {
     const secrets = readBy(topology, role).map(({ name }) => name);
     const height = HEAD_HEIGHT + Math.max(1, secrets.length) * LINE_HEIGHT + 14;
     const box = { x: CARD.x, y, width: CARD.width, height };

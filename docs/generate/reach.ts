@@ -1,6 +1,7 @@
 import type { Flow } from "../../topology/flows";
-import { ROLES, type Role } from "../../topology/roles";
-import { endsOf, hostsOf, type Secret, type Topology } from "../../topology/topology";
+import { METRICS } from "../../topology/metrics";
+import type { Role } from "../../topology/roles";
+import { endsOf, hostsOf, rolesOf, type Secret, type Topology } from "../../topology/topology";
 import { portOf } from "./drawing";
 import { table } from "./markdown";
 
@@ -8,12 +9,14 @@ const NAMES: Readonly<Record<Role, string>> = {
   "load-balancer": "load balancer",
   web: "web server",
   database: "database host",
+  monitor: "monitor",
 };
 
 const TITLES: Readonly<Record<Role, string>> = {
   "load-balancer": "An intruder on a load balancer",
   web: "An intruder on a web server",
   database: "An intruder on a database host",
+  monitor: "An intruder on a monitor",
 };
 
 /** What a role's hosts do for visitors, which whoever controls one can do otherwise. */
@@ -23,6 +26,8 @@ const HOLDS: Readonly<Record<Role, string>> = {
   web: "The app runs here, with its code and its requests: the intruder serves visitors anything, and does to the database what the app may do.",
   database:
     "All data is here. The intruder reads and changes everything, on this host and, as it is replicated, on the others, and reads and deletes backups. On AWS, what is deleted of them can be recovered for 30 days, which no host can prevent.",
+  monitor:
+    "Metrics of every host are here, and who is told of alerts: the intruder sees how busy each host is, and keeps alerts from being sent. It has no way to change anything on another host.",
 };
 
 /** What whoever controls a host at one end of a flow can do at the other. */
@@ -40,6 +45,12 @@ const FLOW_GIVES: Readonly<Record<string, string>> = {
   "load-balancer-peers": "which web servers are drained; it only answers questions",
   certificates:
     "the authority of visitors' certificates, or any server in the internet at its port",
+  ...Object.fromEntries(
+    METRICS.flatMap(({ job, of, what }) =>
+      of.map((to) => [`${job}-metrics-of-${to}`, `${what}; it only answers questions`]),
+    ),
+  ),
+  "alerts-by-mail": "any server in the internet at the mail server's port",
   packages: "any server in the internet; packages are signed",
   apis: "any server in the internet: data can be carried away",
 };
@@ -55,6 +66,9 @@ const SECRET_GIVES: Readonly<Record<string, string>> = {
   "acme-account-seed":
     "the account with the authority of visitors' certificates; for a certificate it takes the host names as well",
   "quic-seed": "ending connections of HTTP/3 of which it sees the identifier; reading none of them",
+  "alert-webhook": "sending alerts to who gets the cluster's",
+  "alert-email-password": "sending e-mail as the cluster does",
+  "alert-heartbeat": "pretending that the monitor works",
   "backup-password": "reading and damaging the backups, with access to where they are kept",
 };
 
@@ -90,30 +104,34 @@ export function readBy({ secrets }: Topology, role: Role): Secret[] {
  * @throws Error if a flow or a secret is not described here
  */
 export function reachTables(topology: Topology): string {
-  return ROLES.map((role) => {
-    const flows = reachedBy(topology, role).map((flow) => [
-      `${nameOf(flow.to)}, ${portOf(flow)}`,
-      flow.name,
-      // Each role's flows to the internet have the role in their name.
-      said(
-        "flow",
-        FLOW_GIVES,
-        flow.to === "internet" ? flow.name.slice(role.length + 1) : flow.name,
-      ),
-    ]);
-    const secrets = readBy(topology, role).map(({ name }) => [
-      `\`${name}\``,
-      said("secret", SECRET_GIVES, name),
-    ]);
-    return [
-      `### ${TITLES[role]}`,
-      HOLDS[role],
-      table(["It can reach", "By the flow", "That gives"], flows),
-      secrets.length === 0
-        ? "It can read no secret."
-        : table(["It can read", "That gives"], secrets),
-    ].join("\n\n");
-  }).join("\n\n");
+  return rolesOf(topology)
+    .map((role) => {
+      const flows = reachedBy(topology, role).map((flow) => [
+        `${nameOf(flow.to)}, ${portOf(flow)}`,
+        flow.name,
+        // Each role's flows to the internet have the role in their name.
+        said(
+          "flow",
+          FLOW_GIVES,
+          flow.to === "internet" && flow.name.startsWith(`${role}-`)
+            ? flow.name.slice(role.length + 1)
+            : flow.name,
+        ),
+      ]);
+      const secrets = readBy(topology, role).map(({ name }) => [
+        `\`${name}\``,
+        said("secret", SECRET_GIVES, name),
+      ]);
+      return [
+        `### ${TITLES[role]}`,
+        HOLDS[role],
+        table(["It can reach", "By the flow", "That gives"], flows),
+        secrets.length === 0
+          ? "It can read no secret."
+          : table(["It can read", "That gives"], secrets),
+      ].join("\n\n");
+    })
+    .join("\n\n");
 }
 
 /** Everything that is open to anybody. */

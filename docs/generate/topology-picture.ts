@@ -26,6 +26,8 @@ const ZONE_TOP = NETWORK_TOP + 40;
 const SUBNET_TOP = ZONE_TOP + 34;
 const SUBNET_LABEL = 26;
 const SUBNET_GAP = 76;
+/** Above a monitor, for what flows from it, which would cross all else as arrows. */
+const MONITOR_GAP = 44;
 const LEGEND_HEIGHT = 58;
 
 /** What a host of each role is made of, in a few words. */
@@ -33,6 +35,7 @@ const MADE_OF: Readonly<Record<Role, string>> = {
   "load-balancer": "HAProxy",
   web: "Nginx, app, HAProxy",
   database: "MySQL",
+  monitor: "Prometheus",
 };
 
 function zonesOf(topology: Topology): string[] {
@@ -64,6 +67,13 @@ interface Plan {
   readonly groups: readonly Group[];
 }
 
+/** Says of a monitor what its flows are. */
+function monitorsNote({ groups }: Plan): string[] {
+  return groups
+    .filter(({ role }) => role === "monitor")
+    .map(({ box }) => text(box.x, box.y - 14, "faint small", "asks every host for metrics"));
+}
+
 /** Where everything stands: zones side by side, public subnets above private ones. */
 function plan(topology: Topology): Plan {
   const zones = zonesOf(topology);
@@ -72,7 +82,14 @@ function plan(topology: Topology): Plan {
   const publicHeight = SUBNET_LABEL + PADDING + tallest(topology, publicSubnets, "load-balancer");
   const webHeight = tallest(topology, privateSubnets, "web");
   const databaseHeight = tallest(topology, privateSubnets, "database");
-  const privateHeight = SUBNET_LABEL + PADDING + webHeight + ROLE_GAP + databaseHeight;
+  const monitorHeight = tallest(topology, privateSubnets, "monitor");
+  const privateHeight =
+    SUBNET_LABEL +
+    PADDING +
+    webHeight +
+    ROLE_GAP +
+    databaseHeight +
+    (monitorHeight > 0 ? MONITOR_GAP + monitorHeight : 0);
   const privateTop = SUBNET_TOP + publicHeight + SUBNET_GAP;
   const zoneHeight = privateTop + privateHeight + 14 - ZONE_TOP;
   const zoneX = (zone: string) => MARGIN + 20 + zones.indexOf(zone) * (ZONE_WIDTH + ZONE_GAP);
@@ -91,6 +108,7 @@ function plan(topology: Topology): Plan {
       "load-balancer": box.y + SUBNET_LABEL,
       web: box.y + SUBNET_LABEL,
       database: box.y + SUBNET_LABEL + webHeight + ROLE_GAP,
+      monitor: box.y + SUBNET_LABEL + webHeight + ROLE_GAP + databaseHeight + MONITOR_GAP,
     };
     return ROLES.flatMap((role): Group[] => {
       const hosts = hostsIn(topology, subnet, role);
@@ -195,7 +213,7 @@ function flowsOutside({ flows }: Topology, plan: Plan): string[] {
   }
   const lines = [...outgoing].map(([key, roles]): [string, string] => {
     const [name, port] = key.split("\n") as [string, string];
-    return ROLES.every((role) => roles.includes(role))
+    return plan.groups.every(({ role }) => roles.includes(role))
       ? [`${name} of every host`, port]
       : [`${name} of ${roles.join(", ")}`, port];
   });
@@ -252,6 +270,7 @@ export function topologyPicture(topology: Topology): string {
     ...flowsBetween("load-balancer", "web", topology, planned),
     ...flowsBetween("web", "database", topology, planned),
     ...flowsWithin("database", topology, planned),
+    ...monitorsNote(planned),
     ...groups.flatMap(({ hosts, box }) =>
       hosts.flatMap((host, index) => card(host, box.x, box.y + index * (CARD.height + CARD.gap))),
     ),

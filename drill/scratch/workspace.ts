@@ -139,9 +139,18 @@ export class Workspace {
     this.terraform(stack, ["apply", "-auto-approve", "-input=false", "-no-color"], seconds);
   }
 
-  /** `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace. */
-  operate(args: readonly string[], seconds = 600): SpawnSyncReturns<string> {
-    return attemptSync([...OPERATE, ...args], { directory: PROJECT, env: this.env, seconds });
+  /**
+   * `npm run cluster -- ARGUMENTS...`, on the clusters of this workspace.
+   *
+   * @param input on standard input; default nothing
+   */
+  operate(args: readonly string[], input = ""): SpawnSyncReturns<string> {
+    return attemptSync([...OPERATE, ...args], {
+      directory: PROJECT,
+      env: this.env,
+      seconds: 600,
+      input,
+    });
   }
 
   /** Plain terraform, in the folder of one stack as cdktf wrote it. */

@@ -10,6 +10,7 @@ import {
   type HostStatus,
   type LoadBalancerFacts,
   lastBackups,
+  type MonitorFacts,
   otherTablesOf,
   replicasOf,
 } from "./status";
@@ -101,6 +102,9 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
   if (facts.role === "web" && !facts.healthy) {
     problems.push(`${host}: its app is not healthy`);
   }
+  if (facts.role === "monitor") {
+    problems.push(...problemsOfMonitor(host, facts));
+  }
   if (facts.role === "database") {
     if (facts.answers.primary !== 200 && facts.answers.replica !== 200) {
       problems.push(`${host} serves neither writes nor fresh reads: ${facts.decision}`);
@@ -123,6 +127,16 @@ function problemsOfHost({ host, facts, power, silence }: HostStatus): string[] {
     }
   }
   return problems;
+}
+
+/** Alerts are none of these: they look back over a time, and problems are what is wrong now. */
+function problemsOfMonitor(host: string, { targets, alertmanagerReady }: MonitorFacts): string[] {
+  return [
+    ...(targets === null ? [`${host}: Prometheus does not answer: journalctl -u prometheus`] : []),
+    ...(alertmanagerReady
+      ? []
+      : [`${host}: Alertmanager does not answer: journalctl -u prometheus-alertmanager`]),
+  ];
 }
 
 /** Why writes wait although there is a primary, one sentence each. */

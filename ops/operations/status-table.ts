@@ -11,6 +11,7 @@ import {
   heldByLoadBalancers,
   type LoadBalancerFacts,
   lastBackups,
+  type MonitorFacts,
   type PairFacts,
   replicasOf,
   type Updates,
@@ -68,6 +69,27 @@ function pairInWords({ holds, obstacle }: PairFacts): string {
       : "cannot take the visitors' address";
 }
 
+function targetsInWords({ targets }: MonitorFacts): string {
+  return targets === null
+    ? "Prometheus does not answer"
+    : `${targets.filter(({ up }) => up).length} of ${targets.length} targets answer`;
+}
+
+function alertsInWords({ alerts }: MonitorFacts): string {
+  const raised = alerts?.length ?? 0;
+  return raised === 0 ? "no alert" : `${raised} ${raised === 1 ? "alert" : "alerts"}`;
+}
+
+/** The alerts that monitors raise, a line each. */
+function alertLines(status: ClusterStatus): string[] {
+  return factsOf(status, "monitor").flatMap(({ facts: { alerts } }) =>
+    (alerts ?? []).map(({ name, severity, since, summary }) => {
+      const when = since === null ? "" : ` since ${age(since)}`;
+      return `alert (${severity})${when}: ${summary} (${name}, docs/alerts.md)`;
+    }),
+  );
+}
+
 function describe(
   { host, facts, power }: HostStatus,
   status: ClusterStatus,
@@ -94,6 +116,11 @@ function describe(
           `writes to ${facts.writesTo.join(", ") || "no host"}`,
           `reads from ${facts.readsFrom.join(", ") || "no host"}`,
         ],
+      };
+    case "monitor":
+      return {
+        state: facts.targets !== null && facts.alertmanagerReady ? "watches" : "does not watch",
+        details: [targetsInWords(facts), alertsInWords(facts)],
       };
     case "database":
       return {
@@ -201,6 +228,7 @@ export function statusTable(status: ClusterStatus, notes: readonly string[] = []
     backupLine(factsOf(status, "database").map(({ facts }) => facts)),
     ...failoverLines(status),
     updatesLine(status),
+    ...alertLines(status),
     `versions: ${programs.map(([program, found]) => `${program} ${[...found].join(" and ")}`).join(", ")}`,
     ...notes,
     ...(problems.length === 0 ? ["all is well"] : problems.map((problem) => `! ${problem}`)),

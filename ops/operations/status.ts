@@ -137,6 +137,30 @@ export interface DatabaseFacts extends HostFacts, DatabaseState {
   readonly backups: { readonly dump: number | null; readonly logs: number | null };
 }
 
+/** An alert that a monitor raises. */
+export interface RaisedAlert {
+  readonly name: string;
+  readonly severity: string;
+  /** The host that it is about; `null` if it is about none, or about several. */
+  readonly host: string | null;
+  /** Seconds since 1970; `null` if that is not known. */
+  readonly since: number | null;
+  readonly summary: string;
+}
+
+export interface MonitorFacts extends HostFacts {
+  readonly role: "monitor";
+  readonly alertmanagerReady: boolean;
+  /** What it asks for metrics, and whether that answers; `null` if Prometheus does not answer. */
+  readonly targets: ReadonlyArray<{
+    readonly host: string;
+    readonly job: string;
+    readonly up: boolean;
+  }> | null;
+  /** `null` if Prometheus does not answer. */
+  readonly alerts: readonly RaisedAlert[] | null;
+}
+
 /** A host and its observed state. */
 export interface HostStatus {
   readonly host: string;
@@ -144,7 +168,7 @@ export interface HostStatus {
   readonly role: TopologyHost["role"];
   readonly power: Power;
   /** Its own report; `undefined` if it does not answer. */
-  readonly facts: LoadBalancerFacts | WebFacts | DatabaseFacts | undefined;
+  readonly facts: LoadBalancerFacts | WebFacts | DatabaseFacts | MonitorFacts | undefined;
   /** Why there are no facts, as a sentence, if that is known. */
   readonly silence?: string;
 }

@@ -122,7 +122,8 @@ export function planUpgrade(
     status.hosts.filter((one) => one.role === role).length;
   /** What visitors would notice if a host is away; `undefined` if nothing. */
   const noticed = ({ role, facts }: HostStatus): string | undefined => {
-    if (count(role) === 1) {
+    // While it is away, nobody watches.
+    if (count(role) === 1 && role !== "monitor") {
       return `it is the only ${role}, so service would be interrupted`;
     }
     return facts?.role === "database" && facts.durability === "lossless" && count(role) === 2
@@ -226,6 +227,8 @@ class Upgrading {
     switch (facts.role) {
       case "web":
         return { yes: facts.healthy, why: "its app is not healthy" };
+      case "monitor":
+        return { yes: facts.targets !== null, why: "its Prometheus does not answer" };
       case "database":
         return {
           yes: facts.answers.replica === 200 || facts.answers.primary === 200,

@@ -94,6 +94,16 @@ declaration() {
   account "$REPLICATION_USER" mysql-replication-password "$1" || return
   printf '%s\n' "
     GRANT REPLICATION SLAVE, BACKUP_ADMIN ON *.* TO '$REPLICATION_USER'@'$CLUSTER_NETWORK';"
+  metrics_account
+}
+
+# metrics_account: the exporter's login on this host, by its system user. It reads numbers, and no table of the app.
+# https://github.com/prometheus/mysqld_exporter#required-grants
+metrics_account() {
+  printf '%s\n' "
+    CREATE USER IF NOT EXISTS 'prometheus'@'localhost' IDENTIFIED WITH auth_socket WITH MAX_USER_CONNECTIONS 3;
+    GRANT PROCESS, REPLICATION CLIENT ON *.* TO 'prometheus'@'localhost';
+    GRANT SELECT ON performance_schema.* TO 'prometheus'@'localhost';"
 }
 
 # declared_version: the version that cluster.declared records once the declaration has been applied.

@@ -29,6 +29,7 @@ if ((${#unwanted[@]} > 0)); then
 fi
 
 "/opt/cluster/scripts/$HOST_ROLE/converge.sh"
+/opt/cluster/scripts/host/exporters.sh
 if [[ -n ${ETCD_DIRECTORY:-} ]]; then /opt/cluster/scripts/etcd/converge.sh; fi
 
 # The role's steps may have changed some.

@@ -40,10 +40,11 @@ distribution_of_volume() {
 # https://dev.mysql.com/doc/refman/8.4/en/clone-plugin-limitations.html
 # https://dev.mysql.com/doc/refman/8.4/en/downgrading.html
 check_distribution() {
-  [[ -n ${DWI_VOLUME:-} ]] || return 0
+  [[ $DWI_ROLE == database ]] || return 0
   local distribution volume other
   distribution=$(host_distribution)
   while read -r volume; do
+    [[ $volume == database-* ]] || continue
     other=$(distribution_of_volume "$volume")
     [[ -z $other || $other == "$distribution" ]] ||
       fail "host $DWI_HOST was not created: it would run $distribution, but the data of $volume was written on $other" \

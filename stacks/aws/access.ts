@@ -3,8 +3,8 @@ import { IamRole } from "@cdktf/provider-aws/lib/iam-role";
 import { IamRolePolicy } from "@cdktf/provider-aws/lib/iam-role-policy";
 import type { ITerraformDependable, TerraformStack } from "cdktf";
 import { type Partition, partitionOf } from "../../topology/regions";
-import { ROLES, type Role } from "../../topology/roles";
-import type { Topology } from "../../topology/topology";
+import type { Role } from "../../topology/roles";
+import { rolesOf, type Topology } from "../../topology/topology";
 import { type Grant, merged, type Statement } from "./grant";
 
 /** The permissions of a role's hosts. */
@@ -50,16 +50,17 @@ const AGENT: Statement = { Sid: "Agent", Effect: "Allow", Action: AGENT_ACTIONS,
 /** Declares an IAM role and instance profile for each role of the cluster, with least privilege. */
 export function declareAccess(
   stack: TerraformStack,
-  { clusterName, settings }: Topology,
+  topology: Topology,
   grants: readonly Grant[],
 ): ReadonlyMap<Role, RoleAccess> {
+  const { clusterName, settings } = topology;
   const policyOf = (role: Role) => ({
     Version: "2012-10-17",
     Statement: merged([AGENT, ...grants.flatMap((grant) => grant(role))]),
   });
 
   return new Map(
-    ROLES.map((role) => {
+    rolesOf(topology).map((role) => {
       const iamRole = new IamRole(stack, `${role}-role`, {
         // IAM is global, so a cluster's name must be unique in the account.
         name: `${clusterName}-${role}`,

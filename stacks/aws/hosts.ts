@@ -10,7 +10,7 @@ import { UBUNTU } from "../../hosts/distributions";
 import type { Host } from "../../hosts/host";
 import { compressUserData } from "../../hosts/user-data";
 import { type Partition, partitionOf } from "../../topology/regions";
-import { machineOf, type Role } from "../../topology/roles";
+import { machineOf, type Role, volumeOf } from "../../topology/roles";
 import { endsOf, type Topology } from "../../topology/topology";
 import type { RoleAccess } from "./access";
 import type { EncryptionKey } from "./encryption-key";
@@ -53,8 +53,8 @@ interface Surroundings {
 }
 
 /**
- * Declares every host: a network interface that keeps its address, the instance, and for a database a data volume that
- * outlives it.
+ * Declares every host: a network interface that keeps its address, the instance, and a data volume that outlives it for
+ * a host with data.
  *
  * Neither a newer image nor changed user-data affects an existing instance. User-data is also in S3, where each host checks
  * for its own every minute, so a change of settings is an in-place update of an object. A replaced host may boot with
@@ -102,11 +102,12 @@ function placeHost(
   const machine = machineOf(settings, host.role);
   const roleAccess = access.get(host.role) as RoleAccess;
   const name = { Name: `${clusterName}-${host.name}` };
-  const isDatabase = host.role === "database";
+  const data = volumeOf(settings, host.role);
+  const isKept = data?.isProtected === true;
   const encrypted = { encrypted: true, ...(key === undefined ? {} : { kmsKeyId: key.arn }) };
   // EC2's termination protection would fail in the middle of an apply; prevent_destroy fails before it starts. A change of
   // address, subnet or zone would replace the interface, and so the host.
-  const isProtected = isDatabase && settings.database.terminationProtection;
+  const isProtected = isKept && settings.database.terminationProtection;
 
   const userData = new S3Object(stack, `${host.name}-user-data`, {
     bucket: store.bucket.id,
@@ -136,10 +137,10 @@ function placeHost(
       ? undefined
       : declareWayOut(stack, topology, host, networkInterface, network.egress);
 
-  const volume = isDatabase
+  const volume = data
     ? new EbsVolume(stack, `${host.name}-data`, {
         availabilityZone: host.availabilityZone,
-        size: settings.database.dataVolumeSize,
+        size: data.size,
         type: "gp3",
         // EC2's default, MiB/s. Must be set, because the provider sends a modification request even if only final_snapshot
         // changes, and EC2 rejects a request without any value.
@@ -147,11 +148,11 @@ function placeHost(
         ...encrypted,
         // If a replica is removed from the settings, prevent_destroy is removed with its block. Then the volume can be
         // restored from this snapshot.
-        finalSnapshot: settings.database.preventDestroy,
+        finalSnapshot: isKept && settings.database.preventDestroy,
         tags: { Name: `${clusterName}-${host.name}-data` },
         // Keeps a throughput that was changed manually, and the key, whose change would replace the volume.
         lifecycle: {
-          preventDestroy: settings.database.preventDestroy,
+          preventDestroy: isKept && settings.database.preventDestroy,
           ignoreChanges: ["throughput", "kms_key_id"],
         },
       })

@@ -3,9 +3,9 @@ import { SecurityGroup } from "@cdktf/provider-aws/lib/security-group";
 import { VpcSecurityGroupEgressRule } from "@cdktf/provider-aws/lib/vpc-security-group-egress-rule";
 import { VpcSecurityGroupIngressRule } from "@cdktf/provider-aws/lib/vpc-security-group-ingress-rule";
 import type { TerraformStack } from "cdktf";
-import { type Flow, type Group, VRRP_NUMBER } from "../../topology/flows";
-import { ROLES, type Role } from "../../topology/roles";
-import type { Topology } from "../../topology/topology";
+import { type Flow, VRRP_NUMBER } from "../../topology/flows";
+import type { Group, Role } from "../../topology/roles";
+import { rolesOf, type Topology } from "../../topology/topology";
 import { ANYWHERE, type AwsNetwork } from "./network";
 
 /** The security group of each role, and of each other group of hosts that flows name. */
@@ -26,9 +26,10 @@ function description(end: Role | Group): string {
  */
 export function declareSecurityGroups(
   stack: TerraformStack,
-  { clusterName, flows, voters }: Topology,
+  topology: Topology,
   { vpc }: AwsNetwork,
 ): SecurityGroups {
+  const { clusterName, flows, voters } = topology;
   // Every VPC has a default group, which permits traffic between its members and to the outside. It is unused; this removes
   // all of its rules.
   new DefaultSecurityGroup(stack, "unused", {
@@ -37,7 +38,7 @@ export function declareSecurityGroups(
   });
 
   const ends: ReadonlyArray<Role | Group> = [
-    ...ROLES,
+    ...rolesOf(topology),
     ...(voters.length > 0 ? (["voters"] as const) : []),
   ];
   const groups = new Map(

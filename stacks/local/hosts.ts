@@ -5,7 +5,7 @@ import type { Host } from "../../hosts/host";
 import type { ImageFacts } from "../../hosts/image";
 import { ENTRANCE, type LocalNames } from "../../topology/names";
 import { entranceAddress, publishedInWords, publishedPorts } from "../../topology/publication";
-import { machineOf } from "../../topology/roles";
+import { machineOf, volumeOf } from "../../topology/roles";
 import { floatingAddress, hostsOf, type Topology } from "../../topology/topology";
 import { onCreate, recipe, sha256, terraform, unfinished } from "./provisioners";
 import type { Removables } from "./removables";
@@ -19,7 +19,7 @@ interface Surroundings {
   readonly removables: Removables;
 }
 
-/** Declares every host: a container with its image, address, memory and user-data, and for a database its volume. */
+/** Declares every host: a container with its image, address, memory and user-data, and its volume if it has one. */
 export function declareHosts(
   stack: TerraformStack,
   topology: Topology,
@@ -40,7 +40,7 @@ export function declareHosts(
             address: `${address}/${network.prefixLength}`,
             memory: String(machineOf(settings, role).memory),
             user_data: sha256(userData),
-            volume: role === "database" ? name : "",
+            volume: volumeOf(settings, role) === undefined ? "" : name,
             published: floating === undefined && name === loadBalancer?.name ? published : "",
           },
         ]),

@@ -4,7 +4,8 @@ import type { TerraformStack } from "cdktf/lib/terraform-stack";
 import type { Host } from "../../hosts/host";
 import { ENTRANCE, type LocalNames } from "../../topology/names";
 import { entranceAddress } from "../../topology/publication";
-import { hostsOf, type Topology } from "../../topology/topology";
+import { volumeOf } from "../../topology/roles";
+import type { Topology } from "../../topology/topology";
 import { onDestroy, terraform } from "./provisioners";
 
 /** The resources that represent the parts of a cluster that have to be removed. */
@@ -42,7 +43,11 @@ export function declareRemovables(
   );
   const volume = new DataResource(stack, "volume", {
     forEach: TerraformIterator.fromMap(
-      Object.fromEntries(hostsOf(topology, "database").map(({ name }) => [name, {}])),
+      Object.fromEntries(
+        hosts
+          .filter(({ role }) => volumeOf(topology.settings, role) !== undefined)
+          .map(({ name }) => [name, {}]),
+      ),
     ),
     input: { project: names.project, name: terraform("each.key") },
     triggersReplace: { project: project.id },

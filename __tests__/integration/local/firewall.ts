@@ -4,9 +4,10 @@ import type { Role } from "../../../topology/roles";
 
 /** Ports on which something listens, so that a refusal is the firewall's doing. */
 const LISTENING: Record<Role, readonly number[]> = {
-  "load-balancer": [80],
-  web: [80],
-  database: [3306, 8008],
+  "load-balancer": [80, 8406],
+  web: [80, 8406, 9464],
+  database: [3306, 8008, 2381, 8406],
+  monitor: [],
 };
 
 function attempts(cluster: ScratchCluster) {
