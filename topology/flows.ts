@@ -95,18 +95,20 @@ const PAIR_FLOWS: readonly Flow[] = [
 ];
 
 /** The flows of a monitor: what it asks hosts for, and the mail server that it may send alerts to. */
-function monitorFlows(mailPort: number | undefined): Flow[] {
+function monitorFlows(mailPort: number | undefined, hasVoters: boolean): Flow[] {
   const asked = METRICS.flatMap(({ job, of, port, what }) =>
-    of.map(
-      (to): Flow => ({
-        name: `${job}-metrics-of-${to}`,
-        from: "monitor",
-        to,
-        protocol: "tcp",
-        port,
-        purpose: `The monitor asks for ${what}`,
-      }),
-    ),
+    of
+      .filter((to) => to !== "voters" || hasVoters)
+      .map(
+        (to): Flow => ({
+          name: `${job}-metrics-of-${to}`,
+          from: "monitor",
+          to,
+          protocol: "tcp",
+          port,
+          purpose: `The monitor asks for ${what}`,
+        }),
+      ),
   );
   // Ports 80 and 443 are open to every host anyway, see below.
   const hasOwnPort = mailPort !== undefined && mailPort !== 80 && mailPort !== 443;
@@ -193,7 +195,7 @@ export function flowsOf(has: {
     },
     ...(has.voters ? ETCD_FLOWS : []),
     ...(has.pair ? PAIR_FLOWS : []),
-    ...(has.monitor ? monitorFlows(has.monitor.mailPort) : []),
+    ...(has.monitor ? monitorFlows(has.monitor.mailPort, has.voters) : []),
     // Port 443 is open to every host anyway, see below.
     ...(has.directoryPort === undefined || has.directoryPort === 443
       ? []

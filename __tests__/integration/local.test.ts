@@ -24,8 +24,6 @@ const cluster = new ScratchCluster({
   name: "test",
   network: { cidr: "10.94.0.0/22" },
   localPort: 18094,
-  monitor: true,
-  monitoring: { webhook: true, heartbeat: true },
 });
 
 /** Only an operator decides who is primary: no replica takes over by itself. */
@@ -63,9 +61,12 @@ describe("local", () => {
   group("abuse", cluster, () => abuse(cluster));
   group("operations", cluster, () => operations(cluster));
   group("secrets", cluster, () => secrets(cluster, ["mysql-app-password"]));
-  group("monitor", cluster, () => monitor(cluster));
   group("history", cluster, () => history(cluster));
   group("the app's database", cluster, () => appDatabase(cluster));
+  group("monitor", cluster, () => monitor(cluster), {
+    monitor: true,
+    monitoring: { webhook: true, heartbeat: true },
+  });
   group("durability", cluster, () => durability(cluster), MANUAL);
   group("manual failover", cluster, () => manualFailover(cluster), MANUAL);
   group("replication", cluster, () => replication(cluster));

@@ -1,3 +1,4 @@
+import { rotateSecret } from "../../ops/operations/rotate-secret";
 import { setReceiver } from "../../ops/operations/set-receiver";
 import type { HostAccess } from "../../ops/platform/host-access";
 import type { SecretStore } from "../../ops/platform/secret-store";
@@ -62,4 +63,12 @@ test("without a monitor there is nothing to give", async () => {
   await expect(give("webhook", "https://hooks.example.org/", {})).rejects.toThrow(
     /Set monitor: true and monitoring\.webhook: true/,
   );
+});
+
+test("what was given is not rotated: another one is given", async () => {
+  const topology = topologyOf({ monitor: true, monitoring: { webhook: true } });
+  const target = { topology, access: {} as HostAccess, secrets: {} as SecretStore };
+  await expect(
+    rotateSecret(target, "alert-webhook", { dryRun: false }, () => undefined),
+  ).rejects.toThrow(/it is given: .*set-receiver\. Nothing was changed/);
 });

@@ -477,6 +477,12 @@ describe("the buckets", () => {
     },
   );
 
+  test("a monitor asks no voter where there is none", () => {
+    const stack = synthesize({ monitor: true, database: { failover: "manual" } }).json;
+    expect(Object.keys(stack.resource.aws_instance)).toContain("monitor-1");
+    expect(Object.keys(stack.resource.aws_security_group)).not.toContain("voters");
+  });
+
   test("a monitor's data outlives its host, and goes with the setting", () => {
     const stack = synthesize({ monitor: true, monitoring: { dataVolumeSize: 30 } }).json;
     const volume = stack.resource.aws_ebs_volume["monitor-1-data"];

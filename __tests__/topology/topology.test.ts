@@ -189,6 +189,8 @@ describe("flows", () => {
       expect(new Set(sources)).toEqual(new Set(["monitor"]));
     }
     expect(flows.filter(({ to }) => to === "monitor")).toEqual([]);
+    const manual = topologyOf({ monitor: true, database: { failover: "manual" } }).flows;
+    expect(manual.filter(({ to }) => to === "voters")).toEqual([]);
     const without = topologyOf({ monitor: false }).flows;
     expect(without.filter(({ from }) => from === "monitor")).toEqual([]);
   });

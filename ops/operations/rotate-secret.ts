@@ -1,4 +1,4 @@
-import type { Secret, Topology } from "../../topology/topology";
+import { GIVEN_CERTIFICATE, type Secret, type Topology } from "../../topology/topology";
 import { OperatorError } from "../operator-error";
 import type { HostAccess } from "../platform/host-access";
 import { type Phase, phaseAfter, type SecretStore } from "../platform/secret-store";
@@ -202,7 +202,7 @@ export async function rotateSecret(
   }
   if (secret.isGiven) {
     throw new OperatorError(
-      `Refused: ${name} is not generated, it is given: npm run cluster -- STACK set-certificate. Nothing was changed.`,
+      `Refused: ${name} is not generated, it is given: npm run cluster -- STACK ${name === GIVEN_CERTIFICATE ? "set-certificate" : "set-receiver"}. Nothing was changed.`,
     );
   }
   const first = await secrets.phase(name);
