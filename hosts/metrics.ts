@@ -90,11 +90,11 @@ export const METRICS_FILES: readonly HostFile[] = [
     "--no-collect.info_schema.innodb_cmpmem",
     "--no-collect.info_schema.query_response_time",
   ]),
-  // It looks at everything, and changes nothing.
+  // It looks at everything, and changes nothing but folders that scripts make where they are missing.
   sandboxOf("cluster-metrics", {
     capabilities: [...FILES_OF_OTHERS, "DAC_READ_SEARCH", "SYS_PTRACE"],
     families: ["NETLINK"],
-    writes: [`-${MONITORING.textfiles}`, "-/var/cache/apt", "-/var/lib/apt"],
+    writes: [`-${MONITORING.textfiles}`, "/var/lib/cluster", "-/var/cache/apt", "-/var/lib/apt"],
     seesProcesses: true,
     writesToRun: true,
     makesCode: true,
