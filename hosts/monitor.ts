@@ -1,7 +1,6 @@
 import { stringify } from "yaml";
 import { METRICS, type Metrics } from "../topology/metrics";
 import { LOCAL_PORTS } from "../topology/ports";
-import { volumeOf } from "../topology/roles";
 import { ALERT_SECRETS, hostsAt, type Topology, type TopologyHost } from "../topology/topology";
 import { MONITORING } from "./agreed";
 import { alertRules, WATCHDOG } from "./alerts";
@@ -176,8 +175,7 @@ ${sandbox({ writes: [`-${MONITORING.volume}`], families: ["NETLINK"] })}`,
 }
 
 function programs(topology: Topology): HostFile[] {
-  const { keepDays } = topology.settings.monitoring;
-  const gibibytes = volumeOf(topology.settings, "monitor")?.size ?? 0;
+  const { keepDays, dataVolumeSize } = topology.settings.monitoring;
   return [
     program(
       "prometheus",
@@ -186,7 +184,7 @@ function programs(topology: Topology): HostFile[] {
         `--config.file=${PATHS.prometheus}`,
         `--storage.tsdb.path=${MONITORING.volume}/prometheus`,
         `--storage.tsdb.retention.time=${keepDays}d`,
-        `--storage.tsdb.retention.size=${Math.floor(gibibytes * VOLUME_SHARE * 1024)}MB`,
+        `--storage.tsdb.retention.size=${Math.floor(dataVolumeSize * VOLUME_SHARE * 1024)}MB`,
         `--web.listen-address=127.0.0.1:${LOCAL_PORTS.prometheus}`,
       ],
       { most: 60, aim: 40 },

@@ -1,5 +1,5 @@
-import { createServer, get, type Server } from "node:http";
-import type { ScratchCluster } from "../../../drill/scratch/scratch-cluster";
+import { createServer, type Server } from "node:http";
+import { ask, type ScratchCluster } from "../../../drill/scratch/scratch-cluster";
 import { eventually } from "../../../drill/scratch/workspace";
 import { Stage } from "../../../drill/stage";
 import type { ClusterStatus, MonitorFacts } from "../../../ops/operations/status";
@@ -217,13 +217,7 @@ export function monitor(cluster: ScratchCluster): void {
       `curl -sf http://${cluster.address("web-1")}:9464/metrics`,
     );
     expect(seen).toMatch(/^http_request_duration_seconds_count\{.*route="\/readyz".*\} \d+$/m);
-    const status = await new Promise<number | undefined>((resolve, reject) => {
-      get(`${cluster.url}/metrics`, (response) => {
-        response.resume();
-        resolve(response.statusCode);
-      }).on("error", reject);
-    });
-    expect(status).toBe(404);
+    expect((await ask(`${cluster.url}/metrics`)).status).toBe(404);
   });
 
   test("a receiver is given by an operator, who is told what is wrong with it", () => {
